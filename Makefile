@@ -1,0 +1,63 @@
+# Every verb of the project. `make serve` and `make test` set up all they need, in .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: serve test check format bench peers soak lock clean help
+
+help:            ## this list
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+serve: $(VENV)/.runtime        ## start Mailferry with its data in ./data (DATA=DIR for another place)
+	$(BIN)/mailferry serve --data $(or $(DATA),data)
+
+test: check                    ## lint, types and all tests
+	$(BIN)/python tests/setup.py
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: $(VENV)/.development    ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.development   ## let ruff rewrite the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.development    ## Mailferry beside Postfix + OpenDKIM, in one run
+	$(BIN)/python tests/setup.py
+	$(BIN)/python -m bench $(ARGS)
+
+peers: $(VENV)/.development    ## the slow strangers
+	$(BIN)/python tests/setup.py
+	$(BIN)/python -m pytest -m peer $(ARGS)
+
+soak: $(VENV)/.development     ## crash tests and fuzzing, for long
+	$(BIN)/python tests/setup.py
+	$(BIN)/python -m pytest tests/crash tests/test_endpoints_smtp_fuzz.py --kills 200 --examples 5000 $(ARGS)
+
+lock: $(VENV)/.development     ## resolve the dependencies anew; the locks name no index
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --quiet --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:                         ## remove what the set-up made (never ./data)
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Mailferry needs Python 3.11 or newer; '$(PYTHON)' is older. Choose another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv module is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/.development: requirements-dev.lock $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	touch $@

@@ -1,0 +1,91 @@
+"""The messages of the load: plain text of a given size, each with a recipient and a Message-ID of its own."""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+from dataclasses import dataclass
+
+LINE = 72  # characters of text in a line
+SEED = 20  # the same text in every run
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who writes to whom: `sender` is an address; recipients are numbered local parts at `destination`."""
+
+    sender: str
+    destination: str
+
+    def recipient(self, number: int) -> str:
+        return f"r{number}@{self.destination}"
+
+
+def text(size: int) -> str:
+    """Words in lines, `size` characters with LF line ends, without runs of blanks (the worst case of DKIM)."""
+    chance = random.Random(SEED)  # reproducible, not secret
+    lines: list[str] = []
+    length, line = 0, ""
+    while length < size:
+        word = "".join(chance.choices(string.ascii_lowercase, k=chance.randint(2, 11)))
+        if len(line) + len(word) < LINE:
+            line += f" {word}" if line else word
+            continue
+        lines.append(line)
+        length += len(line) + 1
+        line = word
+    return "\n".join(lines)[: size - 1] + "\n"
+
+
+class SmtpMessages:
+    """Whole messages of `size` octets, ready for DATA with the final dot."""
+
+    def __init__(self, envelope: Envelope, size: int, run: str):
+        self._envelope, self._run = envelope, run
+        head = len(self._head(0))
+        # No line of the text begins with a dot, so nothing needs stuffing.
+        body = text(size).replace("\n", "\r\n").encode()[: size - head - 2]
+        self._tail = body.rstrip(b"\r\n") + b"\r\n.\r\n"
+
+    def envelope(self, number: int) -> bytes:
+        """MAIL, RCPT and DATA in one packet (RFC 2920)."""
+        envelope = self._envelope
+        return f"MAIL FROM:<{envelope.sender}>\r\nRCPT TO:<{envelope.recipient(number)}>\r\nDATA\r\n".encode()
+
+    def content(self, number: int) -> bytes:
+        return self._head(number) + self._tail
+
+    def _head(self, number: int) -> bytes:
+        envelope = self._envelope
+        fields = (
+            f"From: Bench <{envelope.sender}>",
+            f"To: <{envelope.recipient(number)}>",
+            f"Subject: Message {number:06d} of the benchmark",
+            "Date: Tue, 24 Nov 2026 09:00:00 +0000",
+            f"Message-ID: <{self._run}.{number:06d}@{envelope.sender.partition('@')[2]}>",
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=us-ascii",
+        )
+        return ("\r\n".join(fields) + "\r\n\r\n").encode()
+
+
+class HttpMessages:
+    """Requests to `POST /api/send` that make Mailferry compose a message of about the same size."""
+
+    def __init__(self, envelope: Envelope, size: int, *, host: str, path: str, token: str):
+        self._envelope = envelope
+        # What the composed message needs for its header fields comes off the text.
+        self._text = json.dumps(text(max(size - 512, 256)))
+        self._start = (
+            f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
+            "Content-Type: application/json\r\nAccept: application/json\r\nContent-Length: "
+        ).encode()
+
+    def request(self, number: int) -> bytes:
+        envelope = self._envelope
+        body = (
+            f'{{"from":{{"email":"{envelope.sender}","name":"Bench"}},"to":[{{"email":"{envelope.recipient(number)}"}}],'
+            f'"subject":"Message {number:06d} of the benchmark","text":{self._text}}}'
+        ).encode()
+        return b"%b%d\r\n\r\n%b" % (self._start, len(body), body)

@@ -1,0 +1,70 @@
+"""Reaches the tools behind a verb: through the control socket of a running server, or by opening the data folder.
+
+On PostgreSQL the database may be opened beside a server; on SQLite never, since a second process could corrupt it.
+"""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mailferry.config import Config
+from mailferry.store.lock import AlreadyRunning
+
+
+class Failure(RuntimeError):
+    """Shown to the operator as it is; the exit status is 1."""
+
+
+def call(config: Config, verb: str, **arguments: Any) -> Any:
+    """The verb's result. Raises :class:`Failure` with what was wrong."""
+    answer = _by_socket(config.data_dir / "control.sock", verb, arguments)
+    if answer is None:
+        try:
+            answer = asyncio.run(_offline(config, verb, arguments))
+        except AlreadyRunning as running:
+            raise Failure(f"{running}, but does not answer; it may just be starting or ending") from running
+    if "error" in answer:
+        raise Failure(answer["error"])
+    return answer["result"]
+
+
+def _by_socket(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+        except PermissionError as error:
+            raise Failure(f"{path} belongs to another user; run this as the user that runs the server") from error
+        connection.sendall(msgspec.json.encode({"verb": verb, "arguments": arguments}) + b"\n")
+        with connection.makefile("rb") as lines:
+            line = lines.readline()
+    if not line:
+        raise Failure("the server ended before it answered")
+    answer: dict[str, Any] = msgspec.json.decode(line)
+    return answer
+
+
+async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    from mailferry.endpoints.operations.control import run_verb
+    from mailferry.endpoints.operations.verbs import Tools
+    from mailferry.house import clock, open_house
+
+    if not config.data_dir.exists():
+        raise Failure(f"there is nothing at {config.data_dir}; mailferry serve makes it, --data names another folder")
+    async with open_house(config) as house:
+        tools = Tools(
+            database=house.database,
+            sealer=house.sealer,
+            book=house.book,
+            resolver=house.resolver,
+            config=config,
+            hostname=house.hostname,
+            clock=clock,
+            wake=lambda: None,
+            reload_hosts=lambda: None,
+        )
+        return await run_verb(tools, verb, arguments)

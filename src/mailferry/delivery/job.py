@@ -1,0 +1,57 @@
+"""One recipient on its way: what the worker holds while it has the lease."""
+
+import threading
+from dataclasses import dataclass
+
+from mailferry.store.content import Place
+
+#: A lease lasts this long and is renewed while the attempt runs; after a crash the work is free again by then.
+LEASE_MS = 30_000
+
+
+@dataclass(slots=True)
+class Job:
+    """Immutable but for the lease, which is renewed, and the body, which is read when it is needed."""
+
+    recipient_id: str
+    message_id: str
+    account_id: int
+    domain_id: int
+    lane_id: int
+    stream: str
+    address: str
+    destination: str
+    fence: int
+    #: Attempts that ended before this one.
+    tries: int
+    created_at: int
+    expires_at: int
+    endpoint: str
+    rfc_message_id: str
+    place: Place
+    lease_until: int
+    body: bytes | None = None
+    #: Octets taken from the hand-off's budget, to be given back.
+    borrowed: int = 0
+
+
+class HandoffBudget:
+    """How much accepted mail may be on its way from memory. The writer thread takes, the event loop gives back."""
+
+    def __init__(self, messages: int, octets: int) -> None:
+        self._messages = messages
+        self._octets = octets
+        self._lock = threading.Lock()
+
+    def take(self, octets: int) -> bool:
+        with self._lock:
+            if self._messages < 1 or self._octets < octets:
+                return False
+            self._messages -= 1
+            self._octets -= octets
+            return True
+
+    def give_back(self, octets: int, messages: int = 1) -> None:
+        with self._lock:
+            self._messages += messages
+            self._octets += octets

@@ -1,0 +1,208 @@
+"""The queue: one row a recipient that is not done, ordered by lane and time.
+
+``due`` is all the state there is. A row may be taken when its time has come; taking it pushes ``due`` to the end of the
+lease, so the work of a dead process becomes due by itself. NULL means held: it waits for a decision. A lane knows a time
+that is not later than its earliest row's, so a million rows of one blocked lane cost a worker one look.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, case, delete, func, or_, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mailferry.delivery.job import LEASE_MS
+from mailferry.store.given import insert_if_new, pack, rows
+from mailferry.store.schema import domain_hours, lanes, queue
+
+#: Lanes looked at, and rows taken from each, in one claim: small enough that a claim is quick and lanes take turns.
+CLAIM_LANES = 20
+CLAIM_ROWS = 50
+
+HOUR_MS = 3_600_000
+
+LaneKey = tuple[int, str, str]
+
+
+# --- lanes ---------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _upsert_lanes(dialect: str) -> Any:
+    module: Any = postgresql if dialect == "postgresql" else sqlite
+    columns = [lanes.c[n] for n in ("domain_id", "stream", "destination", "next_due")]
+    given = rows(dialect, columns)
+    # In one order everywhere, or two nodes could wait for each other.
+    chosen = select(*given.c).where(true()).order_by(given.c.domain_id, given.c.stream, given.c.destination)
+    statement = module.insert(lanes).from_select([c.name for c in columns], chosen)
+    sooner = case(
+        (lanes.c.hold_reason != "", lanes.c.next_due),
+        (or_(lanes.c.next_due.is_(None), lanes.c.next_due > statement.excluded.next_due), statement.excluded.next_due),
+        else_=lanes.c.next_due,
+    )
+    return statement.on_conflict_do_update(
+        index_elements=["domain_id", "stream", "destination"], set_={"next_due": sooner}
+    ).returning(lanes.c.id, lanes.c.domain_id, lanes.c.stream, lanes.c.destination, lanes.c.hold_reason)
+
+
+def lanes_for(connection: Connection, wanted: Mapping[LaneKey, int]) -> dict[LaneKey, tuple[int, str]]:
+    """Lane id and hold reason of each; a lane is made where there is none, and looked at no later than the time given."""
+    values = [
+        {"domain_id": d, "stream": s, "destination": destination, "next_due": due}
+        for (d, s, destination), due in wanted.items()
+    ]
+    found = connection.execute(_upsert_lanes(connection.dialect.name), {"rows": pack(values)})
+    return {(r.domain_id, r.stream, r.destination): (r.id, r.hold_reason) for r in found}
+
+
+def wake_lanes(connection: Connection, due_by_lane: Mapping[int, int]) -> None:
+    """Rows of these lanes come due at these times."""
+    for lane_id in sorted(due_by_lane):
+        due = due_by_lane[lane_id]
+        connection.execute(
+            update(lanes)
+            .where(
+                lanes.c.id == lane_id,
+                lanes.c.hold_reason == "",
+                or_(lanes.c.next_due.is_(None), lanes.c.next_due > due),
+            )
+            .values(next_due=due)
+        )
+
+
+def hold_lane(connection: Connection, lane_id: int, until: int, reason: str) -> None:
+    """Nothing of this lane is tried before that time; its rows stay as they are."""
+    connection.execute(update(lanes).where(lanes.c.id == lane_id).values(next_due=until, hold_reason=reason))
+
+
+# --- taking --------------------------------------------------------------------------------------------------------
+
+
+def take(connection: Connection, owner: int, now: int, room: int) -> list[Row[Any]]:
+    """Lease due rows: (recipient_id, lane_id, fence, tries, counted, expires_at), from as many lanes as there are, at most ``room``."""
+    due_lanes = connection.execute(
+        select(lanes.c.id)
+        .where(lanes.c.next_due <= now)
+        .order_by(lanes.c.next_due)
+        .limit(CLAIM_LANES)
+        .with_for_update(skip_locked=True)
+    ).scalars()
+    taken: list[Row[Any]] = []
+    lane_ids = list(due_lanes)
+    for lane_id in lane_ids:
+        wanted = min(CLAIM_ROWS, room - len(taken))
+        if wanted <= 0:
+            break
+        taken += connection.execute(
+            _take_rows(), {"lane": lane_id, "now": now, "until": now + LEASE_MS, "me": owner, "wanted": wanted}
+        ).all()
+    # A lane that is not empty stays at its earliest row, which may be due at once or be the end of a lease.
+    earliest = (
+        select(func.min(queue.c.due)).where(queue.c.lane_id == lanes.c.id, queue.c.due.is_not(None)).scalar_subquery()
+    )
+    for lane_id in sorted(lane_ids):
+        connection.execute(update(lanes).where(lanes.c.id == lane_id).values(next_due=earliest, hold_reason=""))
+    return taken
+
+
+@cache
+def _take_rows() -> Any:
+    chosen = (
+        select(queue.c.recipient_id)
+        .where(queue.c.lane_id == bindparam("lane"), queue.c.due <= bindparam("now"))
+        .order_by(queue.c.due)
+        .limit(bindparam("wanted"))
+        .with_for_update(skip_locked=True)
+    )
+    return (
+        update(queue)
+        .where(queue.c.recipient_id.in_(chosen))
+        .values(due=bindparam("until"), owner=bindparam("me"), fence=queue.c.fence + 1)
+        .returning(
+            queue.c.recipient_id, queue.c.lane_id, queue.c.fence, queue.c.tries, queue.c.counted, queue.c.expires_at
+        )
+    )
+
+
+def next_due(connection: Connection) -> int | None:
+    """When the earliest lane wants to be looked at."""
+    due: int | None = connection.execute(select(func.min(lanes.c.next_due))).scalar()
+    return due
+
+
+def renew(connection: Connection, owner: int, leases: Sequence[tuple[str, int]], now: int) -> set[str]:
+    """Push these (recipient, fence) leases; returns those that are still ours."""
+    given = rows(connection.dialect.name, [queue.c.recipient_id, queue.c.fence])
+    statement = (
+        update(queue)
+        .where(queue.c.recipient_id == given.c.recipient_id, queue.c.fence == given.c.fence, queue.c.owner == owner)
+        .values(due=now + LEASE_MS)
+        .returning(queue.c.recipient_id)
+    )
+    packed = pack([{"recipient_id": recipient, "fence": fence} for recipient, fence in leases])
+    return set(connection.execute(statement, {"rows": packed}).scalars())
+
+
+def free_leases(connection: Connection, now: int, owner: int | None = None) -> int:
+    """Make leases due at once: all (on SQLite, at start: nobody else can hold one), or those of one boot that ends."""
+    mine = queue.c.owner != 0 if owner is None else queue.c.owner == owner
+    freed = connection.execute(
+        update(queue).where(mine, queue.c.due.is_not(None)).values(due=now, owner=0).returning(queue.c.lane_id)
+    ).scalars()
+    lane_ids = list(freed)
+    wake_lanes(connection, dict.fromkeys(lane_ids, now))
+    return len(lane_ids)
+
+
+def release(connection: Connection, leases: Sequence[tuple[str, int]], owner: int, now: int) -> None:
+    """Give back leases that were not begun: due at once."""
+    if leases:
+        given = rows(connection.dialect.name, [queue.c.recipient_id, queue.c.fence])
+        statement = (
+            update(queue)
+            .where(queue.c.recipient_id == given.c.recipient_id, queue.c.fence == given.c.fence, queue.c.owner == owner)
+            .values(due=now, owner=0)
+            .returning(queue.c.lane_id)
+        )
+        packed = pack([{"recipient_id": recipient, "fence": fence} for recipient, fence in leases])
+        wake_lanes(connection, dict.fromkeys(connection.execute(statement, {"rows": packed}).scalars(), now))
+
+
+# --- changing ------------------------------------------------------------------------------------------------------
+
+
+def drop(connection: Connection, recipient_ids: Sequence[str]) -> None:
+    if recipient_ids:
+        given = rows(connection.dialect.name, [queue.c.recipient_id])
+        packed = pack([{"recipient_id": r} for r in recipient_ids])
+        connection.execute(
+            delete(queue).where(queue.c.recipient_id.in_(select(given.c.recipient_id))), {"rows": packed}
+        )
+
+
+def put_back(connection: Connection, changes: Sequence[Mapping[str, Any]]) -> None:
+    """Free these rows (recipient_id, due or None = held, tries, counted)."""
+    if changes:
+        given = rows(connection.dialect.name, [queue.c[n] for n in ("recipient_id", "due", "tries", "counted")])
+        connection.execute(
+            update(queue)
+            .where(queue.c.recipient_id == given.c.recipient_id)
+            .values(due=given.c.due, tries=given.c.tries, counted=given.c.counted, owner=0),
+            {"rows": pack(changes)},
+        )
+
+
+def allowance(connection: Connection, domain_id: int, now: int, limit: int) -> int:
+    """How many recipients of a domain under review may still leave in this clock hour; nobody else spends until we commit."""
+    where = and_(domain_hours.c.domain_id == domain_id, domain_hours.c.hour == now // HOUR_MS)
+    values = [{"domain_id": domain_id, "hour": now // HOUR_MS, "used": 0}]
+    insert_if_new(connection, domain_hours, values)
+    used: int = connection.execute(select(domain_hours.c.used).where(where).with_for_update()).scalar_one()
+    return max(0, limit - used)
+
+
+def spend_allowance(connection: Connection, domain_id: int, now: int, number: int) -> None:
+    if number:
+        where = and_(domain_hours.c.domain_id == domain_id, domain_hours.c.hour == now // HOUR_MS)
+        connection.execute(update(domain_hours).where(where).values(used=domain_hours.c.used + number))

@@ -1,0 +1,250 @@
+"""The loop: take what is due, carry it, settle what was heard.
+
+Work comes in two ways: handed over from the intake's memory, and claimed from the queue. Both wait in one line a
+destination, and each destination has a few runners, so that one slow receiver holds up nobody else. A wake-up is a hint
+only; the queue is looked at every POLL seconds whatever happens.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from mailferry import metrics
+from mailferry.delivery import queue as queues
+from mailferry.delivery.carrier import Carrier
+from mailferry.delivery.claim import Claimer
+from mailferry.delivery.job import LEASE_MS, HandoffBudget, Job
+from mailferry.delivery.settle import Change, Settler
+from mailferry.faults import reach
+from mailferry.mail.reply import Answer
+from mailferry.store.content import Content, ContentGone
+from mailferry.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+POLL = 0.5
+#: Leases are renewed when less than this is left, so that two renewals may fail before one is lost.
+RENEW_BELOW_MS = LEASE_MS * 2 // 3
+RENEW_EVERY = LEASE_MS / 1000 / 6
+RENEW_AT_ONCE = 1000
+#: Claimed rows held in memory beyond what is being tried: enough to keep runners busy between two claims.
+AHEAD = 500
+#: A settlement that the database would not take is offered again after this many seconds.
+SETTLE_AGAIN = 2.0
+
+
+class Worker:
+    def __init__(
+        self,
+        database: Database,
+        content: Content,
+        claimer: Claimer,
+        carrier: Carrier,
+        settler: Settler,
+        clock: Callable[[], int],
+        *,
+        boot: int,
+        budget: HandoffBudget | None,
+        attempts: int,
+        connections: int,
+    ) -> None:
+        self._database = database
+        self._content = content
+        self._claimer = claimer
+        self._carrier = carrier
+        self._settler = settler
+        self._clock = clock
+        self._boot = boot
+        self._budget = budget
+        self._attempts = attempts
+        self._connections = connections
+        self._lines: dict[str, deque[Job]] = {}
+        self._runners: dict[str, int] = {}
+        #: Destinations that have work but found all runners taken.
+        self._hungry: dict[str, None] = {}
+        self._jobs: dict[str, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    # --- work comes in ---------------------------------------------------------------------------------------------
+
+    def hand_over(self, jobs: Sequence[Job]) -> None:
+        """Accepted a moment ago, already leased to this process."""
+        for job in jobs:
+            self._enqueue(job)
+
+    def wake(self) -> None:
+        """Something may have come due."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        renewing = asyncio.create_task(self._renew_for_ever())
+        try:
+            while not self._closing:
+                self._wake.clear()
+                if not await self._claim():
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), POLL)
+        finally:
+            renewing.cancel()
+
+    async def close(self, seconds: float) -> None:
+        """Take nothing more, give running attempts some time, and free what was not begun."""
+        self._closing = True
+        self._wake.set()
+        waiting = [job for line in self._lines.values() for job in line]
+        self._lines.clear()
+        self._hungry.clear()
+        for job in waiting:
+            self._done(job)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        # What was cut off in the middle keeps its lease until it ends by itself: its host may have taken it.
+        leases = [(job.recipient_id, job.fence) for job in waiting]
+        now = self._clock()
+        await self._database.write(lambda connection: queues.release(connection, leases, self._boot, now))
+
+    # --- the loop --------------------------------------------------------------------------------------------------
+
+    async def _claim(self) -> int:
+        """Take what is due, up to the room there is; returns how much was taken."""
+        room = self._attempts + AHEAD - len(self._jobs)
+        if room <= 0:
+            return 0
+        try:
+            due = await self._database.read(queues.next_due)
+            if due is None or due > self._clock():
+                return 0
+            jobs = await self._database.submit(self._claimer, room)
+        except Exception as error:
+            log.error("claim_failed", error=repr(error))
+            return 0
+        for job in jobs:
+            self._enqueue(job)
+        return len(jobs)
+
+    def _enqueue(self, job: Job) -> None:
+        if self._closing:
+            return  # its lease ends, or is freed at the next start
+        self._jobs[job.recipient_id] = job
+        self._lines.setdefault(job.destination, deque()).append(job)
+        self._start_runner(job.destination)
+
+    def _start_runner(self, destination: str) -> None:
+        running = self._runners.get(destination, 0)
+        if running >= self._connections or running >= len(self._lines.get(destination, ())) + running:
+            return
+        if len(self._tasks) >= self._attempts:
+            self._hungry[destination] = None
+            return
+        self._runners[destination] = running + 1
+        task = asyncio.create_task(self._run_line(destination))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_line(self, destination: str) -> None:
+        """One runner: tries what waits for its destination, one after the other, until nothing does."""
+        try:
+            while (line := self._lines.get(destination)) and not self._closing:
+                await self._try(line.popleft())
+                if len(self._hungry) > 0 and len(self._tasks) >= self._attempts:
+                    break  # let another destination have a turn
+        finally:
+            self._runners[destination] -= 1
+            if not self._runners[destination]:
+                del self._runners[destination]
+            if not self._lines.get(destination):
+                self._lines.pop(destination, None)
+            elif destination not in self._runners:
+                self._hungry[destination] = None
+            asyncio.get_running_loop().call_soon(self._feed)
+
+    def _feed(self) -> None:
+        while self._hungry and len(self._tasks) < self._attempts:
+            destination = next(iter(self._hungry))
+            del self._hungry[destination]
+            if self._lines.get(destination):
+                self._start_runner(destination)
+
+    async def _try(self, job: Job) -> None:
+        if self._clock() >= job.lease_until:
+            self._done(job)  # it waited too long in memory and is somebody else's now
+            return
+        started = self._clock()
+        try:
+            if job.body is None:
+                place = job.place
+                job.body = await self._database.read(lambda connection: self._content.read(connection, place))
+            answer = await self._carrier.carry(job, lambda: self._clock() < job.lease_until)
+        except ContentGone:
+            answer = Answer(0, "5.3.0", "the message's content is not kept any more", stage="prepare")
+        except (
+            Exception
+        ) as error:  # a bug of ours must not lose the message: it is tried again, and the log has the trace
+            log.exception("attempt_failed", recipient_id=job.recipient_id)
+            answer = Answer(0, "4.3.0", f"internal error: {type(error).__name__}", stage="prepare")
+        if answer.code == 250:
+            reach("after_remote_250")
+        metrics.ATTEMPT_SECONDS.labels(answer.transport or "none").observe((self._clock() - started) / 1000)
+        self._settle(job, answer)
+
+    def _settle(self, job: Job, answer: Answer) -> None:
+        """The runner goes on; the job is ours until its settlement is durable."""
+        job.body = None
+        future = self._settler.settle(job, answer)
+        future.add_done_callback(lambda done: self._settled(job, answer, done))
+
+    def _settled(self, job: Job, answer: Answer, future: "asyncio.Future[Change]") -> None:
+        if future.cancelled():
+            return
+        if error := future.exception():
+            # What a host told us must not be forgotten because the database is away.
+            log.error("settle_failed", recipient_id=job.recipient_id, error=repr(error))
+            asyncio.get_running_loop().call_later(SETTLE_AGAIN, self._settle, job, answer)
+            return
+        change = future.result()
+        metrics.SETTLED.labels(change.after).inc()
+        log.info(
+            "settled",
+            recipient_id=job.recipient_id,
+            message_id=job.message_id,
+            state=change.after,
+            code=answer.code,
+            enhanced=answer.enhanced,
+            host=answer.host,
+            stage=answer.stage,
+        )
+        self._done(job)
+
+    def _done(self, job: Job) -> None:
+        self._jobs.pop(job.recipient_id, None)
+        if job.borrowed and self._budget:
+            self._budget.give_back(job.borrowed)
+            job.borrowed = 0
+
+    # --- leases ----------------------------------------------------------------------------------------------------
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY)
+            try:
+                await self._renew()
+            except Exception as error:  # the database is away: attempts stop before their final dot when the lease ends
+                log.warning("renew_failed", error=repr(error))
+
+    async def _renew(self) -> None:
+        now = self._clock()
+        old = [job for job in self._jobs.values() if job.lease_until - now < RENEW_BELOW_MS]
+        for start in range(0, len(old), RENEW_AT_ONCE):
+            some = old[start : start + RENEW_AT_ONCE]
+            leases = [(job.recipient_id, job.fence) for job in some]
+            kept = await self._database.write(lambda c, leases=leases: queues.renew(c, self._boot, leases, now))  # type: ignore[misc]  # a default binds the loop variable
+            for job in some:
+                job.lease_until = now + LEASE_MS if job.recipient_id in kept else 0

@@ -1,0 +1,1 @@
+"""Mailtrap's API: one table of paths (app), one file a noun, one table of texts (errors)."""

@@ -1,0 +1,1 @@
+"""For the operator: the control socket and its verbs, health, metrics."""

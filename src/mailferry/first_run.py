@@ -1,0 +1,104 @@
+"""The first start on an empty database: account 1, its owner, a token, a project with an inbox, and a demo domain.
+
+What was made is written to ``DATA/first-run.json`` (0600) and stays there until ``mailferry credentials --forget``.
+"""
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from mailferry.config import Config, parse_listen
+from mailferry.resources import accounts, domains, tokens
+from mailferry.resources.domains import FreshKeys
+from mailferry.store.schema import domain_keys
+from mailferry.store.secrets import Sealer, write_private
+
+DEMO_DOMAIN = "demo.mailferry.test"
+SIMULATOR_DOMAIN = f"simulator.{DEMO_DOMAIN}"
+OWNER_EMAIL = "owner@mailferry.test"
+
+
+def furnish(
+    connection: Connection, sealer: Sealer, keys: FreshKeys, password: str, password_hash: str, now: int
+) -> dict[str, Any] | None:
+    """Make all of it in one transaction; None when an account exists already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('mailferry first run'))"))
+    if accounts.any_account(connection):
+        return None
+    account = accounts.create_account(connection, "Mailferry", now)
+    accounts.create_user(connection, account, OWNER_EMAIL, password_hash, accounts.OWNER, now)
+    _, token = tokens.create(connection, account, "First token", accounts.ADMIN, now, created_by=OWNER_EMAIL)
+    project = accounts.create_project(connection, account, "My project", now)
+    inbox, username, inbox_password = accounts.create_inbox(connection, sealer, account, project, "My inbox", now)
+    demo, _ = domains.add(connection, sealer, account, DEMO_DOMAIN, keys, now)
+    domains.set_state(connection, demo.id, domains.DEMO)
+    # It is in no DNS; its mail is signed all the same, so that a first message shows what a real one looks like.
+    connection.execute(domain_keys.update().where(domain_keys.c.domain_id == demo.id).values(published=True))
+    return {
+        "account_id": account,
+        "api_token": token,
+        "sandbox": {"project_id": project, "inbox_id": inbox, "username": username, "password": inbox_password},
+        "owner": {"email": OWNER_EMAIL, "password": password},
+    }
+
+
+def new_password() -> str:
+    return secrets.token_urlsafe(12)
+
+
+def remember(data_dir: Path, made: dict[str, Any]) -> None:
+    write_private(data_dir / "first-run.json", msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
+
+
+def forget(data_dir: Path) -> bool:
+    """True when there was something to forget."""
+    path = data_dir / "first-run.json"
+    there = path.exists()
+    path.unlink(missing_ok=True)
+    return there
+
+
+def recall(data_dir: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = msgspec.json.decode((data_dir / "first-run.json").read_bytes())
+        return found
+    except FileNotFoundError:
+        return {}
+
+
+def credentials(config: Config, ca_file: Path) -> dict[str, Any]:
+    """What ``mailferry credentials --json`` prints; null for what was forgotten or is not there yet."""
+    made = recall(config.data_dir)
+    token = made.get("api_token")
+    host, port = _first(config["smtp.listen"])
+    smtp = {"host": host, "port": port, "username": "api", "password": token} if port else None
+    return {
+        "account_id": made.get("account_id"),
+        "api_token": token,
+        "http_url": _url("http", config["http.listen"]),
+        "https_url": _url("https", config["http.tls_listen"]),
+        "ca_file": str(ca_file) if not config["tls.certificate"] else None,
+        "smtp": smtp,
+        "bulk_smtp": {**smtp, "username": "bulk"} if smtp else None,
+        "ses": None,
+        "sandbox": made.get("sandbox"),
+        "dashboard": None,
+    }
+
+
+def _url(scheme: str, listen: list[str]) -> str | None:
+    host, port = _first(listen)
+    return f"{scheme}://{host}:{port}" if port else None
+
+
+def _first(listen: list[str]) -> tuple[str, int]:
+    """Where a client on this machine finds a listener: a wildcard is reached over loopback."""
+    if not listen:
+        return "", 0
+    host, port, _ = parse_listen(listen[0])
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+    return f"[{host}]" if ":" in host else host, port

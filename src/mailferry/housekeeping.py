@@ -1,0 +1,108 @@
+"""What must be done now and then: release held mail each hour, re-check DNS, forget what is old, seal segments.
+
+Every task is safe to run on several nodes at once: each is one short transaction after the other.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import Connection, func, select
+
+from mailferry import metrics
+from mailferry.delivery import release
+from mailferry.endpoints.operations.verbs import Tools, check_domain
+from mailferry.journal import retention
+from mailferry.journal.events import WAITING
+from mailferry.resources import domains
+from mailferry.store.content import Content, TableContent, day_of
+from mailferry.store.schema import messages, queue, recipients
+from mailferry.store.segments import SegmentContent
+
+log = structlog.get_logger(__name__)
+
+MINUTE, HOUR = 60.0, 3600.0
+
+
+class Housekeeping:
+    def __init__(self, tools: Tools, content: Content) -> None:
+        self._tools = tools
+        self._content = content
+        self._database = tools.database
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for seconds, task in (
+                (10.0, self.measure),
+                (MINUTE, self.release_held),
+                (HOUR, self.check_domains),
+                (HOUR, self.forget),
+            ):
+                group.create_task(self._every(seconds, task))
+
+    async def _every(self, seconds: float, task: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await task()
+            except Exception:  # the next round tries again
+                log.exception("housekeeping_failed", task=task.__name__)
+            await asyncio.sleep(seconds)
+
+    async def measure(self) -> None:
+        counts, oldest = await self._database.read(_waiting)
+        for state in WAITING:
+            metrics.QUEUE.labels(state).set(counts.get(state, 0))
+        metrics.OLDEST.set((self._tools.clock() - oldest) / 1000 if oldest else 0)
+        metrics.COMMIT_GROUPS.set(self._database.writer.groups)
+        metrics.COMMIT_ITEMS.set(self._database.writer.items)
+
+    async def release_held(self) -> None:
+        hourly = self._tools.config["limits.new_domain_hourly"]
+        now = self._tools.clock()
+        if await self._database.write(lambda connection: release.release_hourly(connection, now, hourly)):
+            self._tools.wake()
+        await self._in_pieces(lambda connection: release.expire_held(connection, now), release.SOME)
+
+    async def check_domains(self) -> None:
+        found = await self._database.read(domains.all_domains)
+        for domain in found:
+            if domain.state != domains.DEMO and (domain.verified_at or domain.state == domains.UNVERIFIED):
+                await check_domain(self._tools, domain)
+
+    async def forget(self) -> None:
+        config, now = self._tools.config, self._tools.clock()
+        if isinstance(self._content, TableContent):
+            await self._database.write(self._partitions_ahead)
+        if isinstance(self._content, SegmentContent):
+            await asyncio.to_thread(self._content.seal)
+        days = config["retention.content_days"]
+        dropped = await self._database.write(lambda c: retention.forget_content(c, self._content, now, days))
+        if dropped:
+            log.info("content_forgotten", segments=dropped)
+        logs_days = config["retention.logs_days"]
+        await self._in_pieces(lambda connection: retention.forget_logs(connection, now, logs_days), retention.SOME)
+        await self._database.write(lambda connection: retention.forget_keys(connection, now))
+
+    async def _in_pieces(self, piece: Callable[[Connection], int], full: int) -> None:
+        done = full
+        while done == full:
+            done = await self._database.write(piece)
+
+    def _partitions_ahead(self, connection: Connection) -> None:
+        assert isinstance(self._content, TableContent)
+        for ahead in range(3):
+            self._content.prepare(connection, day_of(self._tools.clock()) + timedelta(days=ahead))
+
+
+def _waiting(connection: Connection) -> tuple[dict[str, int], int | None]:
+    # Counted over the queue, which holds only what waits, not over the log.
+    joined = select(recipients.c.state, func.count()).join(queue, queue.c.recipient_id == recipients.c.id)
+    counts = {row[0]: row[1] for row in connection.execute(joined.group_by(recipients.c.state))}
+    oldest = select(func.min(queue.c.recipient_id))
+    first = connection.execute(oldest).scalar()
+    if first is None:
+        return counts, None
+    created = select(messages.c.created_at).join(recipients, recipients.c.message_id == messages.c.id)
+    return counts, connection.execute(created.where(recipients.c.id == first)).scalar()

@@ -1,0 +1,1 @@
+"""The way in: every endpoint hands its submissions here, and here alone a message comes to be."""

@@ -1,0 +1,116 @@
+"""THE way in: every message of every endpoint comes to be here, and nowhere else.
+
+Sender allowed, fields sane, message composed, then one transaction (:mod:`keep`), and only then does the client hear
+yes. A refusal is a value; nothing of a refused message is kept.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from mailferry.delivery.job import Job
+from mailferry.faults import reach
+from mailferry.intake import checks
+from mailferry.intake.draft import make_draft
+from mailferry.intake.keep import Draft, Keeper, Kept, Unit, stored_answer
+from mailferry.intake.refusal import Reason, Refusal
+from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
+from mailferry.journal.ids import Ids
+from mailferry.resources import domains
+from mailferry.resources.domains import Domain, DomainBook
+from mailferry.store.database import Database
+
+#: How many submissions of a batch are made between two turns of the event loop: composing 500 would block it for long.
+BREATH = 20
+
+
+class Intake:
+    """One for the process; every endpoint is handed it."""
+
+    def __init__(
+        self,
+        database: Database,
+        keeper: Keeper,
+        book: DomainBook,
+        ids: Ids,
+        clock: Callable[[], int],
+        limits: checks.Limits,
+        *,
+        simulated: Callable[[str], bool],
+        hand_over: Callable[[Sequence[Job]], None],
+    ) -> None:
+        self._database = database
+        self._keeper = keeper
+        self._book = book
+        self._ids = ids
+        self._clock = clock
+        self.limits = limits
+        self._simulated = simulated
+        self._hand_over = hand_over
+
+    async def accept(
+        self, submissions: Sequence[Submission], once: Once | None = None
+    ) -> list[Accepted | Refused] | Replayed | KeyReused:
+        """Results in the order of the submissions; they stand or fall one by one, but are durable together.
+
+        With ``once``, a request that was answered before gets that answer again. Refusals are not kept: a request of
+        which nothing was accepted may be mended and sent again under its key.
+        """
+        if once and (known := await self._database.read(lambda connection: stored_answer(connection, once))):
+            return known
+        drafts = await self._drafts(submissions)
+        results: list[Accepted | Refused] = [
+            Accepted(d.row["id"], tuple(r.id for r in d.recipients)) if isinstance(d, Draft) else d for d in drafts
+        ]
+        accepted = tuple(draft for draft in drafts if isinstance(draft, Draft))
+        if not accepted:
+            return results
+        unit = Unit(accepted, once, once.answer(results) if once else "")
+        outcome = await self._keep(unit)
+        return results if isinstance(outcome, Kept) else outcome
+
+    async def sender(self, submission: Submission, domain_name: str) -> Domain | Refusal:
+        """The domain that may send this, or why there is none."""
+        domain = await self._book.by_name(submission.account_id, domain_name)
+        if domain is None or (domain.verified_at == 0 and domain.state != domains.DEMO):
+            state = "is not verified yet" if domain else "is not a sending domain of this account"
+            return Refusal(Reason.SENDER_NOT_ALLOWED, "from", detail=f"{domain_name or 'the empty domain'} {state}")
+        if submission.token_domain_id and submission.token_domain_id != domain.id:
+            return Refusal(Reason.SENDER_NOT_ALLOWED, "from", detail=f"this token may not send as {domain_name}")
+        if domain.state == domains.DEMO and not all(self._simulated(r.address) for r in submission.recipients):
+            return Refusal(Reason.DEMO_RECIPIENT, "to")
+        return domain
+
+    async def _drafts(self, submissions: Sequence[Submission]) -> list[Draft | Refused]:
+        now = self._clock()
+        drafts: list[Draft | Refused] = []
+        for number, submission in enumerate(submissions, 1):
+            drafts.append(await self._draft(submission, now))
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
+        return drafts
+
+    async def _draft(self, submission: Submission, now: int) -> Draft | Refused:
+        if refusals := checks.check(submission, self.limits):
+            return Refused(refusals)
+        domain = await self.sender(submission, checks.sender_domain(submission))
+        if isinstance(domain, Refusal):
+            return Refused((domain,))
+        draft = make_draft(submission, domain, self._ids, now)
+        if len(draft.body) > self.limits.message:  # quoted-printable and base64 make it larger than its parts
+            return Refused((Refusal(Reason.MESSAGE_TOO_LARGE, detail=str(self.limits.message)),))
+        return draft
+
+    async def _keep(self, unit: Unit) -> Kept | Replayed | KeyReused:
+        octets = sum(len(draft.body) for draft in unit.drafts)
+        future = self._database.submit(self._keeper, unit, octets)
+        future.add_done_callback(self._pass_on)
+        # A client that goes away must not take the hand-over with it.
+        return await asyncio.shield(future)
+
+    def _pass_on(self, future: "asyncio.Future[Kept | Replayed | KeyReused]") -> None:
+        if future.cancelled() or future.exception():
+            return
+        outcome = future.result()
+        if isinstance(outcome, Kept) and outcome.jobs:
+            reach("in_handoff")
+            self._hand_over(outcome.jobs)

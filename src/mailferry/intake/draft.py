@@ -1,0 +1,60 @@
+"""From a submission that passed its checks to a draft: composed if it must be, with ids, ready for its transaction."""
+
+from mailferry.intake import checks
+from mailferry.intake.keep import Draft, DraftRecipient
+from mailferry.intake.submission import Submission
+from mailferry.journal.ids import Ids
+from mailferry.mail import address, header
+from mailferry.mail.compose import compose
+from mailferry.resources.domains import Domain
+
+
+def make_draft(submission: Submission, domain: Domain, ids: Ids, now: int) -> Draft:
+    message_id = ids.new()
+    sender, subject, rfc_message_id, body = (
+        _composed(submission, domain, message_id, now)
+        if submission.content
+        else _as_it_came(submission, domain, message_id)
+    )
+    return Draft(
+        row={
+            "id": message_id,
+            "account_id": submission.account_id,
+            "domain_id": domain.id,
+            "token_id": submission.token_id,
+            "endpoint": submission.endpoint,
+            "stream": submission.stream,
+            "sender": sender,
+            "subject": subject,
+            "rfc_message_id": rfc_message_id,
+            "category": submission.category,
+            "custom_variables": submission.custom_variables,
+            "client_ip": submission.client_ip,
+            "created_at": now,
+        },
+        body=body,
+        recipients=tuple(_recipient(rcpt.address, rcpt.kind, ids) for rcpt in submission.recipients),
+    )
+
+
+def _recipient(text: str, kind: str, ids: Ids) -> DraftRecipient:
+    parsed = address.parse(text)
+    _, destination = address.split(parsed)
+    return DraftRecipient(ids.new(), parsed, kind, address.key(parsed), destination)
+
+
+def _composed(submission: Submission, domain: Domain, message_id: str, now: int) -> tuple[str, str, str, bytes]:
+    content = submission.content
+    assert content is not None
+    ours = f"{message_id}@{domain.name}"
+    return content.sender.address, content.subject, f"<{ours}>", compose(content, message_id=ours, date_ms=now)
+
+
+def _as_it_came(submission: Submission, domain: Domain, message_id: str) -> tuple[str, str, str, bytes]:
+    assert submission.raw is not None
+    head = header.read_head(submission.raw)
+    subject = next(iter(header.values(head, b"subject")), b"")
+    own = next(iter(header.values(head, b"message-id")), b"").strip()
+    # When it has none, `prepare` adds this one: stored bytes are what came.
+    rfc_message_id = header.decode(own) or f"<{message_id}@{domain.name}>"
+    return checks.sender(submission).address, header.decode(subject), rfc_message_id, submission.raw

@@ -1,0 +1,181 @@
+"""The email log: one entry a recipient, newest first, out of messages, recipients and events.
+
+Queries speak the journal's own words; a dialect translates its filters into :class:`Condition` and its answer out of
+:class:`Entry`. Everything here takes a connection and reads only, on SQLite and PostgreSQL alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, func, select
+
+from mailferry.journal.conditions import OPT_OUTS, Condition, Standing, clause, standing
+from mailferry.journal.events import Kind, State
+from mailferry.store.schema import events, messages, recipients
+
+#: Entries of one page.
+PAGE = 100
+#: Ids sort by the time they were drawn, messages say when they were accepted; a clock set back may part the two. A day
+#: of slack keeps the short cut over the index right unless a clock leaps further than that.
+SLACK_MS = 86_400_000
+
+_COUNTED = (Kind.OPEN.value, Kind.CLICK.value, *OPT_OUTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Everything is AND-ed. Times are Unix milliseconds, both ends included."""
+
+    account_id: int
+    #: Only what this domain sent; 0 = all domains.
+    domain_id: int = 0
+    sent_from: int | None = None
+    sent_until: int | None = None
+    conditions: tuple[Condition, ...] = ()
+    #: The last entry of the page before.
+    older_than: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One recipient of one message. Empty texts mean that there is none."""
+
+    recipient_id: str
+    message_id: str
+    recipient: str
+    sender: str
+    subject: str
+    stream: str
+    domain_id: int
+    category: str
+    custom_variables: str
+    client_ip: str
+    rfc_message_id: str
+    #: Unix milliseconds of acceptance.
+    sent_at: int
+    state: State
+    opted_out: bool
+    opens: int
+    clicks: int
+
+    @property
+    def standing(self) -> Standing:
+        return standing(self.state, self.opted_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One event of one recipient. ``facts`` has the journal's names (ip, host, code, response, reason, url ...)."""
+
+    kind: Kind
+    at: int
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    entries: tuple[Entry, ...]
+    #: All that match, on whatever page.
+    total: int
+    #: What the next page is older than; None on the last page.
+    cursor: str | None
+
+
+def search(connection: Connection, query: Query) -> Page:
+    where = _where(query)
+    total = connection.execute(_count(query, where)).scalar_one()
+    if query.older_than:
+        where = [*where, recipients.c.id < query.older_than]
+    rows = connection.execute(_entries(where).order_by(recipients.c.id.desc()).limit(PAGE + 1)).all()
+    page = rows[:PAGE]
+    counts = _counts(connection, [row.id for row in page])
+    entries = tuple(_entry(row, counts.get(row.id, {})) for row in page)
+    return Page(entries, total, page[-1].id if len(rows) > PAGE else None)
+
+
+def find(connection: Connection, query: Query, recipient_id: str) -> tuple[Entry, tuple[Happening, ...]] | None:
+    """One entry and its events, oldest first. None when the query's account or domain has no such recipient."""
+    row = connection.execute(_entries([*_where(query), recipients.c.id == recipient_id])).one_or_none()
+    if row is None:
+        return None
+    story = select(events.c.kind, events.c.at, events.c.facts).where(events.c.recipient_id == recipient_id)
+    happenings = tuple(
+        Happening(Kind(kind), at, msgspec.json.decode(facts))
+        for kind, at, facts in connection.execute(story.order_by(events.c.at, events.c.id))
+    )
+    return _entry(row, _counts(connection, [recipient_id]).get(recipient_id, {})), happenings
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+
+def _joined() -> FromClause:
+    return recipients.join(messages, messages.c.id == recipients.c.message_id)
+
+
+def _entries(where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    columns = (recipients.c.id, recipients.c.message_id, recipients.c.address, recipients.c.state)
+    named = ("sender", "subject", "stream", "domain_id", "category", "custom_variables", "client_ip", "rfc_message_id")
+    wanted = [*columns, *(messages.c[name] for name in named), messages.c.created_at]
+    return select(*wanted).select_from(_joined()).where(*where)
+
+
+def _count(query: Query, where: Sequence[ColumnElement[bool]]) -> Select[int]:
+    # Without a filter the index over (account, id) answers alone, and an account's log may have millions of rows.
+    plain = not (query.domain_id or query.conditions or query.sent_from is not None or query.sent_until is not None)
+    return select(func.count()).select_from(recipients if plain else _joined()).where(*where)
+
+
+def _counts(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    if not ids:
+        return {}
+    wanted = select(events.c.recipient_id, events.c.kind, func.count()).where(
+        events.c.recipient_id.in_(ids), events.c.kind.in_(_COUNTED)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for recipient_id, kind, count in connection.execute(wanted.group_by(events.c.recipient_id, events.c.kind)):
+        found.setdefault(recipient_id, {})[kind] = count
+    return found
+
+
+def _entry(row: Row[Any], counts: Mapping[str, int]) -> Entry:
+    return Entry(
+        recipient_id=row.id,
+        message_id=row.message_id,
+        recipient=row.address,
+        sender=row.sender,
+        subject=row.subject,
+        stream=row.stream,
+        domain_id=row.domain_id,
+        category=row.category,
+        custom_variables=row.custom_variables,
+        client_ip=row.client_ip,
+        rfc_message_id=row.rfc_message_id,
+        sent_at=row.created_at,
+        state=State(row.state),
+        opted_out=any(kind in counts for kind in OPT_OUTS),
+        opens=counts.get(Kind.OPEN, 0),
+        clicks=counts.get(Kind.CLICK, 0),
+    )
+
+
+# --- conditions ----------------------------------------------------------------------------------------------------
+
+
+def _where(query: Query) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = [recipients.c.account_id == query.account_id]
+    if query.domain_id:
+        where.append(messages.c.domain_id == query.domain_id)
+    if query.sent_from is not None:
+        where += [messages.c.created_at >= query.sent_from, recipients.c.id >= _id_at(query.sent_from - SLACK_MS)]
+    if query.sent_until is not None:
+        where += [messages.c.created_at <= query.sent_until, recipients.c.id < _id_at(query.sent_until + SLACK_MS)]
+    return where + [clause(condition) for condition in query.conditions]
+
+
+def _id_at(ms: int) -> str:
+    """The smallest id that can be drawn in that millisecond (journal/ids.py)."""
+    digits = f"{min(max(ms, 0), (1 << 48) - 1):012x}"
+    return f"{digits[:8]}-{digits[8:]}-"

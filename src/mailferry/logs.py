@@ -1,0 +1,41 @@
+"""Logs: one structured event a line, JSON or for a terminal, on standard error. Secrets never reach them."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+#: A value under such a name is never printed, whoever logs it.
+SECRET_NAMES = frozenset(
+    {"password", "token", "secret", "authorization", "api_token", "private_key", "credentials", "cookie"}
+)
+
+
+def configure(style: str, level: str) -> None:
+    """``style`` is json, console or auto (a terminal decides). Called once, before anything logs."""
+    console = style == "console" or (style == "auto" and sys.stderr.isatty())
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            _hide_secrets,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.ExceptionRenderer() if not console else structlog.dev.set_exc_info,
+            structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries speak through the standard library: what they warn of is ours to show.
+    logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), format="%(name)s: %(message)s")
+
+
+def _hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in event:
+        if name in SECRET_NAMES:
+            event[name] = "***"
+    return event

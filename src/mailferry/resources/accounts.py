@@ -1,0 +1,71 @@
+"""Accounts, their people, projects and sandbox inboxes: as much as a first run makes."""
+
+import secrets
+
+from argon2 import PasswordHasher
+from sqlalchemy import Connection, func, insert, select, update
+
+from mailferry.store.schema import accounts, inboxes, projects, users
+from mailferry.store.secrets import Sealer
+
+OWNER, ADMIN, VIEWER = 1000, 100, 10
+
+
+def any_account(connection: Connection) -> bool:
+    return bool(connection.execute(select(func.count()).select_from(accounts)).scalar())
+
+
+def create_account(connection: Connection, name: str, now: int) -> int:
+    return _new(connection, insert(accounts).values(name=name, created_at=now).returning(accounts.c.id))
+
+
+def create_user(
+    connection: Connection, account_id: int, email: str, password_hash: str, access_level: int, now: int
+) -> int:
+    values = {
+        "account_id": account_id,
+        "email": email,
+        "password_hash": password_hash,
+        "access_level": access_level,
+        "created_at": now,
+    }
+    return _new(connection, insert(users).values(values).returning(users.c.id))
+
+
+def set_password(connection: Connection, email: str, password_hash: str) -> bool:
+    """False when there is no such user."""
+    return (
+        connection.execute(update(users).where(users.c.email == email).values(password_hash=password_hash)).rowcount
+        == 1
+    )
+
+
+def hash_password(password: str) -> str:
+    """Argon2id (RFC 9106) with the library's defaults: tens of milliseconds, so never in the event loop."""
+    return PasswordHasher().hash(password)
+
+
+def create_project(connection: Connection, account_id: int, name: str, now: int) -> int:
+    values = {"account_id": account_id, "name": name, "created_at": now}
+    return _new(connection, insert(projects).values(values).returning(projects.c.id))
+
+
+def create_inbox(
+    connection: Connection, sealer: Sealer, account_id: int, project_id: int, name: str, now: int
+) -> tuple[int, str, str]:
+    """Returns id, SMTP user and password, both 14 hexadecimal digits as Mailtrap's are."""
+    username, password = secrets.token_hex(7), secrets.token_hex(7)
+    values = {
+        "account_id": account_id,
+        "project_id": project_id,
+        "name": name,
+        "username": username,
+        "password_sealed": sealer.seal(password.encode(), "inboxes.password"),
+        "created_at": now,
+    }
+    return _new(connection, insert(inboxes).values(values).returning(inboxes.c.id)), username, password
+
+
+def _new(connection: Connection, statement: object) -> int:
+    identity = connection.execute(statement).scalar_one()  # type: ignore[call-overload]  # any INSERT ... RETURNING id
+    return int(identity)

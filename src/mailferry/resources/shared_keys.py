@@ -1,0 +1,34 @@
+"""Keys that every node needs alike (return paths, links), sealed in the database. The first node makes them."""
+
+import os
+
+from sqlalchemy import Connection, insert, select, text
+
+from mailferry.store.schema import shared_keys
+from mailferry.store.secrets import Sealer
+
+_PURPOSE = "shared_keys.key"
+
+
+def get_or_create(connection: Connection, sealer: Sealer, purpose: str, now: int) -> tuple[int, bytes]:
+    """The newest key of a purpose and its id. Raises WrongKey when the key file is another node's."""
+    found = _newest(connection, purpose)
+    if found is None and connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('mailferry shared keys'))"))
+        found = _newest(connection, purpose)
+    if found is not None:
+        key_id, sealed = found
+        return key_id, sealer.open(sealed, _PURPOSE)
+    key = os.urandom(32)
+    values = {"purpose": purpose, "key_sealed": sealer.seal(key, _PURPOSE), "created_at": now}
+    return connection.execute(insert(shared_keys).values(values).returning(shared_keys.c.id)).scalar_one(), key
+
+
+def _newest(connection: Connection, purpose: str) -> tuple[int, bytes] | None:
+    row = connection.execute(
+        select(shared_keys.c.id, shared_keys.c.key_sealed)
+        .where(shared_keys.c.purpose == purpose)
+        .order_by(shared_keys.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return (row.id, row.key_sealed) if row else None

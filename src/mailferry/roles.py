@@ -1,0 +1,376 @@
+"""The one place that builds things, and says which role runs what.
+
+``api`` HTTP endpoints, ``smtp`` submission, ``delivery`` the worker, ``housekeeping`` what must be done now and then.
+``serve`` runs all of them in one event loop; on PostgreSQL each may run in processes of its own.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from mailferry import first_run
+from mailferry.config import BadSetting, Config, parse_listen
+from mailferry.delivery.carrier import Carrier
+from mailferry.delivery.claim import Claimer
+from mailferry.delivery.job import HandoffBudget
+from mailferry.delivery.prepare import Preparer
+from mailferry.delivery.settle import Settler
+from mailferry.delivery.signing import Signers
+from mailferry.delivery.transports.mx import Mx
+from mailferry.delivery.transports.relay import Relay
+from mailferry.delivery.transports.simulator import Simulator
+from mailferry.delivery.transports.transport import Transport
+from mailferry.delivery.worker import Worker
+from mailferry.endpoints.fallback import not_served
+from mailferry.endpoints.hosts import Hosts
+from mailferry.endpoints.listeners import Listener, bind
+from mailferry.endpoints.mailtrap import app as mailtrap
+from mailferry.endpoints.mailtrap.body import BodyBudget
+from mailferry.endpoints.mailtrap.deps import Deps
+from mailferry.endpoints.operations import health
+from mailferry.endpoints.operations.control import Control
+from mailferry.endpoints.operations.verbs import Tools
+from mailferry.endpoints.smtp import server as smtp
+from mailferry.endpoints.smtp.limits import Limits as SmtpLimits
+from mailferry.endpoints.smtp.submission import SubmissionBackend
+from mailferry.house import House, clock, open_house
+from mailferry.housekeeping import Housekeeping
+from mailferry.intake.accept import Intake
+from mailferry.intake.checks import Limits
+from mailferry.intake.keep import Keeper
+from mailferry.journal.ids import Ids
+from mailferry.net import authority
+from mailferry.net import smtp as smtp_client
+from mailferry.net.guard import Guard
+from mailferry.net.hosts import LOOPBACK_NAMES, HostRules, certificate_names, trusted_networks, url_host
+from mailferry.net.tls_server import HotContext
+from mailferry.resources.accounts import any_account, hash_password
+from mailferry.resources.domains import fresh_keys
+from mailferry.resources.tokens import Credentials
+
+log = structlog.get_logger(__name__)
+
+#: SIGTERM ends the process within ten seconds: listeners get four, running attempts the next, and the rest is spare.
+ATTEMPT_GRACE = 3.5
+SMTP_GRACE = 4.0
+
+Closer = Callable[[], Awaitable[None]]
+
+
+async def serve(config: Config, announce: Callable[[Config], None]) -> None:
+    """Run the roles until SIGTERM or SIGINT. ``announce`` is called when everything listens."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_house(config) as house:
+        await furnish(house)
+        parts = Parts(house)
+        try:
+            await parts.start()
+            announce(config)
+            log.info("started", roles=config["server.roles"], database=house.database.dialect, boot=house.boot)
+            await stop.wait()
+            log.info("stopping")
+        finally:
+            await parts.close()
+    log.info("stopped")
+
+
+async def furnish(house: House) -> None:
+    """What a first start makes; nothing on any other."""
+    if await house.database.read(any_account):
+        return
+    keys = await asyncio.to_thread(fresh_keys)
+    password = first_run.new_password()
+    hashed = await asyncio.to_thread(hash_password, password)
+    made = await house.database.write(
+        lambda connection: first_run.furnish(connection, house.sealer, keys, password, hashed, clock())
+    )
+    if made is not None:
+        first_run.remember(house.data_dir, made)
+
+
+class Parts:
+    """All that runs in this process. Started in order, closed in the opposite one."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._config = house.config
+        self._roles = frozenset(house.config["server.roles"])
+        self._closers: list[Closer] = []
+        self._guard_addresses: list[tuple[str, int]] = []
+        self._simulator = Simulator(first_run.DEMO_DOMAIN)
+        self._worker: Worker | None = None
+
+    async def start(self) -> None:
+        house, config = self._house, self._config
+        listening = _Listening(house, self._roles)
+        budget = self._budget()
+        if "delivery" in self._roles:
+            self._worker = await self._start_worker(listening.own_addresses, budget)
+        intake = self._intake(budget)
+        credentials = Credentials(house.database, clock)
+        tools = self.tools(listening)
+        if "api" in self._roles:
+            await self._start_http(listening, intake, credentials)
+        if "smtp" in self._roles:
+            await self._start_smtp(listening, intake, credentials)
+        control = Control(house.data_dir / "control.sock", tools)
+        await control.start()
+        self._closers.append(control.close)
+        if "housekeeping" in self._roles:
+            self._spawn(Housekeeping(tools, house.content).run())
+        if config["metrics.listen"]:
+            await self._start_metrics()
+
+    async def close(self) -> None:
+        """Listeners first, so that nothing is accepted that nobody would deliver; then the worker; then its helpers."""
+        for closer in reversed(self._closers):
+            try:
+                await closer()
+            except Exception:
+                log.exception("close_failed")
+
+    def tools(self, listening: "_Listening") -> Tools:
+        house = self._house
+        return Tools(
+            database=house.database,
+            sealer=house.sealer,
+            book=house.book,
+            resolver=house.resolver,
+            config=house.config,
+            hostname=house.hostname,
+            clock=clock,
+            wake=self._worker.wake if self._worker else lambda: None,
+            reload_hosts=listening.reload,
+        )
+
+    # --- delivery --------------------------------------------------------------------------------------------------
+
+    def _budget(self) -> HandoffBudget | None:
+        if "delivery" not in self._roles:
+            return None
+        return HandoffBudget(self._config["delivery.handoff_messages"], self._config["delivery.handoff_memory"])
+
+    async def _start_worker(self, own: list[tuple[str, int]], budget: HandoffBudget | None) -> Worker:
+        house, config = self._house, self._config
+        processes = config["delivery.signers"]
+        signers = Signers(_cores() if processes < 0 else processes)
+        await signers.start()
+        self._closers.append(signers.close)
+        guard = Guard(config["net.allow_private"], own)
+        preparer = Preparer(house.book, house.sealer, signers, clock, hostname=house.hostname)
+        carrier = Carrier(
+            preparer,
+            house.book,
+            self._transport(guard),
+            self._simulator,
+            clock,
+            return_path_key=house.return_path_key,
+        )
+        self._closers.append(carrier.close)
+        first_retry_ms = config["delivery.retry_seconds"] * 1000
+        worker = Worker(
+            house.database,
+            house.content,
+            Claimer(clock, boot=house.boot, hourly=config["limits.new_domain_hourly"]),
+            carrier,
+            Settler(house.database, Ids(clock), clock, Random(), first_retry_ms=first_retry_ms),  # noqa: S311  # jitter
+            clock,
+            boot=house.boot,
+            budget=budget,
+            attempts=config["delivery.attempts"],
+            connections=config["delivery.connections"],
+        )
+        self._closers.append(lambda: worker.close(ATTEMPT_GRACE))
+        self._spawn(worker.run(), cancel=False)
+        return worker
+
+    def _transport(self, guard: Guard) -> Transport:
+        house, config = self._house, self._config
+        common: dict[str, Any] = {
+            "resolver": house.resolver,
+            "guard": guard,
+            "clock": clock,
+            "rng": Random(),  # noqa: S311  # hosts of equal preference are shuffled
+            "helo": house.hostname,
+            "local_ip": config["delivery.local_address"],
+            "max_connections": config["delivery.connections"],
+        }
+        if config["delivery.transport"] == "mx":
+            return Mx(port=config["delivery.smtp_port"], **common)
+        host, port, _ = parse_listen(config["relay.host"])
+        user, ca_file = config["relay.username"], config["relay.ca_file"]
+        return Relay(
+            host,
+            port,
+            tls=config["relay.tls"],
+            context=ssl.create_default_context(cafile=ca_file) if ca_file else None,
+            credentials=smtp_client.Credentials(user, config["relay.password"]) if user else None,
+            **common,
+        )
+
+    # --- the ways in -----------------------------------------------------------------------------------------------
+
+    def _intake(self, budget: HandoffBudget | None) -> Intake:
+        house, config = self._house, self._config
+        keeper = Keeper(
+            house.content,
+            clock,
+            boot=house.boot,
+            budget=budget,
+            hourly=config["limits.new_domain_hourly"],
+            expire_ms=config["delivery.expire_hours"] * 3_600_000,
+        )
+        return Intake(
+            house.database,
+            keeper,
+            house.book,
+            Ids(clock),
+            clock,
+            Limits(),
+            simulated=self._simulator.is_simulated,
+            hand_over=self._worker.hand_over if self._worker else lambda jobs: None,
+        )
+
+    async def _start_http(self, listening: "_Listening", intake: Intake, credentials: Credentials) -> None:
+        house, config = self._house, self._config
+        deps = Deps(
+            intake=intake,
+            credentials=credentials,
+            db=house.database,
+            clock=clock,
+            log=structlog.get_logger("mailferry.endpoints.mailtrap"),
+            budget=BodyBudget(config["http.body_memory"]),
+        )
+        routes = [Route("/health", health.route(house.database)), *mailtrap.routes(deps)]
+        app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})
+        app.router.redirect_slashes = False
+        listening.hosts = Hosts(app, listening.rules(), trusted_networks(config["server.trusted_proxies"]))
+        for setting, context in (("http.listen", None), ("http.tls_listen", listening.https)):
+            for text in config[setting]:
+                await self._listen(setting, text, listening.hosts, context)
+
+    async def _start_smtp(self, listening: "_Listening", intake: Intake, credentials: Credentials) -> None:
+        config = self._config
+        plain = config["smtp.plain_auth"]
+        listeners = [smtp.Listener(*parse_listen(text), plain_auth=plain) for text in config["smtp.listen"]]
+        server = smtp.Server(
+            SubmissionBackend(intake, credentials, self._house.hostname, clock),
+            listeners,
+            tls=listening.smtp,
+            limits=SmtpLimits(
+                message=config["smtp.max_message_size"],
+                connections=config["smtp.max_connections"],
+                connections_per_address=config["smtp.max_connections_per_ip"],
+                messages=config["smtp.max_messages_per_connection"],
+            ),
+            log=lambda facts: structlog.get_logger("mailferry.smtp").debug(
+                str(facts.get("event")), **_without_event(facts)
+            ),
+        )
+        try:
+            await server.start()
+        except OSError as error:
+            raise BadSetting(f"smtp.listen: {error}") from error
+        self._closers.append(lambda: server.close(SMTP_GRACE))
+
+    async def _listen(self, setting: str, text: str, app: Hosts, context: ssl.SSLContext | None) -> None:
+        host, port, _ = parse_listen(text)
+        try:
+            listener = Listener(app, bind(host, port), context)
+        except OSError as error:
+            raise BadSetting(f"{setting}: {text} cannot be listened on: {error.strerror or error}") from error
+        await listener.open()
+        self._closers.append(listener.close)
+
+    async def _start_metrics(self) -> None:
+        text = self._config["metrics.listen"]
+        host, port, _ = parse_listen(text)
+        try:
+            bound = bind(host, port)
+        except OSError as error:
+            raise BadSetting(f"metrics.listen: {text} cannot be listened on: {error.strerror or error}") from error
+        listener = Listener(health.metrics_app(), bound, None)
+        await listener.open()
+        self._closers.append(listener.close)
+
+    def _spawn(self, work: Awaitable[None], *, cancel: bool = True) -> None:
+        task = asyncio.ensure_future(work)
+
+        async def close() -> None:
+            if cancel:
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+        self._closers.append(close) if cancel else self._closers.insert(0, close)
+
+
+class _Listening:
+    """What every listener needs to know: our own addresses, the served names, and the certificates."""
+
+    def __init__(self, house: House, roles: frozenset[str]) -> None:
+        self._house = house
+        config = house.config
+        self.hosts: Hosts | None = None
+        settings = (("api", "http.listen"), ("api", "http.tls_listen"), ("smtp", "smtp.listen"))
+        listened = [text for role, setting in settings if role in roles for text in config[setting]]
+        if config["metrics.listen"]:
+            listened.append(config["metrics.listen"])
+        self.own_addresses = [parse_listen(text)[:2] for text in listened]
+        certificate, key = self._files()
+        self._hot = [HotContext(certificate, key), HotContext(certificate, key, alpn=())]
+        self.https, self.smtp = (hot.context for hot in self._hot)
+
+    def rules(self) -> HostRules:
+        config = self._house.config
+        names = {*config["http.hosts"], *authority.issued_hosts(self._house.data_dir)}
+        return HostRules(names, config["server.public_url"])
+
+    def reload(self) -> None:
+        """After ``mailferry certificates``: new names are served, with the new certificate."""
+        self._files()
+        for hot in self._hot:
+            hot.reload()
+        if self.hosts is not None:
+            self.hosts.rules = self.rules()
+
+    def _files(self) -> tuple[Path, Path]:
+        config = self._house.config
+        if config["tls.certificate"]:
+            return Path(config["tls.certificate"]), Path(config["tls.key"])
+        return authority.ensure_server_certificate(self._house.data_dir, certificate_hosts(self._house))
+
+
+def certificate_hosts(house: House) -> list[str]:
+    """The names of the locally issued certificate: loopback, our own, the settings', and those asked for."""
+    config = house.config
+    wanted = [
+        *LOOPBACK_NAMES,
+        house.hostname,
+        url_host(config["server.public_url"]),
+        *config["http.hosts"],
+        *sorted(authority.issued_hosts(house.data_dir)),
+    ]
+    return list(certificate_names(name for name in wanted if name))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _without_event(facts: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in facts.items() if name != "event"}

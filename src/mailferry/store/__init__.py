@@ -1,0 +1,1 @@
+"""The ground floor: databases, the writer, migrations, secrets, and the bytes of messages. Only this room knows a driver."""

@@ -1,0 +1,85 @@
+"""Rows that a statement is given: one JSON parameter, read as a table by the database.
+
+A group of messages becomes one statement a table (``INSERT ... SELECT FROM`` the rows) instead of one a row: on SQLite
+that is one call into the library instead of hundreds, on PostgreSQL one round trip. The statements are written once, in
+SQLAlchemy Core; only this file knows how the two databases spell it.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    Connection,
+    Insert,
+    Row,
+    Subquery,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    insert,
+    select,
+    true,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+_encoder = msgspec.json.Encoder()
+
+
+def pack(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The value of the parameter ``rows``."""
+    return _encoder.encode(rows).decode()
+
+
+def rows(dialect: str, columns: Sequence[Column[Any]], parameter: str = "rows") -> Subquery:
+    """The rows as a table with these columns (names and types are taken from the schema)."""
+    given = bindparam(parameter, type_=Text)
+    if dialect == "sqlite":
+        each = func.json_each(given).table_valued("value")
+        return select(*(func.json_extract(each.c.value, f'$."{c.name}"').label(c.name) for c in columns)).subquery(
+            parameter
+        )
+    table = func.json_to_recordset(cast(given, postgresql.JSON)).table_valued(
+        *(column(c.name, c.type) for c in columns)
+    )
+    return select(*table.render_derived(name="given", with_types=True).c).subquery(parameter)
+
+
+@cache
+def _insert(dialect: str, table: Table, names: tuple[str, ...]) -> Insert:
+    given = rows(dialect, [table.c[name] for name in names])
+    # SQLite has no booleans in JSON: json_extract gives 0 and 1, which is what it stores.
+    return insert(table).from_select(list(names), select(*given.c))
+
+
+def insert_rows(connection: Connection, table: Table, values: Sequence[Mapping[str, Any]]) -> None:
+    """Insert all of them in one statement. Every row names the same columns."""
+    if values:
+        statement = _insert(connection.dialect.name, table, tuple(values[0]))
+        connection.execute(statement, {"rows": pack(values)})
+
+
+@cache
+def _insert_if_new(dialect: str, table: Table, names: tuple[str, ...], returning: tuple[Column[Any], ...]) -> Any:
+    module: Any = postgresql if dialect == "postgresql" else sqlite
+    given = rows(dialect, [table.c[name] for name in names])
+    # SQLite's grammar takes ON CONFLICT after a SELECT for a join condition unless the SELECT has a WHERE (its manual, UPSERT).
+    chosen = select(*given.c).where(true())
+    statement = module.insert(table).from_select(list(names), chosen).on_conflict_do_nothing()
+    return statement.returning(*returning) if returning else statement
+
+
+def insert_if_new(
+    connection: Connection, table: Table, values: Sequence[Mapping[str, Any]], returning: tuple[Column[Any], ...] = ()
+) -> Sequence[Row[Any]]:
+    """As :func:`insert_rows`; rows whose key stands already are left as they are. Returns columns of the new ones."""
+    if not values:
+        return []
+    statement = _insert_if_new(connection.dialect.name, table, tuple(values[0]), returning)
+    result = connection.execute(statement, {"rows": pack(values)})
+    return result.all() if returning else []

@@ -1,0 +1,152 @@
+"""Message bytes in append-only files: one fdatasync a group of messages, whole days forgotten by unlink.
+
+A segment is ``DATA/segments/2026-11-24-000001.seg``: bodies one after the other, nothing between them (the rows know
+offset and length). A new segment and its folder are synced before the first use. A sealed one (its day is over, or it
+is full) is rewritten compressed as ``.zseg``: blocks of 1 MiB, each deflated by itself, then the table of their offsets,
+so that any range can be read without the rest.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from mailferry.faults import reach
+from mailferry.store.content import ContentGone, Place, day_of
+
+#: A segment is sealed beyond this: large enough to be rare, small enough to compress in seconds.
+SEGMENT_OCTETS = 256 * 1024 * 1024
+BLOCK = 1024 * 1024
+_TAIL = struct.Struct(">8sQQ")  # magic, number of blocks, octets before compression
+_MAGIC = b"MFZSEG01"
+
+
+class SegmentContent:
+    """``keep`` is called by the writer thread only; ``read`` by any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file: int | None = None
+        self._name = ""
+        self._day: date | None = None
+        self._size = 0
+
+    def keep(self, connection: Connection, bodies: Sequence[tuple[str, bytes]], now_ms: int) -> list[Place]:
+        day = day_of(now_ms)
+        if self._file is None or day != self._day or self._size >= SEGMENT_OCTETS:
+            self._begin(day)
+        assert self._file is not None
+        places = []
+        offset = self._size
+        for key, body in bodies:
+            places.append(Place(self._name, offset, len(body), key))
+            offset += len(body)
+        _write_all(self._file, [body for _, body in bodies])
+        os.fdatasync(self._file)
+        self._size = offset
+        reach("after_sync")
+        return places
+
+    def read(self, connection: Connection, place: Place) -> bytes:
+        plain = self._folder / f"{place.segment}.seg"
+        try:
+            with plain.open("rb", buffering=0) as file:
+                body = os.pread(file.fileno(), place.size, place.offset)
+        except FileNotFoundError:
+            body = _read_sealed(self._folder / f"{place.segment}.zseg", place)
+        if len(body) != place.size:
+            raise ContentGone(place.message_id)
+        return body
+
+    def forget(self, connection: Connection, before: date, needed: frozenset[str]) -> list[str]:
+        dropped = []
+        for path in sorted(self._folder.glob("*.*seg")):
+            if path.stem != self._name and date.fromisoformat(path.stem[:10]) < before and path.stem not in needed:
+                path.unlink()
+                dropped.append(path.stem)
+        return dropped
+
+    def seal(self) -> list[str]:
+        """Compress every segment that is not written to any more; returns their names. May run beside ``keep``."""
+        sealed = []
+        for path in sorted(self._folder.glob("*.seg")):
+            if path.stem != self._name and self._name:
+                _compress(path)
+                sealed.append(path.stem)
+        return sealed
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _begin(self, day: date) -> None:
+        self.close()
+        number = 1 + max((int(p.stem[11:]) for p in self._folder.glob(f"{day}-*.*seg")), default=0)
+        self._name = f"{day}-{number:06d}"
+        self._file = os.open(
+            self._folder / f"{self._name}.seg", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+        os.fsync(self._file)
+        sync_folder(self._folder)
+        self._day, self._size = day, 0
+
+
+def sync_folder(folder: Path) -> None:
+    """A new name in a folder is durable only when the folder is synced."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_all(file: int, bodies: list[bytes]) -> None:
+    # IOV_MAX is 1024 on Linux; a group is 256 items at most.
+    total = sum(map(len, bodies))
+    written = os.writev(file, bodies)
+    if written != total:  # a full disk writes a part: say so by trying the rest
+        rest = b"".join(bodies)[written:]
+        while rest:
+            rest = rest[os.write(file, rest) :]
+
+
+def _compress(path: Path) -> None:
+    target, draft = path.with_suffix(".zseg"), path.with_suffix(".tmp")
+    offsets, size = [0], 0
+    with path.open("rb") as plain, draft.open("wb") as out:
+        while block := plain.read(BLOCK):
+            size += len(block)
+            out.write(zlib.compress(block, 6))
+            offsets.append(out.tell())
+        out.write(struct.pack(f">{len(offsets)}Q", *offsets))
+        out.write(_TAIL.pack(_MAGIC, len(offsets) - 1, size))
+        out.flush()
+        os.fsync(out.fileno())
+    draft.rename(target)
+    sync_folder(path.parent)
+    path.unlink()
+
+
+def _read_sealed(path: Path, place: Place) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(-_TAIL.size, os.SEEK_END)
+            magic, blocks, _ = _TAIL.unpack(file.read(_TAIL.size))
+            if magic != _MAGIC:
+                raise ContentGone(f"{path.name} is damaged")
+            first, last = place.offset // BLOCK, (place.offset + max(place.size, 1) - 1) // BLOCK
+            file.seek(-_TAIL.size - 8 * (blocks + 1) + 8 * first, os.SEEK_END)
+            offsets = struct.unpack(f">{last - first + 2}Q", file.read(8 * (last - first + 2)))
+            file.seek(offsets[0])
+            plain = b"".join(zlib.decompress(file.read(b - a)) for a, b in pairwise(offsets))
+    except (FileNotFoundError, struct.error) as error:
+        raise ContentGone(place.message_id) from error
+    start = place.offset - first * BLOCK
+    return plain[start : start + place.size]

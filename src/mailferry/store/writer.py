@@ -1,0 +1,155 @@
+"""One thread that commits in groups: whatever waits when a commit ends goes into the next one.
+
+A *batch* is a function that takes a connection and all waiting items of its kind, and returns a result an item. The
+client of each item is told only after the commit. When a batch fails as a whole its items are tried one by one, each
+under a savepoint, so that one bad item never takes its neighbours with it.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from mailferry.faults import reach
+
+Batch = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+
+#: Items in one transaction: enough to make the sync cheap, few enough that nobody waits long.
+GROUP_ITEMS = 256
+#: Octets in one transaction, by the items' own reckoning.
+GROUP_OCTETS = 32 * 1024 * 1024
+#: A deadlock or a lost connection undoes the group; it is run again this often.
+ATTEMPTS = 4
+
+log = structlog.get_logger(__name__)
+
+
+class WriterClosed(RuntimeError):
+    """The process is ending; nothing was written."""
+
+
+@dataclass(slots=True)
+class _Item:
+    batch: Batch
+    value: Any
+    octets: int
+    future: "asyncio.Future[Any]"
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Writer:
+    """`on_settled` hooks are not needed: a batch's caller awaits its own future."""
+
+    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop, name: str = "writer") -> None:
+        self._engine = engine
+        self._loop = loop
+        self._waiting: deque[_Item] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self.groups = 0
+        self.items = 0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, batch: Batch, value: Any, octets: int = 0) -> "asyncio.Future[Any]":
+        """The future holds the batch's result for this value once it is durable. Call from the event loop."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        with self._wake:
+            if self._closing:
+                raise WriterClosed("the writer is closed")
+            self._waiting.append(_Item(batch, value, octets, future))
+            self._wake.notify()
+        return future
+
+    async def close(self) -> None:
+        """Writes what waits, then ends the thread."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    # --- the thread ------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while group := self._take():
+            try:
+                self._commit(group)
+            except BaseException as error:
+                for item in group:
+                    item.error = error
+                log.error("commit_failed", items=len(group), error=repr(error))
+            reach("after_commit")
+            self.groups += 1
+            self.items += len(group)
+            self._loop.call_soon_threadsafe(_tell, group)
+
+    def _take(self) -> list[_Item]:
+        with self._wake:
+            while not self._waiting and not self._closing:
+                self._wake.wait()
+            group: list[_Item] = []
+            octets = 0
+            while self._waiting and len(group) < GROUP_ITEMS and octets < GROUP_OCTETS:
+                group.append(self._waiting.popleft())
+                octets += group[-1].octets
+            return group
+
+    def _commit(self, group: list[_Item]) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self._engine.connect() as connection, connection.begin():
+                    for batch, items in _by_batch(group):
+                        _run_batch(connection, batch, items)
+                return
+            except DBAPIError as error:
+                # A rolled back group has written nothing, so running it again is safe. When the connection broke during
+                # COMMIT itself the group may stand; its keys are unique, so the second run then fails and is reported.
+                if attempt == ATTEMPTS or not _passing(error):
+                    raise
+                log.warning("commit_retried", attempt=attempt, error=str(error.orig))
+
+
+def _by_batch(group: list[_Item]) -> list[tuple[Batch, list[_Item]]]:
+    kinds: dict[Batch, list[_Item]] = {}
+    for item in group:
+        kinds.setdefault(item.batch, []).append(item)
+    return list(kinds.items())
+
+
+def _run_batch(connection: Connection, batch: Batch, items: list[_Item]) -> None:
+    try:
+        with connection.begin_nested():
+            results = batch(connection, [item.value for item in items])
+    except Exception as error:
+        if isinstance(error, DBAPIError) and _passing(error):
+            raise
+        if len(items) == 1:
+            items[0].error = error
+            return
+        for item in items:
+            _run_batch(connection, batch, [item])
+        return
+    for item, result in zip(items, results, strict=True):
+        item.result, item.error = result, None
+
+
+def _passing(error: DBAPIError) -> bool:
+    """Deadlock, serialization failure, a lost connection: the same group may well succeed now."""
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in ("40001", "40P01", "57P01")
+
+
+def _tell(group: list[_Item]) -> None:
+    for item in group:
+        if item.future.done():  # its caller was cancelled: what is written stays written
+            continue
+        if item.error is not None:
+            item.future.set_exception(item.error)
+        else:
+            item.future.set_result(item.result)

@@ -1,0 +1,123 @@
+"""Mailtrap's API in process, with an intake that keeps nothing: what the endpoint makes of requests and of results."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+from starlette.applications import Starlette
+
+from mailferry.endpoints.mailtrap.app import routes
+from mailferry.endpoints.mailtrap.body import BodyBudget, BodyRules
+from mailferry.endpoints.mailtrap.deps import Deps
+from mailferry.intake.checks import Limits, check, sender_domain
+from mailferry.intake.refusal import Reason, Refusal
+from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
+from mailferry.resources.tokens import Token
+from tests.asgi import Answer, call
+
+T = TypeVar("T")
+
+SECRET = "0123456789abcdef0123456789abcdef"
+TOKEN = Token(id=3, account_id=7, name="test", domain_id=0, access_level=100, expires_at=0)
+DOMAIN = "shop.example"
+MESSAGE: dict[str, Any] = {
+    "from": {"email": f"ann@{DOMAIN}", "name": "Ann"},
+    "to": [{"email": "bob@example.net", "name": "Bob"}],
+    "subject": "Your order",
+    "text": "It left.",
+}
+
+
+class FakeIntake:
+    """Checks as the real one does, lets one domain send, and numbers what it accepts."""
+
+    def __init__(self) -> None:
+        self.accepted: list[Submission] = []
+        self.calls: list[int] = []
+        self.fail_at_call = 0
+        self.limits = Limits()
+        self._kept: dict[tuple[int, str, str], tuple[str, str]] = {}
+
+    async def accept(
+        self, submissions: Sequence[Submission], once: Once | None = None
+    ) -> list[Accepted | Refused] | Replayed | KeyReused:
+        self.calls.append(len(submissions))
+        if len(self.calls) == self.fail_at_call:
+            raise RuntimeError("the disk is full")
+        key = (once.account_id, once.endpoint, once.key) if once else None
+        if once and key in self._kept:
+            body_hash, answer = self._kept[key]
+            return Replayed(answer) if body_hash == once.body_hash else KeyReused()
+        results = [self._one(submission) for submission in submissions]
+        if once and key and any(isinstance(result, Accepted) for result in results):
+            self._kept[key] = (once.body_hash, once.answer(results))
+        return results
+
+    def _one(self, submission: Submission) -> Accepted | Refused:
+        if refusals := check(submission, self.limits):
+            return Refused(refusals)
+        if (domain := sender_domain(submission)) != DOMAIN:
+            detail = f"{domain} is not a sending domain of this account"
+            return Refused((Refusal(Reason.SENDER_NOT_ALLOWED, "from", detail=detail),))
+        self.accepted.append(submission)
+        number = len(self.accepted)
+        return Accepted(f"m{number}", tuple(f"m{number}r{place}" for place, _ in enumerate(submission.recipients)))
+
+
+class FakeCredentials:
+    def __init__(self, token: Token) -> None:
+        self.token_of_secret = token
+
+    async def token(self, secret: str) -> Token | None:
+        return self.token_of_secret if secret == SECRET else None
+
+
+class NoDatabase:
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        raise RuntimeError("no database in this test")
+
+
+class Lines:
+    """What was logged: name and facts."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+
+    def info(self, event: str, **facts: Any) -> None:
+        self.told.append((event, facts))
+
+    exception = info
+
+
+class Api:
+    """``await api.post("/api/send", {...})``: with the right token unless ``headers`` say otherwise."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.intake = FakeIntake()
+        self.log = Lines()
+        given = {
+            "credentials": FakeCredentials(TOKEN),
+            "db": NoDatabase(),
+            "budget": BodyBudget(1 << 28),
+            "body": BodyRules(),
+        }
+        self.deps = Deps(intake=self.intake, clock=lambda: 1_800_000_000_000, log=self.log, **(given | changes))
+        self.app = Starlette(routes=routes(self.deps))
+
+    async def post(self, target: str, body: Any, headers: dict[str, str] | None = None, **how: Any) -> Answer:
+        sent = body if isinstance(body, (bytes, list)) else msgspec.json.encode(body)
+        return await self.call("POST", target, body=sent, headers=headers, **how)
+
+    async def call(self, method: str, target: str, headers: dict[str, str] | None = None, **how: Any) -> Answer:
+        given = {"Api-Token": SECRET} if headers is None or "Idempotency-Key" in headers else {}
+        return await call(self.app, method, target, headers=given | (headers or {}), **how)
+
+    def only(self) -> Submission:
+        (submission,) = self.intake.accepted
+        return submission
+
+
+def with_token(token: Token = TOKEN, **changes: Any) -> FakeCredentials:
+    return FakeCredentials(dataclasses.replace(token, **changes))

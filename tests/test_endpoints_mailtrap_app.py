@@ -1,0 +1,123 @@
+"""What happens to every request before its function is called: tokens, accounts, methods, paths. In the path's shape."""
+
+import pytest
+
+from mailferry.endpoints.mailtrap.app import TABLE
+from mailferry.endpoints.mailtrap.errors import Shape
+from tests.fakes.mailtrap_api import MESSAGE, SECRET, Api
+
+GENERAL_401 = {"error": "Incorrect API token"}
+SEND_401 = {"success": False, "errors": ["Unauthorized"]}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {SECRET}"},
+        {"authorization": f"bearer  {SECRET} "},
+        {"Api-Token": SECRET},
+        {"Api-Token": SECRET, "Authorization": f"Bearer {SECRET}"},
+        {"Api-Token": SECRET, "Authorization": "Basic cHJveHk6cGFzc3dvcmQ="},
+    ],
+)
+async def test_a_token_comes_in_either_header(headers: dict[str, str]) -> None:
+    assert (await Api().post("/api/send", MESSAGE, headers=headers)).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Api-Token": ""},
+        {"Api-Token": "f" * 32},
+        {"Api-Token": "ü" * 32},
+        {"Api-Token": "f" * 100_000},
+        {"Authorization": SECRET},
+        {"Authorization": f"Token {SECRET}"},
+        {"Authorization": "Bearer"},
+        {"Api-Token": SECRET, "Authorization": "Bearer other"},
+        {"Api-Token": "other", "Authorization": f"Bearer {SECRET}"},
+    ],
+)
+async def test_without_one_right_token_it_is_401(headers: dict[str, str]) -> None:
+    api = Api()
+    send = await api.post("/api/send", MESSAGE, headers=headers)
+    general = await api.call("GET", "/api/accounts/7/email_logs", headers=headers)
+    assert (send.status, send.json) == (401, SEND_401)
+    assert (general.status, general.json) == (401, GENERAL_401)
+    assert api.intake.calls == []
+    assert SECRET not in repr(api.log.told)
+
+
+async def test_a_foreign_account_is_forbidden_and_its_errors_are_a_string() -> None:
+    for target in ("/api/accounts/8/email_logs", "/api/accounts/x/email_logs/y", "/api/accounts/8/anything"):
+        answer = await Api().call("GET", target)
+        assert (answer.status, answer.json) == (403, {"errors": "Account access forbidden"})
+
+
+UNKNOWN = """
+    /api /api/ /api/nothing /api/accounts /api/accounts/7 /api/accounts/7/inboxes /api//send /api/email_logs/x/y
+    /api/accounts/7/email_logs/x/y /api/templates /api/%2e%2e/send /api/%0Asend
+"""
+
+
+@pytest.mark.parametrize("target", UNKNOWN.split())
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "BREW"])
+async def test_unknown_paths_are_404_after_the_token(target: str, method: str) -> None:
+    answer = await Api().call(method, target)
+    assert (answer.status, answer.json) == (404, {"error": "Not Found"})
+    assert (await Api().call(method, target, headers={})).json == GENERAL_401
+
+
+@pytest.mark.parametrize("target", ["/bulk/api/x", "/api/send/1/2", "/api/batch/1/2", "/bulk/api/send/1"])
+async def test_unknown_paths_beside_sending_have_its_shape(target: str) -> None:
+    answer = await Api().post(target, MESSAGE)
+    assert (answer.status, answer.json) == (404, {"success": False, "errors": ["Not Found"]})
+
+
+async def test_a_wrong_method_is_405_with_what_is_allowed() -> None:
+    send = await Api().call("GET", "/api/send")
+    assert (send.status, send.headers["allow"]) == (405, "OPTIONS, POST")
+    assert send.json == {"success": False, "errors": ["Method Not Allowed"]}
+    general = await Api().call("POST", "/api/email_logs")
+    assert (general.status, general.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert general.json == {"error": "Method Not Allowed"}
+
+
+async def test_options_needs_no_token() -> None:
+    answer = await Api().call("OPTIONS", "/api/send", headers={})
+    assert (answer.status, answer.headers["allow"], answer.body) == (204, "OPTIONS, POST", b"")
+
+
+async def test_every_answer_has_a_request_id_and_the_general_api_its_version() -> None:
+    api = Api()
+    answers = [
+        await api.call("GET", "/api/x"),
+        await api.call("GET", "/api/send"),
+        await api.post("/api/send", MESSAGE),
+    ]
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+    assert [answer.headers.get("x-mailtrap-version") for answer in answers] == ["v2", None, None]
+
+
+async def test_a_sandbox_host_delivers_nothing_and_tells_nothing() -> None:
+    for method, target in (("GET", "/api/email_logs"), ("POST", "/bulk/api/send"), ("GET", "/api/x")):
+        answer = await Api().call(method, target, role="sandbox")
+        assert (answer.status, answer.json["success"]) == (403, False)
+
+
+async def test_a_bug_of_ours_is_500_in_the_path_s_shape_and_logged_with_its_id() -> None:
+    api = Api()
+    api.intake.fail_at_call = 1
+    answer = await api.post("/api/send", MESSAGE)
+    assert (answer.status, answer.json) == (500, {"success": False, "errors": ["Internal server error"]})
+    name, facts = api.log.told[0]
+    assert (name, facts["request_id"]) == ("api_failed", answer.headers["x-request-id"])
+    general = await api.call("GET", "/api/email_logs")
+    assert (general.status, general.json) == (500, {"error": "Internal server error"})
+
+
+def test_what_sends_has_the_shape_of_sending() -> None:
+    for row in TABLE:
+        sends = row.path.startswith(("/api/send", "/api/batch", "/bulk/"))
+        assert (row.shape is Shape.SEND) == sends, row.path
