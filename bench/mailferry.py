@@ -22,9 +22,13 @@ from .target import Target
 
 DOMAIN = "bench.test"
 DESTINATION = "dest.test"
+HOST = "mail.bench-host.test"
 COMMAND_LIMIT = 60  # seconds
 
 SETTINGS = """
+[server]
+hostname = "{host}"
+
 [http]
 listen = "127.0.0.1:{http}"
 tls_listen = "127.0.0.1:{https}"
@@ -32,6 +36,9 @@ tls_listen = "127.0.0.1:{https}"
 [smtp]
 listen = "127.0.0.1:{smtp}"
 plain_auth = true
+
+[metrics]
+listen = "127.0.0.1:{metrics}"
 
 [dns]
 nameservers = ["{dns}"]
@@ -54,11 +61,12 @@ def mailferry(sink_port: int, folder: Path, *, tls: bool) -> Iterator[Target]:
     zone: dict[str, Any] = {
         DESTINATION: {"MX": "10 mx.dest.test"},
         "mx.dest.test": {"A": "127.0.0.1"},
+        HOST: {"A": "127.0.0.1"},
     }
     with _name_server(zone) as address:
-        ports = {"http": free_port(), "https": free_port(), "smtp": free_port(), "sink": sink_port}
+        ports = {name: free_port() for name in ("http", "https", "smtp", "metrics")} | {"sink": sink_port}
         configuration = folder / "mailferry.toml"
-        configuration.write_text(SETTINGS.format(dns=address, **ports))
+        configuration.write_text(SETTINGS.format(host=HOST, dns=address, **ports))
         data = folder / "data"
         arguments = ["--data", str(data), "--config", str(configuration)]
         server = Process([*_command("serve"), *arguments], folder / "mailferry.log", environment=_environment())
@@ -97,8 +105,7 @@ def _sending_domain(zone: dict[str, Any], arguments: list[str]) -> dict[str, str
     _mailferry("domains", "add", DOMAIN, "--json", *arguments)
     records = json.loads(_mailferry("domains", "records", DOMAIN, "--json", *arguments))
     for record in records:
-        name = record["name"].rstrip(".").lower()
-        zone.setdefault(name, {})[record["type"]] = record["value"]
+        zone.setdefault(record["domain"], {})[record["type"]] = record["value"]
     _mailferry("domains", "verify", DOMAIN, *arguments)
     _mailferry("domains", "approve", DOMAIN, *arguments)
     return {name: found["TXT"] for name, found in zone.items() if "_domainkey" in name and "TXT" in found}

@@ -1,5 +1,6 @@
 """Messages that we compose: by golden octets, and read back by the standard library."""
 
+import base64
 import re
 from email import policy
 from email.message import EmailMessage
@@ -350,8 +351,6 @@ def quopri_by_hand(encoded: bytes) -> bytes:
 
 @pytest.mark.parametrize("size", [0, 1, 56, 57, 58, 114, 57 * 8192 - 1, 57 * 8192, 57 * 8192 + 1, 57 * 8192 * 2 + 5])
 def test_base64_lines(size: int) -> None:
-    import base64
-
     octets = bytes(range(256)) * (size // 256 + 1)
     assert base64_lines(octets[:size]) == base64.encodebytes(octets[:size]).replace(b"\n", b"\r\n")
 

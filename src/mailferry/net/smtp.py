@@ -14,7 +14,7 @@ from mailferry.net.smtp_wire import PIECE, Fault, Reply, pieces, stuff
 __all__ = ["Approach", "Client", "Credentials", "Timeouts", "TlsMode", "connect", "opportunistic_context"]
 
 _LEASE_LOST = Fault("4.4.2", "lease lost: the recipient is in other hands now")
-_UNSENDABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 async def connect(host: str, ip: str, port: int, approach: Approach) -> "Client | Answer":

@@ -253,9 +253,9 @@ class Connection(asyncio.Protocol):
         if self._paused and not self._choked:
             self._resume()
         if progress:
-            now = self._progress = self._loop.time()
-            if now > self._death and not self.receiving:
-                self.expired()
+            self._progress = self._loop.time()
+        if self._progress > self._death and not self.receiving:
+            self.expired()
         # A set alarm is early enough: time moved on, and what makes a deadline come nearer sets it anew.
         if self._alarm is None:
             self._set_alarm()
