@@ -340,6 +340,7 @@ def test_quoted_printable_is_exact_and_its_lines_are_safe(text: str) -> None:
         assert not line.startswith(b"From ")
         assert not line.endswith((b" ", b"\t"))
         assert not re.search(rb"[^\t -~]", line)
+        assert not re.search(rb"=(?![0-9A-F]{2}|\Z)", line)
 
 
 def quopri_by_hand(encoded: bytes) -> bytes:
@@ -347,6 +348,17 @@ def quopri_by_hand(encoded: bytes) -> bytes:
     unfolded = encoded.replace(b"=\r\n", b"")
     assert not re.search(rb"=(?![0-9A-F]{2})", unfolded)
     return re.sub(rb"=([0-9A-F]{2})", lambda code: bytes.fromhex(code[1].decode()), unfolded)
+
+
+@pytest.mark.parametrize("encoded", ["x", "=", "ü"])
+def test_lines_around_the_limit(encoded: str) -> None:
+    for before in range(65, 80):
+        for after in range(4):
+            text = "x" * before + encoded + "y" * after
+            lines = quoted_printable_text(text).split(b"\r\n")
+            assert all(len(line) <= 76 and not re.search(rb"=(?![0-9A-F]{2}|\Z)", line) for line in lines)
+            assert quopri_by_hand(b"\r\n".join(lines)) == text.encode()
+            assert len(lines) == 1 or before + after > 69
 
 
 @pytest.mark.parametrize("size", [0, 1, 56, 57, 58, 114, 57 * 8192 - 1, 57 * 8192, 57 * 8192 + 1, 57 * 8192 * 2 + 5])

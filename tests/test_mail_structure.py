@@ -212,7 +212,10 @@ ODD = {
 @pytest.mark.parametrize("name", ODD)
 def test_odd_messages(name: str) -> None:
     message, wanted = ODD[name]
-    assert encodings(changed(message)) == wanted
+    result = changed(message)
+    assert encodings(result) == wanted
+    for part in email.message_from_bytes(result).walk():
+        assert len(part.get_all("Content-Transfer-Encoding", [])) <= 1
 
 
 def test_the_charset_of_a_message_without_mime() -> None:
@@ -298,6 +301,12 @@ def test_offsets_name_the_parts() -> None:
     assert NESTED[text.body_at : text.end] == "größe".encode()
     assert NESTED[text.start : text.body_at].endswith(b"8bit\r\n\r\n")
     assert (tree.start, tree.end) == (0, len(NESTED))
+
+
+def test_parts_may_be_empty() -> None:
+    message = HEAD + b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n--x\r\n\r\n--x\r\n\r\nbody\r\n--x--\r\n"
+    found = [message[part.start : part.end] for part in parts.read(message).children]
+    assert found == [b"", b"", b"\r\nbody"]
 
 
 LEAF = st.builds(

@@ -179,7 +179,7 @@ class _ListReader:
                 self._skip()
                 self._expect(">", "a > is missing behind an address")
                 return Mailbox(address, name)
-            case "@" if word_count == 1:
+            case "@":
                 self.at = start
                 return Mailbox(self._address())
             case ":" if word_count and not in_group:

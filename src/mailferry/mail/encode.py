@@ -65,9 +65,9 @@ def _pieces(value: str, name_length: int) -> list[str]:
         return []
     longest = MAX_LINE - name_length - 2
     tokens = value.split(" ")
-    encoded = _encoded(tokens, longest)
+    encoded = _encoded(tokens)
     pieces = _mixed(tokens, encoded, name_length) if any(encoded) else _PIECE.findall(" " + value)
-    if max(map(len, pieces)) > longest + 1:  # a thousand spaces in a row
+    if max(map(len, pieces)) > longest + 1:  # one token, or a thousand spaces in a row
         return [" " + word for word in encode_words(value, _room(name_length))]
     return pieces
 
@@ -94,9 +94,9 @@ def _mixed(tokens: list[str], encoded: list[bool], name_length: int) -> list[str
     return pieces
 
 
-def _encoded(tokens: list[str], longest: int) -> list[bool]:
+def _encoded(tokens: list[str]) -> list[bool]:
     """Which tokens must be written as encoded words, so that the value reads back as it was."""
-    flags = [_needs_word(token, longest) for token in tokens]
+    flags = [_needs_word(token) for token in tokens]
     # White space at either end of a value is cut off by readers: it goes with the first or last token into a word.
     if not tokens[0] or not tokens[-1]:
         full = [number for number, token in enumerate(tokens) if token] or [0]
@@ -113,8 +113,8 @@ def _encoded(tokens: list[str], longest: int) -> list[bool]:
     return flags
 
 
-def _needs_word(token: str, longest: int) -> bool:
-    if not token.isascii() or "=?" in token or len(token) > longest:
+def _needs_word(token: str) -> bool:
+    if not token.isascii() or "=?" in token:
         return True
     # A tab inside a token is white space that stays where it is; any other control character is written as a code.
     return not token.isprintable() and (not token.replace("\t", "").isprintable() or token.strip("\t") != token)
