@@ -145,7 +145,7 @@ def _addresses(head: header.Head, name: str) -> set[str]:
     found: set[str] = set()
     for value in header.values(head, name.encode()):
         try:
-            found.update(address.key(mailbox.address) for mailbox in address.parse_mailboxes(header.decode(value)))
+            found.update(address.key(mailbox.address) for mailbox in address.parse_mailboxes(value))
         except address.BadAddress:  # the envelope decides who gets it; this only sorts them for the log
             continue
     return found
