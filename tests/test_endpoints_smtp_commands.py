@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mailferry.endpoints.smtp.auth import Challenge, Credentials, Exchange
 from mailferry.endpoints.smtp.commands import Auth, Hello, Mail, Plain, Rcpt, parse
 from mailferry.endpoints.smtp.replies import Reply, clean
+from mailferry.mail import address
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,29 @@ def test_every_line_means_something_or_is_refused(octets):
     for verb in (b"", b"MAIL FROM:", b"RCPT TO:<", b"EHLO ", b"AUTH "):
         answer = parse(verb + octets.translate(None, b"\r\n\0"))
         assert not isinstance(answer, Reply) or 500 <= answer.code <= 555
+
+
+LABEL = st.text("abz09-", max_size=5) | st.text("aA0-", min_size=60, max_size=64)
+ADDRESS = st.builds(
+    lambda local, labels: f"{local}@{'.'.join(labels)}",
+    st.text('aZ0.+-_"\\\\ é', max_size=6) | st.text("a", min_size=60, max_size=66),
+    st.lists(LABEL, max_size=4),
+)
+
+
+@given(ADDRESS)
+def test_the_short_way_reads_addresses_as_the_long_way_does(text):
+    try:
+        expected = address.parse(text)
+    except address.BadAddress:
+        expected = None
+    answer = parse(f"RCPT TO:<{text}>".encode())
+    assert (answer.address if isinstance(answer, Rcpt) else None) == expected
+    answer = parse(f"MAIL FROM:<{text}> SIZE=1 SMTPUTF8".encode())
+    assert (answer.sender if isinstance(answer, Mail) else None) == expected
+    if text.isascii():
+        answer = parse(f"MAIL FROM:<{text}> SIZE=1 BODY=8BITMIME".encode())
+        assert answer == Mail(expected, 1, True) if expected else isinstance(answer, Reply)
 
 
 def encode(text: str) -> str:

@@ -471,6 +471,7 @@ async def test_reply_may_come_octet_by_octet(dial):
     client = await dial(Trickle)
     assert client.size == 100
     assert (await send(client)).code == 250
+    await client.quit()
     server.close()
     await server.wait_closed()
 

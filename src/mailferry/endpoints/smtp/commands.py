@@ -24,8 +24,13 @@ FROM = re.compile(rf"FROM:{_PATH}(?: +(.*))?", re.IGNORECASE)
 TO = re.compile(rf"TO:{_PATH}(?: +(.*))?", re.IGNORECASE)
 MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")  # RFC 4422 3.1 sasl-mech
 XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")  # RFC 3461 section 4
-# What nearly every client sends, read in one go.
-USUAL_PARAMETERS = re.compile(r"SIZE=([0-9]{1,20})(?: BODY=(?:7BIT|(8BITMIME)))?", re.IGNORECASE)
+# What nearly every client sends, read in one go: it halves the time of a command. The addresses are those that
+# address.parse returns as they are, which a test holds, as long as they have at most USUAL_OCTETS.
+_ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_USUAL = rb"<(" + _ATOM + rb"(?:\." + _ATOM + rb")*@(?:[a-z0-9]+(?:-+[a-z0-9]+)*\.)+[a-z]+)>"
+USUAL_MAIL = re.compile(rb"MAIL FROM:" + _USUAL + rb"(?: SIZE=([0-9]{1,20}))?(?: BODY=(?:7BIT|(8BITMIME)))?")
+USUAL_RCPT = re.compile(rb"RCPT TO:" + _USUAL)
+USUAL_OCTETS = 63  # no label and no local part is too long then (RFC 5321 4.5.3.1.1, RFC 1035 2.3.4)
 SIZE_VALUE = re.compile(r"[0-9]{1,20}")  # RFC 1870 section 3
 
 
@@ -82,9 +87,9 @@ def parse(line: bytes) -> Command | Reply:
     Nothing of the line is quoted in a refusal but names of parameters: a client that is out of step sends passwords as
     commands.
     """
-    plain = PLAIN.get(line)
-    if plain is not None:
-        return plain
+    usual = _usual(line)
+    if usual is not None:
+        return usual
     verb, _, rest = line.partition(b" ")
     reader = READERS.get(verb.upper())
     if reader is None:
@@ -94,6 +99,17 @@ def parse(line: bytes) -> Command | Reply:
         return reader(rest.decode("utf-8").rstrip(" \t"))
     except UnicodeDecodeError:
         return _syntax("the argument is not UTF-8")
+
+
+def _usual(line: bytes) -> Command | None:
+    if (match := USUAL_RCPT.fullmatch(line)) is not None:
+        if len(match[1]) <= USUAL_OCTETS:
+            return Rcpt(match[1].decode("ascii"), True)
+    elif (match := USUAL_MAIL.fullmatch(line)) is not None:
+        sender, size, body8bit = match.groups()
+        if len(sender) <= USUAL_OCTETS:
+            return Mail(sender.decode("ascii"), int(size or 0), body8bit is not None)
+    return PLAIN.get(line)
 
 
 def _syntax(what: str) -> Reply:
@@ -134,9 +150,6 @@ def _mail(rest: str) -> Command | Reply:
 
 def _mail_parameters(sender: str, parameters: str) -> Mail | Reply:
     """RFC 5321 4.1.2 Mail-parameters; one that is not offered is 555, one that is wrong 501."""
-    usual = USUAL_PARAMETERS.fullmatch(parameters)
-    if usual is not None:
-        return Mail(sender, int(usual[1]), usual[2] is not None)
     size, body8bit, smtputf8 = 0, False, False
     seen = set()
     for parameter in parameters.split(" "):
@@ -234,7 +247,6 @@ def _vrfy(rest: str) -> Command | Reply:
     return Plain("VRFY") if rest.strip(" ") else _syntax("VRFY needs a user or an address")
 
 
-# The spelling that clients use, without a way round.
 PLAIN: dict[bytes, Plain] = {verb.encode(): Plain(verb) for verb in ("DATA", "RSET", "NOOP", "QUIT", "STARTTLS")}
 
 READERS: dict[bytes, Callable[[str], Command | Reply]] = {
