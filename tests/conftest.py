@@ -14,7 +14,6 @@ pytest_plugins = ["tests.peers.fixtures"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=20, help="random kills a crash test makes (make soak: more)")
     parser.addoption(
         "--examples", type=int, default=0, help="examples of each property test; 0 = the test's own number"
     )

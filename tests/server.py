@@ -5,6 +5,8 @@ import contextlib
 import json
 import os
 import signal
+import smtplib
+import ssl
 import subprocess
 import sys
 import time
@@ -151,6 +153,16 @@ async def add_domain(server: Mailferry, dns: FakeDNS, name: str = DOMAIN, *, app
     if approve:
         await asyncio.to_thread(server.command, "domains", "approve", name)
     return dict(added)
+
+
+def submit(server: Mailferry, *texts: bytes, to: str = "a@dest.test") -> None:
+    """Hand messages over by smtplib: STARTTLS checked against the local authority, AUTH, one connection."""
+    found = server.credentials
+    with smtplib.SMTP("127.0.0.1", server.smtp, timeout=60) as client:
+        client.starttls(context=ssl.create_default_context(cafile=found["ca_file"]))
+        client.login("api", found["api_token"])
+        for text in texts:
+            client.sendmail(f"app@{DOMAIN}", [to], text, mail_options=["BODY=8BITMIME"])
 
 
 def dkim_keys(dns: FakeDNS) -> dict[str, str]:

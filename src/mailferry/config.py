@@ -54,7 +54,7 @@ SETTINGS: tuple[Setting, ...] = (
         "hosts",
         "list",
         [],
-        "Further host names that are served; `*.example.com` stands for every name below it.",
+        "Further host names that are served; `*.example.com` stands for one label, as in a certificate.",
     ),
     Setting(
         "http",

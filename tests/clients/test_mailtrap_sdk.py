@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import smtplib
-import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +10,7 @@ from typing import Any
 
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
-from tests.server import DOMAIN, add_domain, running
+from tests.server import DOMAIN, add_domain, running, submit
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 
@@ -51,16 +49,8 @@ async def test_the_sdk_sends_one_and_a_batch(tmp_path: Path) -> None:
 async def test_smtplib_submits_over_starttls(tmp_path: Path) -> None:
     async with FakeDNS(ZONE) as dns, FakeMX() as mx, running(tmp_path, dns, smtp_port=mx.port) as server:
         await add_domain(server, dns)
-        found = server.credentials
-
-        def send() -> None:
-            with smtplib.SMTP("127.0.0.1", server.smtp, timeout=20) as client:
-                client.starttls(context=ssl.create_default_context(cafile=found["ca_file"]))
-                client.login("api", found["api_token"])
-                text = f"From: app@{DOMAIN}\r\nTo: a@dest.test\r\nSubject: S\r\nX-MT-Category: c\r\n\r\nHello\r\n"
-                client.sendmail(f"app@{DOMAIN}", ["a@dest.test"], text)
-
-        await asyncio.to_thread(send)
+        text = f"From: app@{DOMAIN}\r\nTo: a@dest.test\r\nSubject: S\r\nX-MT-Category: c\r\n\r\nHello\r\n"
+        await asyncio.to_thread(submit, server, text.encode())
         (got,) = await mx.received(1)
         assert b"X-MT-Category" not in got.content and got.content.endswith(b"\r\n\r\nHello\r\n")
         assert server.command("messages", "list")[0]["subject"] == "S"

@@ -1,8 +1,6 @@
 """A real Postfix as the recipient's MX: what arrives is byte for byte what was prepared, and strangers verify it."""
 
 import asyncio
-import smtplib
-import ssl
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import dkim
 
 from tests.fakes.dns import FakeDNS
 from tests.peers.postfix import without_trace
-from tests.server import DOMAIN, add_domain, dkim_keys, running
+from tests.server import DOMAIN, add_domain, dkim_keys, running, submit
 
 HEAD = f"From: app@{DOMAIN}\r\nTo: a@dest.test\r\nSubject: {{}}\r\nMIME-Version: 1.0\r\n"
 PARTS = "--b\r\nContent-Type: text/plain\r\n\r\none\r\n.\r\n..two\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x</p>\r\n--b--\r\n"
@@ -34,16 +32,7 @@ async def test_postfix_gets_what_was_prepared_and_strangers_verify_it(
     zone = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
     async with FakeDNS(zone) as dns, running(tmp_path, dns, smtp_port=mx.port) as server:
         await add_domain(server, dns)
-        found = server.credentials
-
-        def send() -> None:
-            with smtplib.SMTP("127.0.0.1", server.smtp, timeout=60) as client:
-                client.starttls(context=ssl.create_default_context(cafile=found["ca_file"]))
-                client.login("api", found["api_token"])
-                for text in MESSAGES.values():
-                    client.sendmail(f"app@{DOMAIN}", ["a@dest.test"], text, mail_options=["BODY=8BITMIME"])
-
-        await asyncio.to_thread(send)
+        await asyncio.to_thread(submit, server, *MESSAGES.values())
         arrived = await asyncio.to_thread(mx.wait_for, len(MESSAGES), 60)
         keys = dkim_keys(dns)
 

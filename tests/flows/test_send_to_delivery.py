@@ -119,6 +119,15 @@ async def test_a_hard_bounce_suppresses_and_the_next_send_is_rejected(tmp_path: 
         assert (await mx.received(1))[0].recipients == ("a@dest.test",)
 
 
+async def test_a_simulated_bounce_may_be_tried_again(tmp_path: Path, database_url: str) -> None:
+    async with FakeDNS(zone()) as dns, running(tmp_path, dns, url=database_url) as server:
+        token = server.credentials["api_token"]
+        body = message("bounce@simulator.demo.mailferry.test", sender="hello@demo.mailferry.test")
+        for number in (1, 2):
+            await asyncio.to_thread(server.post, "/api/send", body, token)
+            await eventually(lambda n=number: len(server.command("messages", "list", "--state", "bounced")) == n)  # type: ignore[misc]
+
+
 async def test_a_new_domain_sends_its_hourly_number_and_the_rest_after_approval(
     tmp_path: Path, database_url: str
 ) -> None:

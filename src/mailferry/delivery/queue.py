@@ -71,11 +71,6 @@ def wake_lanes(connection: Connection, due_by_lane: Mapping[int, int]) -> None:
         )
 
 
-def hold_lane(connection: Connection, lane_id: int, until: int, reason: str) -> None:
-    """Nothing of this lane is tried before that time; its rows stay as they are."""
-    connection.execute(update(lanes).where(lanes.c.id == lane_id).values(next_due=until, hold_reason=reason))
-
-
 # --- taking --------------------------------------------------------------------------------------------------------
 
 

@@ -128,7 +128,9 @@ class Settler:
             # Another worker took it over; what we heard is recorded, and changes nothing.
             return replace(change, only_attempt=True)
         if verdict.outcome == "failed":
-            entry = _suppression(settlement) if verdict.suppress else None
+            # A simulated bounce must be there to be tried again, as at Amazon's simulator: it never suppresses.
+            lasting = verdict.suppress and answer.transport != "simulator"
+            entry = _suppression(settlement) if lasting else None
             return replace(change, after=State.BOUNCED, kind=Kind.BOUNCE, suppression=entry)
         if now >= job.expires_at:
             return replace(change, after=State.BOUNCED, kind=Kind.BOUNCE, reason=EXPIRED)

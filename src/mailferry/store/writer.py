@@ -45,7 +45,7 @@ class _Item:
 
 
 class Writer:
-    """`on_settled` hooks are not needed: a batch's caller awaits its own future."""
+    """Belongs to the event loop it is made in; the thread ends with :meth:`close`."""
 
     def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop, name: str = "writer") -> None:
         self._engine = engine
