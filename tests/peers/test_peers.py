@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 
 import dkim
 import psycopg
@@ -142,7 +143,11 @@ def test_a_stopped_postfix_leaves_its_port_and_folder(postfix_mx):
     mx = postfix_mx("dest.test")
     assert not is_free(mx.port)
     mx.stop()
-    assert is_free(mx.port)
+    # The master is gone; its smtpd processes share the listening socket and end a moment later, on a busy machine too.
+    until = time.monotonic() + 10
+    while not is_free(mx.port):
+        assert time.monotonic() < until, mx.port
+        time.sleep(0.05)
     assert not mx.folder.exists()
 
 
