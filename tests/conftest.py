@@ -17,6 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--examples", type=int, default=0, help="examples of each property test; 0 = the test's own number"
     )
+    parser.addoption("--kills", type=int, default=20, help="kills at random moments in each crash test")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,17 @@ class Mailferry:
         return clean | settings | self.extra
 
     def start(self) -> None:
+        self.launch()
+        self.wait_until_healthy()
+
+    def launch(self, under: Sequence[str] = ()) -> None:
+        """Start the process, under another program (strace) where one is named, and do not wait for it."""
+        command = [*under, sys.executable, "-m", "mailferry", "serve", "--data", str(self.data)]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mailferry", "serve", "--data", str(self.data)],
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
+            self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+
+    def wait_until_healthy(self) -> None:
+        assert self.process is not None
         until = time.monotonic() + START_SECONDS
         while not self._healthy():
             if self.process.poll() is not None or time.monotonic() > until:
@@ -108,8 +112,9 @@ class Mailferry:
         token: str = "",
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        port: int = 0,
     ) -> tuple[int, Any]:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", body, method=method)
+        request = urllib.request.Request(f"http://127.0.0.1:{port or self.http}{path}", body, method=method)
         request.add_header("Content-Type", "application/json")
         if token:
             request.add_header("Authorization", f"Bearer {token}")
@@ -123,7 +128,8 @@ class Mailferry:
 
     def _healthy(self) -> bool:
         with contextlib.suppress(OSError, AssertionError):
-            return self.request("GET", "/health")[0] == 200
+            # This listener is there whatever the roles are, and is the last to open.
+            return self.request("GET", "/health", port=self.metrics)[0] == 200
         return False
 
 

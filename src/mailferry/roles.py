@@ -303,7 +303,7 @@ class Parts:
             bound = bind(host, port)
         except OSError as error:
             raise BadSetting(f"metrics.listen: {text} cannot be listened on: {error.strerror or error}") from error
-        listener = Listener(health.metrics_app(), bound, None)
+        listener = Listener(health.metrics_app(self._house.database), bound, None)
         await listener.open()
         self._closers.append(listener.close)
 

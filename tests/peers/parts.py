@@ -53,8 +53,9 @@ SWAKS = Part(
     ("Net/SSLeay.pm", "Time/HiRes.pm"),
 )
 OPENSSL = Part("openssl", ("openssl",), ("openssl",), ("openssl", "version"))
+STRACE = Part("strace", ("strace",), ("strace",), ("strace", "--version"))
 
-PARTS = (POSTGRESQL, POSTFIX, OPENDKIM, SWAKS, OPENSSL)
+PARTS = (POSTGRESQL, POSTFIX, OPENDKIM, SWAKS, OPENSSL, STRACE)
 
 
 @dataclass(frozen=True, slots=True)

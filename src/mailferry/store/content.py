@@ -11,6 +11,8 @@ from typing import Protocol
 
 from sqlalchemy import Connection, text
 
+from mailferry.faults import reach
+
 DAY_MS = 86_400_000
 
 
@@ -60,6 +62,7 @@ class TableContent:
             ),
             {"day": day, "ids": [key for key, _ in bodies], "bodies": [body for _, body in bodies]},
         )
+        reach("after_sync")
         return [Place(day.isoformat(), 0, len(body), key) for key, body in bodies]
 
     def read(self, connection: Connection, place: Place) -> bytes:

@@ -32,6 +32,7 @@ class SegmentContent:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_folder(folder.parent)
         self._file: int | None = None
         self._name = ""
         self._day: date | None = None
@@ -47,8 +48,13 @@ class SegmentContent:
         for key, body in bodies:
             places.append(Place(self._name, offset, len(body), key))
             offset += len(body)
-        _write_all(self._file, [body for _, body in bodies])
-        os.fdatasync(self._file)
+        try:
+            _write_all(self._file, [body for _, body in bodies])
+            os.fdatasync(self._file)
+        except OSError:
+            # A part may lie there now, and after a failed sync nobody knows which: nothing more goes into this file.
+            self.close()
+            raise
         self._size = offset
         reach("after_sync")
         return places

@@ -1,4 +1,4 @@
-"""Is it well? ``/health`` on the API's listeners, ``/metrics`` on a loopback listener of its own."""
+"""Is it well? ``/health`` on the API's listeners; ``/metrics``, and ``/health`` for nodes without them, on a loopback listener."""
 
 from collections.abc import Awaitable, Callable
 
@@ -27,8 +27,8 @@ def route(database: Database) -> Endpoint:
     return health
 
 
-def metrics_app() -> Starlette:
+def metrics_app(database: Database) -> Starlette:
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/metrics", metrics)])
+    return Starlette(routes=[Route("/metrics", metrics), Route("/health", route(database))])

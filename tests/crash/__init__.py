@@ -1,0 +1,1 @@
+"""What was answered yes survives: kills, two processes, and the order of writes and syncs."""
