@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection, func, select
 
 from mailferry import metrics
-from mailferry.delivery import release
+from mailferry.delivery import outages, release
 from mailferry.endpoints.operations.verbs import Tools, check_domain
 from mailferry.journal import retention
 from mailferry.journal.events import WAITING
@@ -64,6 +64,7 @@ class Housekeeping:
         if await self._database.write(lambda connection: release.release_hourly(connection, now, hourly)):
             self._tools.wake()
         await self._in_pieces(lambda connection: release.expire_held(connection, now), release.SOME)
+        await self._in_pieces(lambda connection: outages.expire(connection, now), outages.SOME)
 
     async def check_domains(self) -> None:
         found = await self._database.read(domains.all_domains)

@@ -120,4 +120,5 @@ def _job(row: Row[Any], lease: Row[Any], now: int) -> Job:
         rfc_message_id=row.rfc_message_id,
         place=Place(row.segment, row.place, row.size, row.message_id),
         lease_until=now + LEASE_MS,
+        probe=lease.probe,
     )

@@ -30,6 +30,8 @@ class Job:
     rfc_message_id: str
     place: Place
     lease_until: int
+    #: Its lane is held: this one attempt shows whether the destination answers again.
+    probe: bool = False
     body: bytes | None = None
     #: Octets taken from the hand-off's budget, to be given back.
     borrowed: int = 0

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, delete, func, or_, select, true, update
+from sqlalchemy import Boolean, Connection, Row, and_, bindparam, case, delete, func, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailferry.delivery.job import LEASE_MS
@@ -75,30 +75,38 @@ def wake_lanes(connection: Connection, due_by_lane: Mapping[int, int]) -> None:
 
 
 def take(connection: Connection, owner: int, now: int, room: int) -> list[Row[Any]]:
-    """Lease due rows: (recipient_id, lane_id, fence, tries, counted, expires_at), from as many lanes as there are, at most ``room``."""
+    """Lease due rows: (recipient_id, lane_id, fence, tries, counted, expires_at, probe), at most ``room``.
+
+    From as many lanes as there are; of a held lane one row, which finds out whether its destination answers again.
+    """
     due_lanes = connection.execute(
-        select(lanes.c.id)
+        select(lanes.c.id, lanes.c.hold_reason)
         .where(lanes.c.next_due <= now)
         .order_by(lanes.c.next_due)
         .limit(CLAIM_LANES)
         .with_for_update(skip_locked=True)
-    ).scalars()
+    ).all()
     taken: list[Row[Any]] = []
-    lane_ids = list(due_lanes)
-    for lane_id in lane_ids:
-        wanted = min(CLAIM_ROWS, room - len(taken))
+    for lane in due_lanes:
+        probe = lane.hold_reason != ""
+        wanted = min(1 if probe else CLAIM_ROWS, room - len(taken))
         if wanted <= 0:
             break
-        taken += connection.execute(
-            _take_rows(), {"lane": lane_id, "now": now, "until": now + LEASE_MS, "me": owner, "wanted": wanted}
-        ).all()
+        values = {"lane": lane.id, "now": now, "until": now + LEASE_MS, "me": owner, "wanted": wanted, "probing": probe}
+        taken += connection.execute(_take_rows(), values).all()
+    _look_again(connection, [lane.id for lane in due_lanes], now)
+    return taken
+
+
+def _look_again(connection: Connection, lane_ids: Sequence[int], now: int) -> None:
     # A lane that is not empty stays at its earliest row, which may be due at once or be the end of a lease.
     earliest = (
         select(func.min(queue.c.due)).where(queue.c.lane_id == lanes.c.id, queue.c.due.is_not(None)).scalar_subquery()
     )
+    # A held one waits for its probe; should that be lost, the next is taken when its lease ends.
+    later = case((and_(lanes.c.hold_reason != "", earliest.is_not(None)), now + LEASE_MS), else_=earliest)
     for lane_id in sorted(lane_ids):
-        connection.execute(update(lanes).where(lanes.c.id == lane_id).values(next_due=earliest, hold_reason=""))
-    return taken
+        connection.execute(update(lanes).where(lanes.c.id == lane_id).values(next_due=later))
 
 
 @cache
@@ -115,7 +123,13 @@ def _take_rows() -> Any:
         .where(queue.c.recipient_id.in_(chosen))
         .values(due=bindparam("until"), owner=bindparam("me"), fence=queue.c.fence + 1)
         .returning(
-            queue.c.recipient_id, queue.c.lane_id, queue.c.fence, queue.c.tries, queue.c.counted, queue.c.expires_at
+            queue.c.recipient_id,
+            queue.c.lane_id,
+            queue.c.fence,
+            queue.c.tries,
+            queue.c.counted,
+            queue.c.expires_at,
+            bindparam("probing", type_=Boolean).label("probe"),
         )
     )
 

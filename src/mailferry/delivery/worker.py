@@ -17,6 +17,7 @@ from mailferry.delivery import queue as queues
 from mailferry.delivery.carrier import Carrier
 from mailferry.delivery.claim import Claimer
 from mailferry.delivery.job import LEASE_MS, HandoffBudget, Job
+from mailferry.delivery.outages import Outages
 from mailferry.delivery.settle import Change, Settler
 from mailferry.faults import reach
 from mailferry.mail.reply import Answer
@@ -68,6 +69,7 @@ class Worker:
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._outages = Outages(database, boot, clock, done=self._done, wake=self.wake)
         self._closing = False
 
     # --- work comes in ---------------------------------------------------------------------------------------------
@@ -106,6 +108,7 @@ class Worker:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._outages.close()
         # What was cut off in the middle keeps its lease until it ends by itself: its host may have taken it.
         leases = [(job.recipient_id, job.fence) for job in waiting]
         now = self._clock()
@@ -160,6 +163,7 @@ class Worker:
             self._runners[destination] -= 1
             if not self._runners[destination]:
                 del self._runners[destination]
+                self._outages.idle(destination)
             if not self._lines.get(destination):
                 self._lines.pop(destination, None)
             elif destination not in self._runners:
@@ -177,7 +181,7 @@ class Worker:
         if self._clock() >= job.lease_until:
             self._done(job)  # it waited too long in memory and is somebody else's now
             return
-        started = self._clock()
+        began = self._clock()
         try:
             if job.body is None:
                 place = job.place
@@ -185,31 +189,32 @@ class Worker:
             answer = await self._carrier.carry(job, lambda: self._clock() < job.lease_until)
         except ContentGone:
             answer = Answer(0, "5.3.0", "the message's content is not kept any more", stage="prepare")
-        except (
-            Exception
-        ) as error:  # a bug of ours must not lose the message: it is tried again, and the log has the trace
+        except Exception as error:  # a bug of ours must not lose the message: it is tried again, the log has the trace
             log.exception("attempt_failed", recipient_id=job.recipient_id)
             answer = Answer(0, "4.3.0", f"internal error: {type(error).__name__}", stage="prepare")
         if answer.code == 250:
             reach("after_remote_250")
-        metrics.ATTEMPT_SECONDS.labels(answer.transport or "none").observe((self._clock() - started) / 1000)
-        self._settle(job, answer)
+        metrics.ATTEMPT_SECONDS.labels(answer.transport or "none").observe((self._clock() - began) / 1000)
+        # Of a destination that is out, what waits in memory is not tried, each into its own timeout.
+        out = self._outages.begins(job, answer, began)
+        self._settle(job, answer, list(self._lines.pop(job.destination, ())) if out else None)
 
-    def _settle(self, job: Job, answer: Answer) -> None:
-        """The runner goes on; the job is ours until its settlement is durable."""
+    def _settle(self, job: Job, answer: Answer, waiting: list[Job] | None) -> None:
+        """The runner goes on; the job is ours until its settlement is durable. ``waiting``: what an outage stopped."""
         job.body = None
         future = self._settler.settle(job, answer)
-        future.add_done_callback(lambda done: self._settled(job, answer, done))
+        future.add_done_callback(lambda done: self._settled(job, answer, waiting, done))
 
-    def _settled(self, job: Job, answer: Answer, future: "asyncio.Future[Change]") -> None:
+    def _settled(self, job: Job, answer: Answer, waiting: list[Job] | None, future: "asyncio.Future[Change]") -> None:
         if future.cancelled():
             return
         if error := future.exception():
             # What a host told us must not be forgotten because the database is away.
             log.error("settle_failed", recipient_id=job.recipient_id, error=repr(error))
-            asyncio.get_running_loop().call_later(SETTLE_AGAIN, self._settle, job, answer)
+            asyncio.get_running_loop().call_later(SETTLE_AGAIN, self._settle, job, answer, waiting)
             return
         change = future.result()
+        self._outages.settled(job, answer, waiting, change)
         metrics.SETTLED.labels(change.after).inc()
         log.info(
             "settled",

@@ -47,8 +47,10 @@ class Verdict:
 
 _DELIVERED = Verdict("delivered", "", False)
 
+#: The stages of an attempt in which the host has not heard of any mail yet.
+BEFORE_MAIL = frozenset(("dns", "connect", "tls", "ehlo", "auth"))
 # Answers before the first recipient was named cannot be about one.
-_BEFORE_RECIPIENT = frozenset(("dns", "connect", "tls", "ehlo", "auth", "mail", "prepare"))
+_BEFORE_RECIPIENT = BEFORE_MAIL | {"mail", "prepare"}
 _ABOUT_RECIPIENT = frozenset(("rcpt", "data", "dot"))
 
 

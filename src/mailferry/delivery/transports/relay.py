@@ -8,12 +8,10 @@ from dataclasses import replace
 from mailferry.delivery.transports.pool import MAX_CONNECTIONS, Pool
 from mailferry.delivery.transports.tour import Dialer, Tour
 from mailferry.delivery.transports.transport import Parcel
-from mailferry.mail.reply import Answer
+from mailferry.mail.reply import BEFORE_MAIL, Answer
 from mailferry.net.dns import Resolver
 from mailferry.net.guard import Guard
 from mailferry.net.smtp import Approach, Credentials, Timeouts, TlsMode, opportunistic_context
-
-_BEFORE_MAIL = ("dns", "connect", "tls", "ehlo", "auth")
 
 
 class Relay:
@@ -61,7 +59,7 @@ class Relay:
     async def deliver(self, parcel: Parcel) -> Answer:
         """One attempt at the relay, whatever the parcel's domain."""
         answer = await self._pool.carry(self._host, lambda: Tour(self._dialer, [self._host]), parcel)
-        return _not_the_recipient_s(answer) if answer.stage in _BEFORE_MAIL else answer
+        return _not_the_recipient_s(answer) if answer.stage in BEFORE_MAIL else answer
 
     async def close(self) -> None:
         """Ends the connections that are kept."""
