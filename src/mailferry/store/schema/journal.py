@@ -1,0 +1,99 @@
+"""The journal: messages, recipients, attempts and events."""
+
+from sqlalchemy import BigInteger, Column, Index, Table, Text
+
+from mailferry.store.schema.columns import id_, int_, metadata, text_
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    int_("account_id"),
+    int_("domain_id"),
+    int_("token_id"),
+    text_("endpoint"),
+    text_("stream"),
+    #: The header From's address, and the subject, decoded.
+    text_("sender"),
+    text_("subject"),
+    text_("rfc_message_id"),
+    text_("category"),
+    text_("custom_variables", "{}"),
+    text_("client_ip"),
+    #: Octets as stored.
+    int_("size"),
+    #: Where the bytes lie: a segment's name (SQLite) or a day (PostgreSQL), and the place in it.
+    text_("segment"),
+    int_("place"),
+    int_("created_at"),
+    sqlite_with_rowid=False,
+)
+
+recipients = Table(
+    "recipients",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("message_id", Text, nullable=False, index=True),
+    int_("account_id"),
+    text_("address"),
+    #: to, cc or bcc.
+    text_("kind"),
+    #: The states of journal/events.py.
+    text_("state"),
+    #: Why it is held or was rejected.
+    text_("reason"),
+    int_("attempts"),
+    #: The last answer heard.
+    int_("code"),
+    text_("response"),
+    int_("updated_at"),
+    Index(None, "account_id", "id"),
+    sqlite_with_rowid=False,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    id_(),
+    Column("recipient_id", Text, nullable=False, index=True),
+    int_("number"),
+    int_("at"),
+    text_("transport"),
+    text_("stage"),
+    text_("host"),
+    text_("ip"),
+    text_("local_ip"),
+    text_("tls"),
+    int_("code"),
+    text_("enhanced"),
+    text_("response"),
+    int_("ms"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    id_(),
+    #: PostgreSQL's transaction (xid8): a follower reads below the oldest running one, since ids are drawn before commit.
+    Column("xact", BigInteger),
+    int_("at"),
+    #: The kinds of journal/events.py.
+    Column("kind", Text, nullable=False),
+    int_("account_id"),
+    Column("message_id", Text, nullable=False),
+    Column("recipient_id", Text, nullable=False, index=True),
+    #: A compact JSON object.
+    text_("facts", "{}"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("endpoint", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    text_("body_hash"),
+    text_("answer"),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
