@@ -19,7 +19,7 @@ FLOORS = (
     ("__main__",),
     ("cli",),
     ("roles",),
-    ("housekeeping",),
+    ("housekeeping", "listening"),
     ("first_run", "house"),
     ("endpoints",),
     ("intake",),
@@ -30,6 +30,7 @@ FLOORS = (
     ("mail",),
     ("store",),
     ("config", "metrics", "logs", "faults", "__init__"),
+    ("config_forms",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -1,30 +1,36 @@
 """Every setting once: section, name, default, one sentence. Read from one TOML file and the environment, then frozen.
 
-The environment wins over the file, the file over the default; ``MAILFERRY_HTTP_LISTEN`` is ``[http] listen``. A list is
-written with commas there. ``docs/settings.md`` is held against this file by a test.
+The command line wins over the environment, that over the file, the file over the default; ``MAILFERRY_HTTP_LISTEN`` is
+``[http] listen``. A list is written with commas there. ``docs/settings.md`` is held against this file by a test.
 """
 
+import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mailferry.config_forms import FORMS, BadSetting, parse_host_port, parse_listen
 
-class BadSetting(ValueError):
-    """A setting that cannot be used; the text names it, says where it came from and what would be right."""
+__all__ = ["BadSetting", "Config", "Setting", "load", "parse_host_port", "parse_listen"]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """``kind`` is one of str, int, bool, list, path."""
+    """``kind`` is one of str, int, bool, list, path. ``bounds`` are the least and the largest number that make sense."""
 
     section: str
     name: str
     kind: str
     default: Any
     help: str
+    choices: tuple[str, ...] = ()
+    bounds: tuple[int, int] = (1, 2**53)
+    #: Never shown.
+    secret: bool = False
 
     @property
     def variable(self) -> str:
@@ -45,7 +51,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "server", "hostname", "str", "", "Our name in EHLO, greetings and DNS records; empty takes the machine's name."
     ),
-    Setting("server", "roles", "list", list(ROLES), f"Which parts this process runs: {', '.join(ROLES)}."),
+    Setting(
+        "server", "roles", "list", list(ROLES), f"Which parts this process runs: {', '.join(ROLES)}.", choices=ROLES
+    ),
     Setting("server", "trusted_proxies", "list", [], "Networks whose X-Forwarded-For, -Host and -Proto are believed."),
     Setting("http", "listen", "list", ["127.0.0.1:8025"], "Addresses of the plain HTTP listener; empty turns it off."),
     Setting("http", "tls_listen", "list", ["127.0.0.1:8443"], "Addresses of the HTTPS listener; empty turns it off."),
@@ -87,8 +95,9 @@ SETTINGS: tuple[Setting, ...] = (
         "str",
         "mx",
         "How mail leaves: `mx` (to the recipient's hosts) or `relay` (over one smarthost).",
+        choices=("mx", "relay"),
     ),
-    Setting("delivery", "smtp_port", "int", 25, "Port of the recipient's MX hosts."),
+    Setting("delivery", "smtp_port", "int", 25, "Port of the recipient's MX hosts.", bounds=(1, 65535)),
     Setting(
         "delivery",
         "local_address",
@@ -112,36 +121,71 @@ SETTINGS: tuple[Setting, ...] = (
         "int",
         10_000,
         "Accepted recipients handed to delivery from memory at once; more wait in the queue.",
+        bounds=(0, 2**31),
     ),
     Setting(
-        "delivery", "handoff_memory", "int", 128 * 1024 * 1024, "Octets of those messages; more wait in the queue."
+        "delivery",
+        "handoff_memory",
+        "int",
+        128 * 1024 * 1024,
+        "Octets of those messages; more wait in the queue.",
+        bounds=(0, 2**53),
     ),
     Setting(
-        "delivery", "signers", "int", -1, "Processes that do RSA; -1 is one a processor core, 0 signs in a thread."
+        "delivery",
+        "signers",
+        "int",
+        -1,
+        "Processes that do RSA; -1 is one a processor core, 0 signs in a thread.",
+        bounds=(-1, 1024),
     ),
     Setting("relay", "host", "str", "", "The smarthost as `host:port`."),
     Setting("relay", "username", "str", "", "SASL user at the smarthost; empty does not authenticate."),
-    Setting("relay", "password", "str", "", "SASL password at the smarthost."),
+    Setting("relay", "password", "str", "", "SASL password at the smarthost.", secret=True),
     Setting(
         "relay",
         "tls",
         "str",
         "required",
         "`required` (STARTTLS, certificate checked), `implicit`, `opportunistic` or `none`.",
+        choices=("required", "implicit", "opportunistic", "none"),
     ),
     Setting(
         "relay", "ca_file", "path", "", "PEM file of the authority that the smarthost's certificate is checked with."
     ),
     Setting("net", "allow_private", "bool", False, "Outgoing connections to private and loopback addresses."),
-    Setting("limits", "new_domain_hourly", "int", 50, "Recipients an hour of a domain that is under review."),
-    Setting("retention", "logs_days", "int", 30, "Days that messages, recipients and events are kept."),
-    Setting("retention", "content_days", "int", 15, "Days that the bytes of messages are kept."),
+    Setting(
+        "limits",
+        "new_domain_hourly",
+        "int",
+        50,
+        "Recipients an hour of a domain that is under review.",
+        bounds=(0, 2**31),
+    ),
+    Setting(
+        "retention", "logs_days", "int", 30, "Days that messages, recipients and events are kept.", bounds=(1, 36_500)
+    ),
+    Setting("retention", "content_days", "int", 15, "Days that the bytes of messages are kept.", bounds=(1, 36_500)),
     Setting(
         "secrets", "key_file", "path", "", "Key that seals stored secrets; empty is `secret.key` in the data folder."
     ),
     Setting("metrics", "listen", "str", "127.0.0.1:9025", "Loopback listener of /metrics; empty turns it off."),
-    Setting("log", "format", "str", "auto", "`json`, `console`, or `auto`: console on a terminal, JSON elsewhere."),
-    Setting("log", "level", "str", "info", "`debug`, `info`, `warning` or `error`."),
+    Setting(
+        "log",
+        "format",
+        "str",
+        "auto",
+        "`json`, `console`, or `auto`: console on a terminal, JSON elsewhere.",
+        choices=("auto", "json", "console"),
+    ),
+    Setting(
+        "log",
+        "level",
+        "str",
+        "info",
+        "`debug`, `info`, `warning` or `error`.",
+        choices=("debug", "info", "warning", "error"),
+    ),
 )
 
 BY_KEY = {setting.key: setting for setting in SETTINGS}
@@ -153,6 +197,7 @@ class Config:
 
     values: Mapping[str, Any]
     origins: Mapping[str, str] = field(default_factory=dict)
+    file: Path | None = None
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key]
@@ -164,6 +209,10 @@ class Config:
     @property
     def key_file(self) -> Path:
         return Path(self["secrets.key_file"] or self.data_dir / "secret.key")
+
+    def wrong(self, key: str, problem: str) -> BadSetting:
+        """The error for a value that turned out to be useless; it names the setting and where the value came from."""
+        return BadSetting(_about(BY_KEY[key], self.origins.get(key, "default"), problem))
 
 
 def load(
@@ -178,8 +227,9 @@ def load(
         try:
             values[setting.key] = _convert(setting, raw)
             origins[setting.key] = origin
+            _check(setting, values[setting.key])
         except ValueError as error:
-            problems.append(f"[{setting.section}] {setting.name} from {origin}: {error}")
+            problems.append(_about(setting, origin, str(error)))
 
     for section, name, raw in _from_file(file, problems):
         setting = BY_KEY.get(f"{section}.{name}")
@@ -192,10 +242,16 @@ def load(
             take(setting, environ[setting.variable], setting.variable)
     for key, raw in (overrides or {}).items():
         take(BY_KEY[key], raw, "command line")
-    _check_together(values, problems)
+    config = Config(values, origins, file)
+    if not problems:
+        problems = _together(config)
     if problems:
         raise BadSetting("\n".join(problems))
-    return Config(values, origins)
+    return config
+
+
+def _about(setting: Setting, origin: str, problem: str) -> str:
+    return f"[{setting.section}] {setting.name} from {origin}: {problem}"
 
 
 def _from_file(file: Path | None, problems: list[str]) -> list[tuple[str, str, Any]]:
@@ -203,8 +259,11 @@ def _from_file(file: Path | None, problems: list[str]) -> list[tuple[str, str, A
         return []
     try:
         tree = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        problems.append(f"{file}: {error}")
+    except OSError as error:
+        problems.append(f"{file} cannot be read: {error.strerror}")
+        return []
+    except ValueError as error:
+        problems.append(f"{file} is no TOML: {error}")
         return []
     found = []
     for section, names in tree.items():
@@ -222,22 +281,12 @@ def _convert(setting: Setting, raw: Any) -> Any:
             raise ValueError(f"a list of strings is needed, not {raw!r}")
         return [item.strip() for item in items if item.strip()]
     if setting.kind == "bool":
-        words = {
-            "true": True,
-            "yes": True,
-            "on": True,
-            "1": True,
-            "false": False,
-            "no": False,
-            "off": False,
-            "0": False,
-        }
-        known = raw if isinstance(raw, bool) else words.get(str(raw).lower())
+        known = raw if isinstance(raw, bool) else _WORDS.get(str(raw).lower())
         if known is None:
             raise ValueError(f"true or false is needed, not {raw!r}")
         return known
     if setting.kind == "int":
-        if isinstance(raw, bool) or not str(raw).lstrip("-").isascii() or not str(raw).lstrip("-").isdigit():
+        if isinstance(raw, bool) or not re.fullmatch(r"-?[0-9]{1,18}", str(raw)):
             raise ValueError(f"a whole number is needed, not {raw!r}")
         return int(raw)
     if not isinstance(raw, str):
@@ -245,22 +294,38 @@ def _convert(setting: Setting, raw: Any) -> Any:
     return raw
 
 
-def _check_together(values: Mapping[str, Any], problems: list[str]) -> None:
-    choices = {
-        "delivery.transport": ("mx", "relay"),
-        "relay.tls": ("required", "implicit", "opportunistic", "none"),
-        "log.format": ("auto", "json", "console"),
-        "log.level": ("debug", "info", "warning", "error"),
-    }
-    for key, allowed in choices.items():
-        if values[key] not in allowed:
-            problems.append(f"{key}: {values[key]!r} is none of {', '.join(allowed)}")
-    unknown = [role for role in values["server.roles"] if role not in ROLES]
-    problems += [f"server.roles: {role!r} is none of {', '.join(ROLES)}" for role in unknown]
-    if values["delivery.transport"] == "relay" and not values["relay.host"]:
-        problems.append("relay.host: needed when delivery.transport is relay")
-    if bool(values["tls.certificate"]) != bool(values["tls.key"]):
-        problems.append("tls.certificate and tls.key: both or neither")
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def _check(setting: Setting, value: Any) -> None:
+    """Raises ValueError for what cannot be right whatever the other settings are."""
+    if setting.kind == "int" and not setting.bounds[0] <= value <= setting.bounds[1]:
+        raise ValueError(f"{value} is out of range; it goes from {setting.bounds[0]} to {setting.bounds[1]}")
+    items = value if setting.kind == "list" else [value]
+    for item in items:
+        if setting.choices and item not in setting.choices:
+            raise ValueError(f"{item!r} is none of {', '.join(setting.choices)}")
+        if item and (check := FORMS.get(setting.key)):
+            check(item)
+
+
+def _together(config: Config) -> list[str]:
+    """What is wrong about values that are right each for itself."""
+    problems = []
+    if config["delivery.transport"] == "relay" and not config["relay.host"]:
+        problems.append("[relay] host: needed when [delivery] transport is relay")
+    if bool(config["tls.certificate"]) != bool(config["tls.key"]):
+        problems.append("[tls] certificate and key: both or neither")
+    if not config["server.roles"]:
+        problems.append(f"[server] roles: at least one of {', '.join(ROLES)}")
+    if config["smtp.plain_auth"]:
+        addresses = [parse_listen(text)[0] for text in config["smtp.listen"]]
+        problems += [
+            f"[smtp] plain_auth: passwords in clear are for loopback listeners, not for {address}"
+            for address in addresses
+            if not ipaddress.ip_address(address).is_loopback
+        ]
+    return problems
 
 
 def _nearest(key: str) -> str:
@@ -268,12 +333,3 @@ def _nearest(key: str) -> str:
 
     close = get_close_matches(key, BY_KEY, 1)
     return f"; did you mean [{BY_KEY[close[0]].section}] {BY_KEY[close[0]].name}?" if close else ""
-
-
-def parse_listen(text: str) -> tuple[str, int, bool]:
-    """``tls://127.0.0.1:465`` -> (``127.0.0.1``, 465, True). An IPv6 address stands in brackets. Raises :class:`BadSetting`."""
-    tls = text.startswith("tls://")
-    host, colon, port = text.removeprefix("tls://").rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise BadSetting(f"{text!r} is no ADDRESS:PORT (IPv6: [::1]:2525; implicit TLS: tls://ADDRESS:PORT)")
-    return host.strip("[]"), int(port), tls

@@ -21,6 +21,10 @@ SIMULATOR_DOMAIN = f"simulator.{DEMO_DOMAIN}"
 OWNER_EMAIL = "owner@mailferry.test"
 
 
+class BadFile(ValueError):
+    """``first-run.json`` is damaged; the text names it."""
+
+
 def furnish(
     connection: Connection, sealer: Sealer, keys: FreshKeys, password: str, password_hash: str, now: int
 ) -> dict[str, Any] | None:
@@ -63,18 +67,22 @@ def forget(data_dir: Path) -> bool:
 
 
 def recall(data_dir: Path) -> dict[str, Any]:
+    """What was remembered; nothing once it was forgotten. Raises :class:`BadFile`."""
+    path = data_dir / "first-run.json"
     try:
-        found: dict[str, Any] = msgspec.json.decode((data_dir / "first-run.json").read_bytes())
-        return found
-    except FileNotFoundError:
+        found: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except msgspec.MsgspecError as error:
+        raise BadFile(f"{path} cannot be read: {error}; delete it: mailferry credentials --forget") from error
+    return found
 
 
 def credentials(config: Config, ca_file: Path) -> dict[str, Any]:
     """What ``mailferry credentials --json`` prints; null for what was forgotten or is not there yet."""
     made = recall(config.data_dir)
     token = made.get("api_token")
-    host, port = _first(config["smtp.listen"])
+    host, port, _ = smtp_listener(config)
     smtp = {"host": host, "port": port, "username": "api", "password": token} if port else None
     return {
         "account_id": made.get("account_id"),
@@ -90,15 +98,23 @@ def credentials(config: Config, ca_file: Path) -> dict[str, Any]:
     }
 
 
+def smtp_listener(config: Config) -> tuple[str, int, bool]:
+    """Host, port and whether TLS is implicit of the listener to tell clients of: one with STARTTLS, if there is one."""
+    listeners = sorted(map(parse_listen, config["smtp.listen"]), key=lambda listener: listener[2])
+    if not listeners:
+        return "", 0, False
+    host, port, tls = listeners[0]
+    return _from_here(host), port, tls
+
+
 def _url(scheme: str, listen: list[str]) -> str | None:
-    host, port = _first(listen)
-    return f"{scheme}://{host}:{port}" if port else None
-
-
-def _first(listen: list[str]) -> tuple[str, int]:
-    """Where a client on this machine finds a listener: a wildcard is reached over loopback."""
     if not listen:
-        return "", 0
+        return None
     host, port, _ = parse_listen(listen[0])
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
-    return f"[{host}]" if ":" in host else host, port
+    host = _from_here(host)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _from_here(host: str) -> str:
+    """Where a client on this machine finds a listener: a wildcard is reached over loopback."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound

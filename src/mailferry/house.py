@@ -4,24 +4,34 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from mailferry.config import Config
 from mailferry.delivery import queue as queues
 from mailferry.net.dns import Resolver
+from mailferry.net.hosts import BadHost, host_name
 from mailferry.resources import shared_keys
 from mailferry.resources.domains import DomainBook
 from mailferry.store.content import Content, TableContent
 from mailferry.store.database import Database, open_database
 from mailferry.store.lock import DataLock
-from mailferry.store.migrations import migrate
+from mailferry.store.migrations import NewerDatabase, migrate
 from mailferry.store.schema import boots
-from mailferry.store.secrets import Sealer, load_or_create_key
+from mailferry.store.schema import shared_keys as shared_keys_table
+from mailferry.store.secrets import Sealer, WrongKey, load_or_create_key
 from mailferry.store.segments import SegmentContent
+
+#: In the data folder, where no [database] url is set (see store/database.py).
+SQLITE_FILE = "mailferry.db"
+
+
+class Unusable(RuntimeError):
+    """The data folder, its key or its database cannot be used; the text names it and says what would help."""
 
 
 def clock() -> int:
@@ -37,6 +47,8 @@ class House:
     content: Content
     book: DomainBook
     resolver: Resolver
+    #: Our name in EHLO, greetings and DNS records.
+    hostname: str
     #: This start of the process: leases name it.
     boot: int
     #: (key id, key) of return paths, the same on every node.
@@ -46,35 +58,117 @@ class House:
     def data_dir(self) -> Path:
         return self.config.data_dir
 
-    @property
-    def hostname(self) -> str:
-        return self.config["server.hostname"] or socket.getfqdn()
-
 
 @contextlib.asynccontextmanager
 async def open_house(config: Config) -> AsyncIterator[House]:
-    """Raises AlreadyRunning, PermissionError and WrongKey for keys, NewerDatabase, and SQLAlchemy's errors."""
-    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Raises :class:`Unusable`, BadSetting, and AlreadyRunning when another process holds the folder."""
+    hostname = _hostname(config)
+    _make_folder(config.data_dir)
     lock = DataLock(config.data_dir)
-    lock.acquire()
     try:
-        sealer = Sealer(load_or_create_key(config.key_file))
-        database = open_database(config["database.url"], config.data_dir, config["database.pool"])
+        lock.acquire()
+    except OSError as error:
+        raise Unusable(f"{config.data_dir} cannot be used: {error.strerror}") from error
+    try:
+        database = _open_database(config)
         try:
-            await database.write(migrate)
-            key = await database.write(
-                lambda connection: shared_keys.get_or_create(connection, sealer, "return path", clock())
-            )
-            boot = await database.write(lambda connection: _begin_boot(connection, database.dialect))
+            with _explained(config):
+                await database.write(migrate)
+                sealer = await _sealer(config, database)
+                key = await database.write(
+                    lambda connection: shared_keys.get_or_create(connection, sealer, "return path", clock())
+                )
+                boot = await database.write(lambda connection: _begin_boot(connection, database.dialect))
             content = SegmentContent(config.data_dir / "segments") if database.dialect == "sqlite" else TableContent()
             resolver = Resolver(config["dns.nameservers"], clock=clock)
-            yield House(config, database, sealer, content, DomainBook(database, clock), resolver, boot, key)
+            yield House(config, database, sealer, content, DomainBook(database, clock), resolver, hostname, boot, key)
             if isinstance(content, SegmentContent):
                 content.close()
         finally:
             await database.close()
     finally:
         lock.release()
+
+
+def _hostname(config: Config) -> str:
+    """Asked once: where the machine's own name is in no DNS, asking may take seconds."""
+    name = config["server.hostname"] or socket.getfqdn()
+    try:
+        return host_name(name)
+    except BadHost as error:
+        where = "" if config["server.hostname"] else " (this machine's name)"
+        raise config.wrong("server.hostname", f"{error}{where}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unusable(f"{folder} cannot be the data folder: {error.strerror}") from error
+
+
+def _open_database(config: Config) -> Database:
+    url = config["database.url"]
+    if not url:
+        _prepare_file(config.data_dir / SQLITE_FILE)
+    try:
+        return open_database(url, config.data_dir, config["database.pool"])
+    except ImportError as error:
+        raise Unusable("PostgreSQL needs its driver: pip install 'mailferry[postgres]'") from error
+    except (SQLAlchemyError, ValueError) as error:
+        # Not the error's own text: it may repeat the URL with its password.
+        raise config.wrong("database.url", "it is no URL; postgresql://USER:PASSWORD@HOST:PORT/NAME") from error
+
+
+def _prepare_file(path: Path) -> None:
+    """Made here and not by SQLite, so that nobody else can read it, whatever the folder's mode and the umask are."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with path.open("rb") as file:
+            magic = file.read(16)
+    except OSError as error:
+        raise Unusable(f"{path} cannot be opened: {error.strerror}") from error
+    # https://www.sqlite.org/fileformat.html#the_database_header
+    if magic not in (b"", b"SQLite format 3\0"):
+        raise Unusable(f"{path} is no SQLite database: it is damaged, or another program's")
+
+
+async def _sealer(config: Config, database: Database) -> Sealer:
+    """A key is only made where nothing was sealed yet: a new one beside old secrets would open none of them."""
+    sealed = await database.read(_anything_sealed)
+    path = config.key_file
+    try:
+        return Sealer(load_or_create_key(path, create=not sealed))
+    except FileNotFoundError as error:
+        raise Unusable(
+            f"{path} is missing, and the database holds secrets that only this key opens: put the file back, "
+            "from a backup or from another node"
+        ) from error
+    except OSError as error:  # our own PermissionError says in its text what to do
+        raise Unusable(f"{path} cannot be used: {error.strerror}" if error.strerror else str(error)) from error
+    except ValueError as error:
+        raise Unusable(str(error)) from error
+
+
+def _anything_sealed(connection: Connection) -> bool:
+    return connection.execute(select(shared_keys_table.c.id).limit(1)).first() is not None
+
+
+@contextlib.contextmanager
+def _explained(config: Config) -> Iterator[None]:
+    """What goes wrong while a database is opened, in words for an operator."""
+    try:
+        yield
+    except NewerDatabase as error:
+        raise Unusable(str(error)) from error
+    except WrongKey as error:
+        raise Unusable(
+            f"{config.key_file} is not the key that the database's secrets are sealed with: put the right file there, "
+            "from a backup or from another node"
+        ) from error
+    except DBAPIError as error:
+        where = "[database] url" if config["database.url"] else str(config.data_dir / SQLITE_FILE)
+        raise Unusable(f"the database ({where}) cannot be used: {' '.join(str(error.orig).split())}") from error
 
 
 def _begin_boot(connection: Connection, dialect: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from mailferry import metrics
 from mailferry.delivery import outages, release
@@ -78,13 +78,19 @@ class Housekeeping:
             await self._database.write(self._partitions_ahead)
         if isinstance(self._content, SegmentContent):
             await asyncio.to_thread(self._content.seal)
-        days = config["retention.content_days"]
-        dropped = await self._database.write(lambda c: retention.forget_content(c, self._content, now, days))
+        dropped = await self._database.write(lambda connection: self._forget_content(connection, now))
         if dropped:
             log.info("content_forgotten", segments=dropped)
         logs_days = config["retention.logs_days"]
         await self._in_pieces(lambda connection: retention.forget_logs(connection, now, logs_days), retention.SOME)
         await self._database.write(lambda connection: retention.forget_keys(connection, now))
+
+    def _forget_content(self, connection: Connection, now: int) -> list[str]:
+        if connection.dialect.name == "postgresql":
+            # Two nodes would both find a partition, and the second could not drop it. The lock that making one takes.
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('mailferry content'))"))
+        days = self._tools.config["retention.content_days"]
+        return retention.forget_content(connection, self._content, now, days)
 
     async def _in_pieces(self, piece: Callable[[Connection], int], full: int) -> None:
         done = full

@@ -10,17 +10,18 @@ import os
 import signal
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from mailferry import first_run
-from mailferry.config import BadSetting, Config, parse_listen
+from mailferry.config import Config, parse_host_port, parse_listen
 from mailferry.delivery.carrier import Carrier
 from mailferry.delivery.claim import Claimer
 from mailferry.delivery.job import HandoffBudget
@@ -50,11 +51,10 @@ from mailferry.intake.accept import Intake
 from mailferry.intake.checks import Limits
 from mailferry.intake.keep import Keeper
 from mailferry.journal.ids import Ids
-from mailferry.net import authority
+from mailferry.listening import Listening, own_hosts
 from mailferry.net import smtp as smtp_client
 from mailferry.net.guard import Guard
-from mailferry.net.hosts import LOOPBACK_NAMES, HostRules, certificate_names, trusted_networks, url_host
-from mailferry.net.tls_server import HotContext
+from mailferry.net.hosts import trusted_networks
 from mailferry.resources.accounts import any_account, hash_password
 from mailferry.resources.domains import fresh_keys
 from mailferry.resources.tokens import Credentials
@@ -95,11 +95,15 @@ async def furnish(house: House) -> None:
     keys = await asyncio.to_thread(fresh_keys)
     password = first_run.new_password()
     hashed = await asyncio.to_thread(hash_password, password)
-    made = await house.database.write(
-        lambda connection: first_run.furnish(connection, house.sealer, keys, password, hashed, clock())
-    )
-    if made is not None:
-        first_run.remember(house.data_dir, made)
+
+    def make(connection: Connection) -> None:
+        made = first_run.furnish(connection, house.sealer, keys, password, hashed, clock())
+        if made is not None:
+            # Before the commit: a crash between the two would leave an account whose token nobody knows. After it the
+            # next start makes all of it anew, and writes the file again.
+            first_run.remember(house.data_dir, made)
+
+    await house.database.write(make)
 
 
 class Parts:
@@ -116,7 +120,8 @@ class Parts:
 
     async def start(self) -> None:
         house, config = self._house, self._config
-        listening = _Listening(house, self._roles)
+        listening = Listening(house, self._roles)
+        self._spawn(listening.tend())
         budget = self._budget()
         if "delivery" in self._roles:
             self._worker = await self._start_worker(listening.own_addresses, budget)
@@ -127,13 +132,11 @@ class Parts:
             await self._start_http(listening, intake, credentials)
         if "smtp" in self._roles:
             await self._start_smtp(listening, intake, credentials)
-        control = Control(house.data_dir / "control.sock", tools)
-        await control.start()
-        self._closers.append(control.close)
+        await self._start_control(tools)
         if "housekeeping" in self._roles:
             self._spawn(Housekeeping(tools, house.content).run())
-        if config["metrics.listen"]:
-            await self._start_metrics()
+        if text := config["metrics.listen"]:
+            await self._listen("metrics.listen", text, health.metrics_app(house.database), None)
 
     async def close(self) -> None:
         """Listeners first, so that nothing is accepted that nobody would deliver; then the worker; then its helpers."""
@@ -143,7 +146,7 @@ class Parts:
             except Exception:
                 log.exception("close_failed")
 
-    def tools(self, listening: "_Listening") -> Tools:
+    def tools(self, listening: Listening) -> Tools:
         house = self._house
         return Tools(
             database=house.database,
@@ -210,14 +213,14 @@ class Parts:
             "max_connections": config["delivery.connections"],
         }
         if config["delivery.transport"] == "mx":
-            return Mx(port=config["delivery.smtp_port"], **common)
-        host, port, _ = parse_listen(config["relay.host"])
-        user, ca_file = config["relay.username"], config["relay.ca_file"]
+            return Mx(port=config["delivery.smtp_port"], own_hosts=own_hosts(house), **common)
+        host, port = parse_host_port(config["relay.host"])
+        user = config["relay.username"]
         return Relay(
             host,
             port,
             tls=config["relay.tls"],
-            context=ssl.create_default_context(cafile=ca_file) if ca_file else None,
+            context=_relay_context(config),
             credentials=smtp_client.Credentials(user, config["relay.password"]) if user else None,
             **common,
         )
@@ -245,7 +248,7 @@ class Parts:
             hand_over=self._worker.hand_over if self._worker else lambda jobs: None,
         )
 
-    async def _start_http(self, listening: "_Listening", intake: Intake, credentials: Credentials) -> None:
+    async def _start_http(self, listening: Listening, intake: Intake, credentials: Credentials) -> None:
         house, config = self._house, self._config
         deps = Deps(
             intake=intake,
@@ -263,7 +266,7 @@ class Parts:
             for text in config[setting]:
                 await self._listen(setting, text, listening.hosts, context)
 
-    async def _start_smtp(self, listening: "_Listening", intake: Intake, credentials: Credentials) -> None:
+    async def _start_smtp(self, listening: Listening, intake: Intake, credentials: Credentials) -> None:
         config = self._config
         plain = config["smtp.plain_auth"]
         listeners = [smtp.Listener(*parse_listen(text), plain_auth=plain) for text in config["smtp.listen"]]
@@ -284,26 +287,24 @@ class Parts:
         try:
             await server.start()
         except OSError as error:
-            raise BadSetting(f"smtp.listen: {error}") from error
+            raise config.wrong("smtp.listen", f"cannot be listened on: {error.strerror or error}") from error
         self._closers.append(lambda: server.close(SMTP_GRACE))
 
-    async def _listen(self, setting: str, text: str, app: Hosts, context: ssl.SSLContext | None) -> None:
+    async def _start_control(self, tools: Tools) -> None:
+        path = self._house.data_dir / "control.sock"
+        control = Control(path, tools)
+        try:
+            await control.start()
+        except OSError as error:  # most of all: the address of a UNIX socket has 107 octets
+            raise self._config.wrong("server.data_dir", f"{path} cannot be listened on: {error}") from error
+        self._closers.append(control.close)
+
+    async def _listen(self, setting: str, text: str, app: ASGIApp, context: ssl.SSLContext | None) -> None:
         host, port, _ = parse_listen(text)
         try:
             listener = Listener(app, bind(host, port), context)
         except OSError as error:
-            raise BadSetting(f"{setting}: {text} cannot be listened on: {error.strerror or error}") from error
-        await listener.open()
-        self._closers.append(listener.close)
-
-    async def _start_metrics(self) -> None:
-        text = self._config["metrics.listen"]
-        host, port, _ = parse_listen(text)
-        try:
-            bound = bind(host, port)
-        except OSError as error:
-            raise BadSetting(f"metrics.listen: {text} cannot be listened on: {error.strerror or error}") from error
-        listener = Listener(health.metrics_app(self._house.database), bound, None)
+            raise self._config.wrong(setting, f"{text} cannot be listened on: {error.strerror or error}") from error
         await listener.open()
         self._closers.append(listener.close)
 
@@ -319,53 +320,13 @@ class Parts:
         self._closers.append(close) if cancel else self._closers.insert(0, close)
 
 
-class _Listening:
-    """What every listener needs to know: our own addresses, the served names, and the certificates."""
-
-    def __init__(self, house: House, roles: frozenset[str]) -> None:
-        self._house = house
-        config = house.config
-        self.hosts: Hosts | None = None
-        settings = (("api", "http.listen"), ("api", "http.tls_listen"), ("smtp", "smtp.listen"))
-        listened = [text for role, setting in settings if role in roles for text in config[setting]]
-        if config["metrics.listen"]:
-            listened.append(config["metrics.listen"])
-        self.own_addresses = [parse_listen(text)[:2] for text in listened]
-        certificate, key = self._files()
-        self._hot = [HotContext(certificate, key), HotContext(certificate, key, alpn=())]
-        self.https, self.smtp = (hot.context for hot in self._hot)
-
-    def rules(self) -> HostRules:
-        config = self._house.config
-        names = {*config["http.hosts"], *authority.issued_hosts(self._house.data_dir)}
-        return HostRules(names, config["server.public_url"])
-
-    def reload(self) -> None:
-        """After ``mailferry certificates``: new names are served, with the new certificate."""
-        self._files()
-        for hot in self._hot:
-            hot.reload()
-        if self.hosts is not None:
-            self.hosts.rules = self.rules()
-
-    def _files(self) -> tuple[Path, Path]:
-        config = self._house.config
-        if config["tls.certificate"]:
-            return Path(config["tls.certificate"]), Path(config["tls.key"])
-        return authority.ensure_server_certificate(self._house.data_dir, certificate_hosts(self._house))
-
-
-def certificate_hosts(house: House) -> list[str]:
-    """The names of the locally issued certificate: loopback, our own, the settings', and those asked for."""
-    config = house.config
-    wanted = [
-        *LOOPBACK_NAMES,
-        house.hostname,
-        url_host(config["server.public_url"]),
-        *config["http.hosts"],
-        *sorted(authority.issued_hosts(house.data_dir)),
-    ]
-    return list(certificate_names(name for name in wanted if name))
+def _relay_context(config: Config) -> ssl.SSLContext | None:
+    """None leaves it to the transport: the system's authorities, or nothing checked."""
+    ca_file = config["relay.ca_file"]
+    try:
+        return ssl.create_default_context(cafile=ca_file) if ca_file else None
+    except OSError as error:
+        raise config.wrong("relay.ca_file", f"{ca_file} holds no certificates: {error.strerror or error}") from error
 
 
 def _cores() -> int:

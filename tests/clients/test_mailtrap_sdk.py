@@ -1,73 +1,118 @@
-"""The official `mailtrap` SDK, smtplib and swaks, with nothing changed but host and certificate."""
+"""The official `mailtrap` SDK with nothing changed but host and certificate, and its names once DNS sends them here."""
 
 import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from tests.commands import add_own_domain, ask_later, first_run, run_command
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
-from tests.server import DOMAIN, add_domain, running, submit
+from tests.fakes.proxy import ConnectProxy
+from tests.server import DOMAIN, Mailferry, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 
-SDK = """
+#: What each script begins with; `client` is made by the line that the test adds.
+BEGIN = f"""
 import sys
 import mailtrap as mt
 
 token, host = sys.argv[1:]
-sender = mt.Address(email="app@sender.test", name="Größe & Co")
+sender = mt.Address(email="app@{DOMAIN}", name="Größe & Co")
+
+def mail(to):
+    return mt.Mail(sender=sender, to=[mt.Address(email=to)], subject=to, text="1", category="c")
+
+def batch(*to):
+    return mt.BatchSendEmailParams(
+        base=mt.BatchMail(sender=sender, subject="Batch", text="2"),
+        requests=[mt.BatchEmailRequest(to=[mt.Address(email=address)]) for address in to])
+"""
+ONE_AND_A_BATCH = """
 client = mt.MailtrapClient(token=token, api_host=host)
-one = client.send(mt.Mail(sender=sender, to=[mt.Address(email="one@dest.test")], subject="One", text="1", category="c"))
+one = client.send(mail("one@dest.test"))
 assert one["success"] and len(one["message_ids"]) == 1, one
-batch = client.batch_send(mt.BatchSendEmailParams(
-    base=mt.BatchMail(sender=sender, subject="Batch", text="2"),
-    requests=[mt.BatchEmailRequest(to=[mt.Address(email=f"batch{n}@dest.test")]) for n in range(3)]))
-assert batch["success"] and all(r["success"] for r in batch["responses"]), batch
+many = client.batch_send(batch("a@dest.test", "b@dest.test", "c@dest.test"))
+assert many["success"] and all(answer["success"] for answer in many["responses"]), many
+"""
+#: The SDK joins "https://", its host and "/api/send", so a host may carry the prefix.
+BULK_BY_PREFIX = """
+client = mt.MailtrapClient(token=token, api_host=f"{host}/bulk", bulk=True)
+assert client.send(mail("prefix@dest.test"))["success"]
+assert client.batch_send(batch("prefixes@dest.test"))["responses"][0]["success"]
+"""
+BULK_BY_NAME = """
+client = mt.MailtrapClient(token=token, api_host=f"bulk.{host}")
+assert client.send(mail("label@dest.test"))["success"]
+assert client.batch_send(batch("labels@dest.test"))["responses"][0]["success"]
+"""
+#: Not even the host is given: the SDK calls Mailtrap's names, and DNS sends them here.
+UNCHANGED = """
+assert mt.MailtrapClient(token=token).send(mail("unchanged@dest.test"))["success"]
+client = mt.MailtrapClient(token=token, bulk=True)
+assert client.send(mail("bulk@dest.test"))["success"]
+assert client.batch_send(batch("bulks@dest.test"))["responses"][0]["success"]
+logs = mt.MailtrapClient(token=token, account_id="1").email_logs_api.email_logs.get_list()
+assert {entry.to for entry in logs.messages} >= {"unchanged@dest.test", "bulk@dest.test"}, logs
+"""
+REFUSED = """
+try:
+    mt.MailtrapClient(token="0" * 32, api_host=host).send(mail("never@dest.test"))
+    sys.exit("a wrong token was taken")
+except mt.AuthorizationError as error:
+    assert error.errors == ["Unauthorized"], error
+try:
+    mt.MailtrapClient(token=token, sandbox=True, inbox_id="1").send(mail("never@dest.test"))
+except mt.APIError as error:
+    assert 400 <= error.status < 500, error
 """
 
+TRANSACTIONAL = {f"{name}@dest.test" for name in ("one", "a", "b", "c", "unchanged")}
+BULK = {f"{name}@dest.test" for name in ("prefix", "prefixes", "label", "labels", "bulk", "bulks")}
+NAMES = ("send.api.mailtrap.io", "bulk.api.mailtrap.io", "sandbox.api.mailtrap.io", "mailtrap.io")
 
-async def test_the_sdk_sends_one_and_a_batch(tmp_path: Path) -> None:
-    async with FakeDNS(ZONE) as dns, FakeMX() as mx, running(tmp_path, dns, smtp_port=mx.port) as server:
-        await add_domain(server, dns)
-        found = server.credentials
+
+async def test_the_sdk_sends_one_a_batch_and_bulk(tmp_path: Path) -> None:
+    async with (
+        FakeDNS(ZONE) as dns,
+        FakeMX() as mx,
+        running(tmp_path, dns, smtp_port=mx.port) as server,
+        ConnectProxy(server.https) as proxy,
+    ):
+        await add_own_domain(server, dns)
+        issued = await asyncio.to_thread(run_command, server, "certificates", *NAMES)
+        assert issued.returncode == 0, issued.stderr
+        host = f"localhost:{server.https}"
         done = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-c", SDK, found["api_token"], f"localhost:{server.https}"],
-            env=os.environ | {"REQUESTS_CA_BUNDLE": found["ca_file"]},
+            [sys.executable, "-c", BEGIN + ONE_AND_A_BATCH + BULK_BY_PREFIX, first_run(server)["api_token"], host],
+            env=environment(server),
             capture_output=True,
             text=True,
+            timeout=60,
         )
         assert done.returncode == 0, done.stderr
-        got = await mx.received(4)
-        assert {t.recipients[0] for t in got} == {"one@dest.test", *(f"batch{n}@dest.test" for n in range(3))}
+        # What resolves nowhere on this machine goes through the proxy: bulk.localhost and Mailtrap's own names.
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", BEGIN + BULK_BY_NAME + UNCHANGED + REFUSED, first_run(server)["api_token"], host],
+            env=environment(server) | {"HTTPS_PROXY": proxy.url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        assert set(proxy.asked) == {host, f"bulk.{host}", *(f"{name}:443" for name in NAMES)}
+
+        got = await mx.received(len(TRANSACTIONAL | BULK))
+        assert {t.recipients[0] for t in got} == TRANSACTIONAL | BULK
+        # Nothing else was taken: not with a wrong token, and not for an inbox.
+        streams = {entry["to"]: entry["stream"] for entry in await ask_later(server, "messages.list")}
+        assert streams == dict.fromkeys(TRANSACTIONAL, "transactional") | dict.fromkeys(BULK, "bulk")
 
 
-async def test_smtplib_submits_over_starttls(tmp_path: Path) -> None:
-    async with FakeDNS(ZONE) as dns, FakeMX() as mx, running(tmp_path, dns, smtp_port=mx.port) as server:
-        await add_domain(server, dns)
-        text = f"From: app@{DOMAIN}\r\nTo: a@dest.test\r\nSubject: S\r\nX-MT-Category: c\r\n\r\nHello\r\n"
-        await asyncio.to_thread(submit, server, text.encode())
-        (got,) = await mx.received(1)
-        assert b"X-MT-Category" not in got.content and got.content.endswith(b"\r\n\r\nHello\r\n")
-        assert server.command("messages", "list")[0]["subject"] == "S"
-
-
-async def test_swaks_submits(tmp_path: Path, run_swaks: Callable[..., Any]) -> None:
-    async with FakeDNS(ZONE) as dns, FakeMX() as mx, running(tmp_path, dns, smtp_port=mx.port) as server:
-        await add_domain(server, dns)
-        arguments = ["--server", f"127.0.0.1:{server.smtp}", "--tls", "--auth", "PLAIN", "--auth-user", "bulk"]
-        arguments += [
-            "--auth-password",
-            server.credentials["api_token"],
-            "--from",
-            f"app@{DOMAIN}",
-            "--to",
-            "a@dest.test",
-        ]
-        said = await asyncio.to_thread(run_swaks, *arguments)
-        await mx.received(1)
-        assert server.command("messages", "list")[0]["stream"] == "bulk", said
+def environment(server: Mailferry) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return clean | {"REQUESTS_CA_BUNDLE": str(server.data / "ca" / "ca.pem")}

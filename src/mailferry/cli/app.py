@@ -1,20 +1,38 @@
 """The commands that start, set up and tell; the nouns are in :mod:`mailferry.cli.nouns`."""
 
 import asyncio
+import os
+import shlex
 import sys
+from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from mailferry import __version__, first_run, logs
 from mailferry.cli import card, nouns, show
-from mailferry.cli.options import HERE, Json, Where
-from mailferry.cli.reach import Failure, call
-from mailferry.config import SETTINGS, BadSetting, Config
+from mailferry.cli.options import HERE, Flag, Json, Where
+from mailferry.cli.reach import Failure, tell
+from mailferry.cli.show import Column
+from mailferry.config import ROLES, SETTINGS, BadSetting, Config, Setting
+from mailferry.house import Unusable
 from mailferry.net import authority
 from mailferry.net.hosts import BadHost, certificate_names
+from mailferry.net.tls_server import server_context, tls_problem
 from mailferry.net.trust import trust_instructions
 from mailferry.store.lock import AlreadyRunning
+
+#: What the operator can put right; everything else is a fault of ours and shows where it happened.
+MISTAKES = (Failure, Unusable, BadSetting, BadHost, first_run.BadFile, authority.AuthorityError, PermissionError)
+
+
+def _unclear(error: CycloptsError) -> str:
+    """What was not understood about a command line, in one line like every other mistake."""
+    said = " ".join(str(error).split())
+    if isinstance(error, UnusedCliTokensError):
+        said = f"There is nothing that {shlex.join(error.unused_tokens or ())} could mean here."
+    return f"{said} See: {' '.join(('mailferry', *(error.command_chain or ())))} --help"
+
 
 app = App(
     name="mailferry",
@@ -27,12 +45,14 @@ nouns.register(app)
 
 @app.command
 def serve(
-    where: Where = HERE,
     *,
-    roles: Annotated[str, Parameter(help="Parts to run, with commas: api, smtp, delivery, housekeeping.")] = "",
+    where: Where = HERE,
+    roles: Annotated[
+        str, Parameter(show_default=False, help=f"Parts to run, with commas, instead of all: {', '.join(ROLES)}.")
+    ] = "",
 ) -> int:
     """Start the server. Ctrl-C or SIGTERM ends it within ten seconds, and nothing is lost."""
-    config = where.load(**({"server__roles": roles} if roles else {}))
+    config = where.load(roles)
     logs.configure(config["log.format"], config["log.level"])
     from mailferry.roles import serve as run_roles
 
@@ -43,12 +63,10 @@ def serve(
 
 @app.command
 def credentials(
-    where: Where = HERE,
     *,
+    where: Where = HERE,
     json: Json = False,
-    forget: Annotated[
-        bool, Parameter(negative=(), help="Delete the first run's secrets from the data folder.")
-    ] = False,
+    forget: Annotated[bool, Flag, Parameter(help="Delete the first run's secrets from the data folder.")] = False,
 ) -> int:
     """Show what the first run made: URLs, token, SMTP and sandbox passwords."""
     config = where.load()
@@ -60,27 +78,34 @@ def credentials(
     if json:
         show.as_json(found)
     elif found["api_token"] is None:
-        raise Failure(f"no first-run secrets at {config.data_dir}: not started yet, or forgotten")
+        raise Failure(f"no first-run secrets in {config.data_dir}: not started yet, or forgotten")
     else:
         show.line(card.text(config))
     return 0
 
 
 @app.command
-def certificates(*hosts: str, where: Where = HERE) -> int:
+def certificates(
+    *hosts: Annotated[str, Parameter(help="Names, *.NAME for all one label below it, or IP addresses.")],
+    where: Where = HERE,
+) -> int:
     """Issue the server's certificate for further host names, serve them, and say how clients trust it.
 
     Example: mailferry certificates send.api.mailtrap.io mailtrap.io
+    Without names it says what is issued. With [tls] certificate it has a running server load that file now.
     """
     config = where.load()
     if config["tls.certificate"]:
-        raise Failure("[tls] certificate is set: names are served as that certificate and [http] hosts say")
+        _load_given(config, hosts)
+        return 0
+    wanted = certificate_names(hosts)
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority.ensure_authority(config.data_dir)
-    known = authority.remember_hosts(config.data_dir, certificate_names(hosts))
-    call(config, "certificates.reload")
+    known = authority.remember_hosts(config.data_dir, wanted)
+    running = tell(config, "certificates.reload")
     ca_file = authority.ca_file(config.data_dir)
-    show.line(f"Authority: {ca_file}\nNames:     {', '.join(sorted(known)) or 'loopback only'}")
+    show.line(f"Authority: {ca_file}\nNames:     {', '.join(sorted(known))}")
+    show.line("The server that runs serves them now." if running else "The next start of the server serves them.")
     for client, lines in trust_instructions(ca_file):
         show.heading(client)
         for line in lines:
@@ -88,38 +113,55 @@ def certificates(*hosts: str, where: Where = HERE) -> int:
     return 0
 
 
+def _load_given(config: Config, hosts: tuple[str, ...]) -> None:
+    certificate, key = Path(config["tls.certificate"]), Path(config["tls.key"])
+    if hosts:
+        raise Failure(f"names are those of [tls] certificate, {certificate}, and are served by [http] hosts")
+    try:
+        server_context(certificate, key)
+    except OSError as error:
+        raise config.wrong("tls.certificate", tls_problem(certificate, key, error)) from error
+    running = tell(config, "certificates.reload")
+    show.line(f"{certificate} {'is in use now' if running else 'is right; no server runs that could load it'}.")
+
+
 @app.command(name="config")
 def config_(
-    where: Where = HERE,
     *,
-    show_: Annotated[bool, Parameter(name="--show", negative=(), help="Print every setting.")] = False,
+    where: Where = HERE,
+    show_: Annotated[bool, Flag, Parameter(name="--show", help="Print every setting.")] = False,
     json: Json = False,
 ) -> int:
     """Check the settings; --show prints all of them and where each came from."""
     config = where.load()
+    values = _shown(config)
     if json:
-        show.as_json({key: {"value": value, "from": config.origins[key]} for key, value in _shown(config).items()})
+        show.as_json({key: {"value": value, "from": config.origins[key]} for key, value in values.items()})
     elif show_:
-        rows = [{"setting": key, "value": value, "from": config.origins[key]} for key, value in _shown(config).items()]
-        show.table(rows, [("setting", "Setting"), ("value", "Value"), ("from", "From")], "")
+        rows = [{"setting": key, "value": value, "from": config.origins[key]} for key, value in values.items()]
+        columns = [Column("setting", "Setting"), Column("value", "Value", folds=True), Column("from", "From")]
+        show.table(rows, columns, "")
     else:
         show.line("The settings are right. --show prints them.")
     return 0
 
 
 def _shown(config: Config) -> dict[str, object]:
-    secrets = {"relay.password"}
-    return {
-        s.key: "***" if s.key in secrets and config[s.key] else _without_password(s.key, config[s.key])
-        for s in SETTINGS
-    }
+    return {s.key: _without_secrets(s, config[s.key]) for s in SETTINGS}
 
 
-def _without_password(key: str, value: object) -> object:
-    if key == "database.url" and value:
+def _without_secrets(setting: Setting, value: object) -> object:
+    if not value:
+        return value
+    if setting.secret:
+        return "***"
+    if setting.key == "database.url":
         from sqlalchemy.engine import make_url
 
-        return make_url(str(value)).render_as_string(hide_password=True)
+        url = make_url(str(value))
+        # libpq takes a password in the query as well.
+        hidden = {name: "***" for name in url.query if "password" in name}
+        return url.update_query_dict(hidden).render_as_string(hide_password=True)
     return value
 
 
@@ -132,12 +174,24 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; what the operator did wrong is one line on standard error and exit status 1."""
+    """Run one command; what the operator did wrong is one line on standard error.
+
+    The exit status is 1 then, and 2 for a command line that was not understood.
+    """
     try:
-        status = app(arguments)
-    except (Failure, BadSetting, BadHost, AlreadyRunning, authority.AuthorityError, PermissionError) as error:
+        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        print(f"mailferry: {_unclear(error)}", file=sys.stderr)
+        return 2
+    except AlreadyRunning as error:
+        print(f"mailferry: {error}: stop it first, or name another folder with --data", file=sys.stderr)
+        return 1
+    except MISTAKES as error:
         print(f"mailferry: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # `mailferry messages list | head`; at its end the interpreter flushes what is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return status if isinstance(status, int) else 0

@@ -1,10 +1,15 @@
 """The first-run card: where things are, and one curl and one SMTP line that work as they stand."""
 
+import shlex
+import shutil
 import sys
+from pathlib import Path
+from typing import Any
 
 from mailferry import first_run
 from mailferry.config import Config
 from mailferry.net import authority
+from mailferry.net.hosts import url_host
 
 SUCCESS = f"success@{first_run.SIMULATOR_DOMAIN}"
 SENDER = f"hello@{first_run.DEMO_DOMAIN}"
@@ -15,53 +20,98 @@ def announce(config: Config) -> None:
     if sys.stdout.isatty():
         print(text(config))
     else:
-        print(f"Mailferry runs. Credentials: mailferry credentials --data {config.data_dir}")
+        print(f"Mailferry runs. Credentials: {command(config, 'credentials')}")
     sys.stdout.flush()
 
 
 def text(config: Config) -> str:
+    """Lines to copy are in one piece each, however long: a terminal breaks them on the screen alone."""
     found = first_run.credentials(config, authority.ca_file(config.data_dir))
-    token = found["api_token"]
-    if token is None:
-        return "Mailferry runs."
-    lines = ["", "Mailferry runs.", "", f"  HTTP    {found['http_url']}", f"  HTTPS   {found['https_url']}"]
-    if found["ca_file"]:
-        lines.append(f"  CA      {found['ca_file']}")
-    if smtp := found["smtp"]:
+    lines = ["", "Mailferry runs.", "", *_places(config, found), ""]
+    if found["api_token"]:
+        lines += [*_first_message(config, found), f"and read its story: {command(config, 'messages list')}"]
+    lines.append(f"Your own domain: {command(config, 'domains add example.com')}")
+    if found["api_token"]:
+        lines.append(f"Show this again: {command(config, 'credentials')}; delete the secrets: the same with --forget")
+    return "\n".join([*lines, ""])
+
+
+def _first_message(config: Config, found: dict[str, Any]) -> list[str]:
+    lines = []
+    before = f"The demo domain {first_run.DEMO_DOMAIN} writes to its simulator. Send a first message"
+    if found["http_url"] or found["https_url"]:
+        lines += [f"{before} by the API:", "", _curl(config, found), ""]
+        before = "or"
+    if found["smtp"]:
+        lines += [f"{before} by SMTP:", "", _smtp(config, found), ""]
+    return lines
+
+
+def command(config: Config, words: str) -> str:
+    """A command of ours as it can be typed in this shell: by the name and with the options that this one was started with."""
+    options = ["--config", str(config.file.absolute())] if config.file else []
+    options += ["--data", str(config.data_dir)]
+    return f"{_program()} {words} {shlex.join(options)}"
+
+
+def _program() -> str:
+    called = Path(sys.argv[0])
+    if called.name != "mailferry":
+        return f"{shlex.quote(sys.executable)} -m mailferry"
+    found = shutil.which("mailferry")
+    return "mailferry" if found and Path(found).samefile(called) else shlex.quote(str(called))
+
+
+def _places(config: Config, found: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, key in (("HTTP", "http_url"), ("HTTPS", "https_url"), ("CA", "ca_file")):
+        if found[key]:
+            lines.append(f"  {name:<7} {found[key]}")
+    if found["smtp"]:
+        host, port, tls = first_run.smtp_listener(config)
         lines.append(
-            f"  SMTP    {smtp['host']}:{smtp['port']}, STARTTLS; user api (transactional) or bulk, password: the token"
+            f"  SMTP    {_bracketed(host)}:{port}, {'TLS' if tls else 'STARTTLS'}; "
+            "user api (transactional) or bulk, password: the token"
         )
-    lines += [
-        f"  Token   {token}",
-        "",
-        f"The demo domain {first_run.DEMO_DOMAIN} writes to its simulator. Send a message by the API:",
-        "",
-    ]
-    lines += _curl(found["http_url"], token)
-    if smtp:
-        lines += ["", "or by SMTP:", "", *_smtp(smtp["host"], smtp["port"], token, found["ca_file"])]
-    lines += [
-        "",
-        f"and read its story: mailferry messages list --data {config.data_dir}",
-        f"Your own domain: mailferry domains add example.com --data {config.data_dir}",
-        "Show this again: mailferry credentials; delete the secrets: mailferry credentials --forget",
-        "",
-    ]
-    return "\n".join(lines)
+    if found["api_token"]:
+        lines.append(f"  Token   {found['api_token']}")
+    return lines
 
 
-def _curl(url: str, token: str) -> list[str]:
+def _curl(config: Config, found: dict[str, Any]) -> str:
+    listeners = [(found["http_url"], ""), (found["https_url"], _trust(found))]
+    url, trust = next((pair for pair in listeners if pair[0]), ("", ""))
+    scheme, _, at = url.partition("://")
+    host, _, port = at.rpartition(":")
+    connect, at = _named(config, host, int(port)) if scheme == "https" else ("", at)
     body = f'{{"from":{{"email":"{SENDER}"}},"to":[{{"email":"{SUCCESS}"}}],"subject":"Hello","text":"It works."}}'
-    return [
-        f"  curl {url}/api/send -H 'Authorization: Bearer {token}' \\",
-        f"    -H 'Content-Type: application/json' -d '{body}'",
-    ]
+    return (
+        f"  curl{trust}{connect} {scheme}://{at}/api/send -H 'Authorization: Bearer {found['api_token']}' "
+        f"-H 'Content-Type: application/json' -d '{body}'"
+    )
 
 
-def _smtp(host: str, port: int, token: str, ca_file: str | None) -> list[str]:
-    trust = f" --cacert '{ca_file}'" if ca_file else ""
-    return [
-        f"  printf 'From: {SENDER}\\r\\nTo: {SUCCESS}\\r\\nSubject: Hello\\r\\n\\r\\nIt works.\\r\\n' | \\",
-        f"    curl --ssl-reqd{trust} smtp://{host}:{port} --user api:{token} \\",
-        f"    --mail-from {SENDER} --mail-rcpt {SUCCESS} -T -",
-    ]
+def _smtp(config: Config, found: dict[str, Any]) -> str:
+    host, port, tls = first_run.smtp_listener(config)
+    connect, at = _named(config, _bracketed(host), port)
+    return (
+        f"  printf 'From: {SENDER}\\r\\nTo: {SUCCESS}\\r\\nSubject: Hello\\r\\n\\r\\nIt works.\\r\\n' | "
+        f"curl --ssl-reqd{_trust(found)}{connect} {'smtps' if tls else 'smtp'}://{at} --user api:{found['api_token']} "
+        f"--mail-from {SENDER} --mail-rcpt {SUCCESS} -T -"
+    )
+
+
+def _trust(found: dict[str, Any]) -> str:
+    return f" --cacert {shlex.quote(found['ca_file'])}" if found["ca_file"] else ""
+
+
+def _named(config: Config, host: str, port: int) -> tuple[str, str]:
+    """A certificate of the operator's holds no loopback address: connect there, and check it by the name that it has."""
+    name = url_host(config["server.public_url"]) or config["server.hostname"]
+    if not config["tls.certificate"] or not name:
+        return "", f"{host}:{port}"
+    return f" --connect-to ::{host}:", f"{name}:{port}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

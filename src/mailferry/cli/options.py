@@ -1,30 +1,55 @@
 """Options that every command shares."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from mailferry import config as settings
 from mailferry.config import Config
+from mailferry.net.hosts import BadHost, host_name, normalise, url_host
 
 
 @Parameter(name="*")
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
     """Which Mailferry is meant."""
 
     config: Annotated[Path | None, Parameter(help="Settings file (TOML).")] = None
     data: Annotated[Path | None, Parameter(help="Data folder; the default is [server] data_dir.")] = None
 
-    def load(self, **overrides: object) -> Config:
-        if self.data is not None:
-            overrides["server.data_dir"] = str(self.data)
-        return settings.load(
-            self.config, overrides={name.replace("__", "."): value for name, value in overrides.items()}
-        )
+    def load(self, roles: str = "") -> Config:
+        """Raises BadSetting with all that is wrong."""
+        overrides: dict[str, Any] = {"server.data_dir": str(self.data)} if self.data is not None else {}
+        if roles:
+            overrides["server.roles"] = roles
+        found = settings.load(self.config, overrides=overrides)
+        _check_names(found)
+        return found
 
 
 HERE = Where()
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")]
+Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False, help="Print JSON.")]
+Flag = Parameter(negative=(), show_default=False)
+Limit = Annotated[int, Parameter(name="--limit", validator=Number(gte=1, lte=100_000))]
+
+
+def _check_names(config: Config) -> None:
+    """Host names are judged by the room that uses them, which lies above the settings' own."""
+    checks: dict[str, Callable[[str], object]] = {
+        "server.public_url": url_host,
+        "server.hostname": host_name,
+        "http.hosts": normalise,
+        "dns.zone": host_name,
+    }
+    for key, check in checks.items():
+        value = config[key]
+        for name in value if isinstance(value, list) else [value]:
+            try:
+                if name:
+                    check(name)
+            except BadHost as error:
+                raise config.wrong(key, str(error)) from error

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from mailferry import logs
 from mailferry.config import Config
 from mailferry.store.lock import AlreadyRunning
 
@@ -26,6 +27,18 @@ def call(config: Config, verb: str, **arguments: Any) -> Any:
             answer = asyncio.run(_offline(config, verb, arguments))
         except AlreadyRunning as running:
             raise Failure(f"{running}, but does not answer; it may just be starting or ending") from running
+    return _result(answer)
+
+
+def tell(config: Config, verb: str) -> bool:
+    """Have a running server do something; False when none runs. Raises :class:`Failure` with what was wrong."""
+    answer = _by_socket(config.data_dir / "control.sock", verb, {})
+    if answer is not None:
+        _result(answer)
+    return answer is not None
+
+
+def _result(answer: dict[str, Any]) -> Any:
     if "error" in answer:
         raise Failure(answer["error"])
     return answer["result"]
@@ -35,14 +48,19 @@ def _by_socket(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, An
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             connection.connect(str(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            return None  # no server, or one that was killed and left its socket behind
         except PermissionError as error:
             raise Failure(f"{path} belongs to another user; run this as the user that runs the server") from error
-        connection.sendall(msgspec.json.encode({"verb": verb, "arguments": arguments}) + b"\n")
-        with connection.makefile("rb") as lines:
-            line = lines.readline()
-    if not line:
+        except OSError as error:
+            raise Failure(f"{path} cannot be reached: {error}") from error
+        try:
+            connection.sendall(msgspec.json.encode({"verb": verb, "arguments": arguments}) + b"\n")
+            with connection.makefile("rb") as lines:
+                line = lines.readline()
+        except ConnectionError:
+            line = b""
+    if not line.endswith(b"\n"):
         raise Failure("the server ended before it answered")
     answer: dict[str, Any] = msgspec.json.decode(line)
     return answer
@@ -51,10 +69,12 @@ def _by_socket(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, An
 async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
     from mailferry.endpoints.operations.control import run_verb
     from mailferry.endpoints.operations.verbs import Tools
-    from mailferry.house import clock, open_house
+    from mailferry.house import SQLITE_FILE, clock, open_house
 
-    if not config.data_dir.exists():
-        raise Failure(f"there is nothing at {config.data_dir}; mailferry serve makes it, --data names another folder")
+    # Never made here: a folder that was named by mistake would be filled with keys and a database.
+    if not config.data_dir.is_dir() or not (config["database.url"] or (config.data_dir / SQLITE_FILE).exists()):
+        raise Failure(f"there is no Mailferry in {config.data_dir}; serve makes it, --data names another folder")
+    logs.configure(config["log.format"], "warning")
     async with open_house(config) as house:
         tools = Tools(
             database=house.database,

@@ -1,13 +1,23 @@
-"""Prints results: JSON for programs, tables for people."""
+"""Prints results: JSON for programs, tables for people.
 
+What somebody may want to copy (an id, a command, the value of a record) is never broken into lines.
+"""
+
+import io
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+#: A text that folds is not made narrower than this: the terminal breaks the line instead.
+NARROWEST = 24
+#: Where nobody looks at a terminal, nothing folds: a row is a line for grep.
+ENDLESS = 100_000
 
 COLOURS = {
     "delivered": "green",
@@ -26,32 +36,46 @@ COLOURS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``folds``: free text, which may take several lines where the terminal is narrow."""
+
+    key: str
+    heading: str
+    folds: bool = False
+
+
 def as_json(result: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str]], empty: str) -> None:
-    """``columns`` are (key, heading). Wide texts fold; what a stranger wrote is never taken for markup."""
-    console = Console()
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], empty: str) -> None:
+    """What a stranger wrote is never taken for markup."""
     if not rows:
-        console.print(empty, markup=False)
+        line(empty)
         return
     drawn = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
-    for _, heading in columns:
-        drawn.add_column(heading, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(_cell(row.get(key)) for key, _ in columns))
-    console.print(drawn)
+    cells = [[_cell(row.get(column.key)) for column in columns] for row in rows]
+    least = 0
+    for number, column in enumerate(columns):
+        widest = max(len(column.heading), *(row[number].cell_len for row in cells))
+        width = min(widest, NARROWEST) if column.folds else widest
+        drawn.add_column(column.heading, overflow="fold", no_wrap=not column.folds, min_width=width)
+        least += width + 1
+    for row in cells:
+        drawn.add_row(*row)
+    _print(drawn, least - 1)
 
 
 def facts(pairs: Sequence[tuple[str, Any]]) -> None:
+    """Names and values below each other; what is empty is left out."""
     drawn = Table(box=None, show_header=False, pad_edge=False)
     drawn.add_column(style="bold")
     drawn.add_column(overflow="fold")
     for name, value in pairs:
         if value not in ("", None, {}, []):
             drawn.add_row(name, _cell(value))
-    Console().print(drawn)
+    _print(drawn, 100)
 
 
 def line(text: str) -> None:
@@ -60,7 +84,25 @@ def line(text: str) -> None:
 
 
 def heading(text: str) -> None:
-    Console().print(Text(f"\n{text}", style="bold"))
+    Console().print(Text("\n" + _tame(text), style="bold"), soft_wrap=True)
+
+
+def marked(word: str, rest: str) -> None:
+    """A line whose first word has its colour."""
+    Console().print(Text.assemble((word, COLOURS.get(word.strip(), "")), _tame(rest)), soft_wrap=True)
+
+
+def _print(drawn: Table, least: int) -> None:
+    console = Console()
+    if console.is_terminal:
+        console.width = max(console.width, least)
+        console.print(drawn)
+        return
+    # Rich fills each row with blanks up to the widest one.
+    page = io.StringIO()
+    Console(file=page, width=ENDLESS).print(drawn)
+    for row in page.getvalue().splitlines():
+        line(row.rstrip())
 
 
 def _cell(value: Any) -> Text:
@@ -68,6 +110,13 @@ def _cell(value: Any) -> Text:
         return Text("-", style="dim")
     if isinstance(value, bool):
         return Text("yes" if value else "no")
-    if isinstance(value, Mapping | list):
+    if isinstance(value, list):
+        return Text(_tame(", ".join(map(str, value))))
+    if isinstance(value, Mapping):
         return Text(msgspec.json.encode(value).decode())
-    return Text(str(value), style=COLOURS.get(str(value), ""))
+    return Text(_tame(str(value)), style=COLOURS.get(str(value), ""))
+
+
+def _tame(text: str) -> str:
+    """A subject or a reply may hold control characters, and a terminal would obey them."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

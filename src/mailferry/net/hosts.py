@@ -91,6 +91,14 @@ def normalise(text: str) -> str:
     return text[: len(text) - len(bare)] + host.name
 
 
+def host_name(text: str) -> str:
+    """A name that is one host's, as in EHLO and in DNS: :func:`normalise`, no pattern, no address. Raises :class:`BadHost`."""
+    name = normalise(text)
+    if name.startswith("*.") or _address(name) is not None:
+        raise BadHost(f"{text!r} is no host name (a name in DNS, such as mail.example.com)")
+    return name
+
+
 def url_host(url: str) -> str:
     """The host of ``[server] public_url``, normalised; empty for an empty URL. Raises :class:`BadHost`."""
     if not url:

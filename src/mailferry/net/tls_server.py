@@ -10,10 +10,19 @@ def server_context(certificate: Path, key: Path, *, alpn: Sequence[str] = ("http
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
     context.options |= ssl.OP_NO_RENEGOTIATION  # RFC 9325 3.5: a client could make the server compute for free
-    context.load_cert_chain(certificate, key)
+    # OpenSSL would ask for the password of an encrypted key on the terminal, and wait.
+    context.load_cert_chain(certificate, key, password=lambda: b"")
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
+
+
+def tls_problem(certificate: Path, key: Path, error: OSError) -> str:
+    """Why :func:`server_context` refused the files, for an operator: OpenSSL's words name neither file nor fault."""
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or "").lower().replace("_", " ")
+        return f"{certificate} and {key} are no certificate and its key as PEM, without a password ({reason})"
+    return f"{error.filename or f'{certificate} or {key}'} cannot be read: {error.strerror}"
 
 
 class HotContext:
@@ -26,13 +35,29 @@ class HotContext:
     def __init__(self, certificate: Path, key: Path, *, alpn: Sequence[str] = ("http/1.1",)) -> None:
         self._files = (certificate, key)
         self._alpn = tuple(alpn)
+        self._loaded = self._stamps()
         self._current = self.context = self._load()
         # Python calls this for every ClientHello, with or without a name in it.
         self.context.sni_callback = self._hand_over
 
     def reload(self) -> None:
         """Raises OSError (ssl.SSLError is one) for bad files, and then everything stays as it was."""
+        # Taken before the files are read: what changes while they are read is seen next time.
+        stamps = self._stamps()
         self._current = self._load()
+        self._loaded = stamps
+
+    def refresh(self) -> bool:
+        """:meth:`reload` if the files are others than those in use; True when they were loaded. Raises as it does."""
+        if self._stamps() == self._loaded:
+            return False
+        self.reload()
+        return True
+
+    def _stamps(self) -> tuple[tuple[int, int, int], ...]:
+        """What changes when a file is written or replaced; links are followed, for certbot's ``live/`` holds links."""
+        found = [path.stat() for path in self._files]
+        return tuple((each.st_mtime_ns, each.st_size, each.st_ino) for each in found)
 
     def _load(self) -> ssl.SSLContext:
         return server_context(*self._files, alpn=self._alpn)

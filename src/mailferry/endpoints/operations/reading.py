@@ -141,7 +141,8 @@ def _why(row: Row[Any], now: int) -> str:
         return f"{row.destination} waits: {row.lane_reason}"
     if row.attempts:
         heard = f"{row.code} {row.response}" if row.code else row.response
-        return f"tried {row.attempts} times, last heard: {heard}"
+        times = "once" if row.attempts == 1 else f"{row.attempts} times"
+        return f"tried {times}, last heard: {heard}"
     return "waits for its first attempt"
 
 

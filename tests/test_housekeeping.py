@@ -1,0 +1,255 @@
+"""What is done now and then, by a clock that the test moves: held mail let go or ended, DNS looked up again, old things
+forgotten. On both databases."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+from structlog.testing import capture_logs
+
+from mailferry import metrics
+from mailferry.config import load
+from mailferry.delivery import release
+from mailferry.endpoints.operations.verbs import Tools
+from mailferry.housekeeping import Housekeeping
+from mailferry.net.dns import Resolver
+from mailferry.resources import dns_records, domains
+from mailferry.resources.domains import fresh_keys
+from mailferry.store.content import ContentGone, Place
+from mailferry.store.schema import attempts, events, idempotency_keys, messages, queue, recipients
+from tests import delivery_support
+from tests.conftest import Clock, eventually
+from tests.delivery_support import TAKEN, Office
+from tests.fakes.dns import FakeDNS
+
+office, postgres = delivery_support.office, delivery_support.postgres
+
+
+class Woken:
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> None:
+        self.times += 1
+
+
+def tools(
+    office: Office, *, resolver: Resolver | None = None, wake: Callable[[], None] = lambda: None, **settings: Any
+) -> Tools:
+    names = {name.replace("__", "."): str(value) for name, value in settings.items()}
+    return Tools(
+        database=office.database,
+        sealer=office.sealer,
+        book=office.book,
+        resolver=resolver or Resolver(["127.0.0.1:9"], clock=office.clock, timeout=0.1),
+        config=load(None, {}, names),
+        hostname="mail.mailferry.test",
+        clock=office.clock,
+        wake=wake,
+        reload_hosts=lambda: None,
+    )
+
+
+def keeper(office: Office, **options: Any) -> Housekeeping:
+    return Housekeeping(tools(office, **options), office.content)
+
+
+async def states(office: Office, ids: list[str]) -> list[str]:
+    return [await office.state(each) for each in ids]
+
+
+async def deliver_all(office: Office) -> None:
+    for job in await office.claim():
+        await office.settle(job, TAKEN)
+
+
+# --- held mail --------------------------------------------------------------------------------------------------------
+
+
+async def test_each_hour_a_domain_under_review_may_send_its_number(office: Office, clock: Clock) -> None:
+    office = office.node(hourly=2)
+    await office.change_domain(state=domains.UNDER_REVIEW)
+    accepted = [(await office.accept(f"r{number}@one.test"))[0] for number in range(5)]
+    await deliver_all(office)
+    assert await states(office, accepted) == ["delivered"] * 2 + ["held"] * 3
+
+    woken = Woken()
+    house = keeper(office, wake=woken, limits__new_domain_hourly=2)
+    await house.release_held()
+    assert woken.times == 0 and await states(office, accepted) == ["delivered"] * 2 + ["held"] * 3
+    for hour in (1, 2):
+        clock.forward(hours=1)
+        await house.release_held()
+        assert woken.times == hour
+        await deliver_all(office)
+    assert await states(office, accepted) == ["delivered"] * 5
+    await house.release_held()
+    assert woken.times == 2
+
+
+async def test_held_mail_past_its_last_moment_is_rejected(office: Office, clock: Clock) -> None:
+    await office.change_domain(state=domains.SUSPENDED)
+    accepted = await office.accept("a@one.test", "b@two.test")
+    house = keeper(office)
+    await house.release_held()
+    assert await states(office, accepted) == ["held", "held"]
+    clock.forward(seconds=delivery_support.EXPIRE_MS / 1000)
+    await house.release_held()
+    assert await states(office, accepted) == ["rejected", "rejected"]
+    assert [await office.story(each) for each in accepted] == [["accepted", "suspension", "reject"]] * 2
+    assert await office.count(queue) == 0
+
+
+# --- domains ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_domain_whose_records_went_is_held_and_let_go_when_they_are_back(office: Office, clock: Clock) -> None:
+    async with FakeDNS({"mail.mailferry.test": {"A": "127.0.0.1"}}) as dns:
+        resolver = Resolver([dns.address], clock=clock)
+        woken = Woken()
+        house = tools(office, resolver=resolver, wake=woken)
+        domain = await office.add_domain("own.test", keys=fresh_keys())
+        zone: dict[str, dict[str, str]] = {}
+        for record in dns_records.records(domain, dns_records.Operator(house.hostname, "")):
+            zone.setdefault(record.domain, {})[record.type] = record.value
+        dns.zone |= zone
+        await Housekeeping(house, office.content).check_domains()
+        (sent,) = await office.accept("a@one.test", sender="app@own.test")
+        assert await office.state(sent) == "queued"
+
+        for name in zone:
+            del dns.zone[name]
+        clock.forward(hours=1)
+        await Housekeeping(house, office.content).check_domains()
+        (held,) = await office.accept("b@one.test", sender="app@own.test")
+        assert await office.state(held) == "held"
+
+        # A name server that is away changes nothing in either direction.
+        dns.trouble |= dict.fromkeys(zone, "servfail")
+        clock.forward(hours=1)
+        await Housekeeping(house, office.content).check_domains()
+        assert await office.state(held) == "held"
+
+        dns.trouble.clear()
+        dns.zone |= zone
+        clock.forward(hours=1)
+        before = woken.times
+        await Housekeeping(house, office.content).check_domains()
+        assert await states(office, [sent, held]) == ["queued", "queued"] and woken.times > before
+        await resolver.close()
+
+
+# --- what is old ------------------------------------------------------------------------------------------------------
+
+
+async def test_bytes_and_stories_are_forgotten_when_their_days_are_over(office: Office, clock: Clock) -> None:
+    (delivered,) = await office.accept("a@one.test")
+    await deliver_all(office)
+    await office.change_domain(state=domains.SUSPENDED)
+    (held,) = await office.accept("held@one.test")
+    await office.database.write(lambda c: c.execute(insert(idempotency_keys), [_key("old", clock())]))
+    house = keeper(office, retention__content_days=2, retention__logs_days=3)
+
+    clock.forward(hours=23)
+    await house.forget()
+    assert await office.count(idempotency_keys) == 1
+    clock.forward(hours=25)
+    await office.database.write(lambda c: c.execute(insert(idempotency_keys), [_key("new", clock())]))
+    await house.forget()
+    assert [row.key for row in await office.rows(idempotency_keys)] == ["new"]
+    assert await readable(office, delivered) and await readable(office, held)
+
+    # The segment is needed while somebody of it waits; the story is not.
+    clock.forward(hours=2 * 24)
+    await house.forget()
+    assert await readable(office, held)
+    assert [row.id for row in await office.rows(recipients)] == [held]
+    assert {row.recipient_id for row in await office.rows(events)} == {held}
+    assert await office.count(attempts) == 0 and await office.count(messages) == 1
+
+    await office.change_domain(state=domains.COMPLIANT)
+    await let_go(office)
+    await deliver_all(office)
+    await office.accept("new@one.test")  # the day's segment is another
+    row = await message_of(office, held)
+    clock.forward(hours=24)
+    await house.forget()
+    assert not await readable_at(office, row)
+    assert {each.address for each in await office.rows(recipients)} == {"new@one.test"}
+
+
+async def let_go(office: Office) -> None:
+    now = office.clock()
+    await office.database.write(lambda c: release.release_domain(c, office.domain, now))
+
+
+def _key(key: str, now: int) -> dict[str, Any]:
+    return {"account_id": 1, "endpoint": "e", "key": key, "body_hash": "h", "answer": "{}", "created_at": now}
+
+
+async def message_of(office: Office, recipient: str) -> Any:
+    (found,) = await office.rows(recipients, id=recipient)
+    (row,) = await office.rows(messages, id=found.message_id)
+    return row
+
+
+async def readable(office: Office, recipient: str) -> bool:
+    return await readable_at(office, await message_of(office, recipient))
+
+
+async def readable_at(office: Office, row: Any) -> bool:
+    place = Place(row.segment, row.place, row.size, row.id)
+    try:
+        return len(await office.database.read(lambda c: office.content.read(c, place))) == row.size
+    except ContentGone:
+        return False
+
+
+async def test_more_than_one_piece_is_forgotten(office: Office, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailferry.journal.retention.SOME", 3)
+    for number in range(7):
+        await office.accept(f"r{number}@one.test")
+    await deliver_all(office)
+    clock.forward(hours=31 * 24)
+    await asyncio.gather(keeper(office).forget(), keeper(office).forget())  # two nodes at once
+    assert await office.count(messages) == await office.count(recipients) == await office.count(events) == 0
+
+
+# --- the round itself -------------------------------------------------------------------------------------------------
+
+
+async def test_what_waits_is_measured(office: Office, clock: Clock) -> None:
+    await office.accept("a@one.test", "b@one.test")
+    await office.change_domain(state=domains.SUSPENDED)
+    await office.accept("c@one.test")
+    clock.forward(seconds=90)
+    await keeper(office).measure()
+    assert metrics.QUEUE.labels("queued")._value.get() == 2
+    assert metrics.QUEUE.labels("held")._value.get() == 1
+    assert metrics.OLDEST._value.get() == 90
+    await deliver_all(office)
+    await office.change_domain(state=domains.COMPLIANT)
+    await let_go(office)
+    await deliver_all(office)
+    await keeper(office).measure()
+    assert metrics.QUEUE.labels("queued")._value.get() == metrics.OLDEST._value.get() == 0
+
+
+async def test_a_task_that_fails_is_logged_and_the_others_go_on(office: Office) -> None:
+    house = keeper(office)
+    async with office.without("domains"):
+        with capture_logs() as logged:
+            running = asyncio.create_task(house.run())
+            await eventually(lambda: len([e for e in logged if e["event"] == "housekeeping_failed"]) >= 2)
+            assert not running.done()
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+    assert {entry["task"] for entry in logged if entry["event"] == "housekeeping_failed"} >= {
+        "release_held",
+        "check_domains",
+    }
+    assert "measure" not in {entry.get("task") for entry in logged}
