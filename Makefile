@@ -25,9 +25,10 @@ format: $(VENV)/.development   ## let ruff rewrite the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.development    ## Mailferry beside Postfix + OpenDKIM, in one run
+bench: $(VENV)/.development    ## Mailferry beside Postfix + OpenDKIM, in one run; claims beside a million that wait
 	$(BIN)/python tests/setup.py
 	$(BIN)/python -m bench $(ARGS)
+	$(BIN)/python -m bench.queue
 
 peers: $(VENV)/.development    ## the slow strangers
 	$(BIN)/python tests/setup.py
