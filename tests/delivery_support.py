@@ -69,7 +69,7 @@ class Office:
         domain: int = 0,
     ) -> None:
         self.database, self.clock, self.content = database, clock, content
-        self.boot, self.hourly, self.account, self.domain = boot, hourly, account, domain
+        self.boot, self.account, self.domain = boot, account, domain
         self.sealer = Sealer(bytes(32))
         self.book = DomainBook(database, clock)
         #: Given to the intake only where handed_over > 0: so many messages are passed on from memory at once.
@@ -77,17 +77,11 @@ class Office:
         #: Jobs passed on from memory end here, unless a test puts a worker's method in its place.
         self.jobs: list[Job] = []
         self.hand_over: Callable[[Sequence[Job]], None] = self.jobs.extend
-        self.keeper = Keeper(
-            self.content,
-            clock,
-            boot=boot,
-            budget=self.budget if handed_over else None,
-            hourly=hourly,
-            expire_ms=EXPIRE_MS,
-        )
+        budget = self.budget if handed_over else None
+        keeper = Keeper(content, clock, boot=boot, budget=budget, hourly=hourly, expire_ms=EXPIRE_MS)
         self.intake = Intake(
             database,
-            self.keeper,
+            keeper,
             self.book,
             Ids(clock),
             clock,
@@ -169,6 +163,14 @@ class Office:
 
     async def settle(self, job: Job, answer: Answer) -> Change:
         return await self.settler.settle(job, answer)
+
+    def places(self) -> int:
+        """How many messages may still be handed over from memory."""
+        free = 0
+        while self.budget.take(0):
+            free += 1
+        self.budget.give_back(0, free)
+        return free
 
     # --- what stands in the database -------------------------------------------------------------------------------
 

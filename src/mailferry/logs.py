@@ -24,7 +24,7 @@ def configure(style: str, level: str) -> None:
             _hide_secrets,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer() if not console else structlog.dev.set_exc_info,
-            structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(),
+            _on_a_terminal() if console else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -32,6 +32,11 @@ def configure(style: str, level: str) -> None:
     )
     # Libraries speak through the standard library: what they warn of is ours to show.
     logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), format="%(name)s: %(message)s")
+
+
+def _on_a_terminal() -> structlog.dev.ConsoleRenderer:
+    # The other formatters show local variables: tokens, passwords and the text of mail.
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 def _hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -7,6 +7,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -70,6 +71,7 @@ Closer = Callable[[], Awaitable[None]]
 
 async def serve(config: Config, announce: Callable[[Config], None]) -> None:
     """Run the roles until SIGTERM or SIGINT. ``announce`` is called when everything listens."""
+    _allow_many_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -327,6 +329,13 @@ def _relay_context(config: Config) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=ca_file) if ca_file else None
     except OSError as error:
         raise config.wrong("relay.ca_file", f"{ca_file} holds no certificates: {error.strerror or error}") from error
+
+
+def _allow_many_files() -> None:
+    """Every connection is a file descriptor, and many systems start programs with 1,024 of those they may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _cores() -> int:

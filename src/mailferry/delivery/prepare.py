@@ -10,7 +10,7 @@ Recipients whose bytes are equal share one prepared body and its signatures.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 
 from mailferry.delivery.job import Job
@@ -19,7 +19,7 @@ from mailferry.delivery.transports.transport import Peer, Prepared
 from mailferry.mail import address, dkim, structure
 from mailferry.mail.header import Field, Head, read_head
 from mailferry.mail.reply import Answer
-from mailferry.resources.domains import Domain, DomainBook
+from mailferry.resources.domains import DomainBook, DomainKey
 from mailferry.store.secrets import Sealer
 
 #: Removed before a message leaves. Content is Mailtrap's list (docs, custom-variables) and RFC 5322 3.6.3 for Bcc.
@@ -28,6 +28,9 @@ REMOVED = frozenset({b"bcc", b"x-mt-category", b"x-mt-custom-variables"})
 #: Prepared messages kept for the other recipients of the same message.
 SHARED = 64
 SHARED_OCTETS = 64 * 1024 * 1024
+
+#: Recipients for whom this is the same get the same bytes: message, whether eight bits may pass, public keys.
+_Alike = tuple[str, bool, tuple[str, ...]]
 
 
 class Preparer:
@@ -39,36 +42,41 @@ class Preparer:
         self._signers = signers
         self._clock = clock
         self._hostname = hostname
-        self._shared: OrderedDict[tuple[str, bool], tuple[asyncio.Task[Prepared | Answer], int]] = OrderedDict()
+        self._shared: OrderedDict[_Alike, tuple[asyncio.Task[Prepared | Answer], int]] = OrderedDict()
         self._octets = 0
-        self._private: dict[int, bytes] = {}
+        #: A number of ours and the PEM, by the sealed key: SQLite gives the id of a deleted key to the next one.
+        self._private: dict[bytes, tuple[int, bytes]] = {}
 
     async def prepare(self, job: Job, body: bytes, peer: Peer) -> Prepared | Answer:
         """Never raises for anything that is in the message: what cannot be sent is an Answer."""
-        key = (job.message_id, peer.eight_bit)
-        task, _ = self._shared.get(key, (None, 0))
+        domain = await self._book.by_id(job.domain_id)
+        if domain is None:
+            return refusal("4.3.5", "the sending domain is gone")
+        keys = tuple(key for key in domain.keys if key.published)
+        # A message that waited for its next try must not leave under a key that has gone from DNS meanwhile.
+        alike = (job.message_id, peer.eight_bit, tuple(key.public for key in keys))
+        task, _ = self._shared.get(alike, (None, 0))
         if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = asyncio.create_task(self._make(job, body, peer))
-            self._share(key, task, len(body))
+            task = asyncio.create_task(self._make(domain.name, keys, job, body, peer))
+            self._share(alike, task, len(body))
         # Another recipient may wait for the same task: our being cancelled must not cancel it.
         prepared = await asyncio.shield(task)
         if isinstance(prepared, Prepared):
             return _fits(prepared, job, peer)
         return prepared
 
-    def _share(self, key: tuple[str, bool], task: "asyncio.Task[Prepared | Answer]", octets: int) -> None:
-        if key in self._shared:
-            self._octets -= self._shared[key][1]
-        self._shared[key] = (task, octets)
+    def _share(self, alike: _Alike, task: "asyncio.Task[Prepared | Answer]", octets: int) -> None:
+        if alike in self._shared:
+            self._octets -= self._shared[alike][1]
+        self._shared[alike] = (task, octets)
         self._octets += octets
         while len(self._shared) > 1 and (len(self._shared) > SHARED or self._octets > SHARED_OCTETS):
             _, (_, dropped) = self._shared.popitem(last=False)
             self._octets -= dropped
 
-    async def _make(self, job: Job, body: bytes, peer: Peer) -> Prepared | Answer:
-        domain = await self._book.by_id(job.domain_id)
-        if domain is None:
-            return refusal("4.3.5", "the sending domain is gone")
+    async def _make(
+        self, domain: str, keys: Sequence[DomainKey], job: Job, body: bytes, peer: Peer
+    ) -> Prepared | Answer:
         needs = structure.needs(body)
         if needs.eight_bit and not peer.eight_bit:
             try:
@@ -78,7 +86,7 @@ class Preparer:
                     "5.6.3", f"the receiving host takes no 8-bit content, and this message must not be edited: {reason}"
                 )
         head = self._edit(job, read_head(body))
-        signatures = await self._sign(domain, head, body)
+        signatures = await self._sign(domain, keys, head, body)
         fields = b"".join(field.raw for field in head.fields)
         return Prepared(
             (signatures + fields + b"\r\n", body[head.body_at :]),
@@ -101,19 +109,21 @@ class Preparer:
             added.append(_field("Message-ID", job.rfc_message_id))
         return Head((*added, *fields), head.body_at)
 
-    async def _sign(self, domain: Domain, head: Head, body: bytes) -> bytes:
-        keys = [key for key in domain.keys if key.published]
+    async def _sign(self, domain: str, keys: Sequence[DomainKey], head: Head, body: bytes) -> bytes:
         if not keys:
             return b""
-        names = [dkim.Key(domain.name, key.selector, key.algorithm) for key in keys]
+        names = [dkim.Key(domain, key.selector, key.algorithm) for key in keys]
         # The fields as edited, over the body as it lies behind the old ones: nothing is copied.
         unsigned = dkim.digest(head, body, names, timestamp=self._clock() // 1000)
-        for key in keys:
-            if key.id not in self._private:
-                self._private[key.id] = key.private_pem(self._sealer)
-        work = [(key.id, self._private[key.id], each.digest) for key, each in zip(keys, unsigned, strict=True)]
+        work = [(*self._private_key(key), each.digest) for key, each in zip(keys, unsigned, strict=True)]
         signed = await self._signers.sign(work)
         return b"".join(dkim.finish(each, signature) for each, signature in zip(unsigned, signed, strict=True))
+
+    def _private_key(self, key: DomainKey) -> tuple[int, bytes]:
+        known = self._private.get(key.private_sealed)
+        if known is None:
+            known = self._private[key.private_sealed] = (len(self._private), key.private_pem(self._sealer))
+        return known
 
 
 def refusal(enhanced: str, text: str) -> Answer:

@@ -91,14 +91,17 @@ class _Process:
 
     async def close(self) -> None:
         self._closing = True
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()  # it ends at the end of its input
-            await self._process.wait()
-        if self._reader is not None:
-            await self._reader
+        while self._reader is not None:
+            process, reader, self._reader = self._process, self._reader, None
+            assert process is not None and process.stdin is not None
+            process.stdin.close()  # it ends at the end of its input
+            await process.wait()
+            await reader  # which may have begun to start another one before
 
     def _send(self, request: int, work: Sequence[tuple[int, bytes, bytes]]) -> None:
         assert self._process is not None and self._process.stdin is not None
+        if self._process.stdin.is_closing():
+            return  # it has ended, and uvloop would raise: the reader starts a new one and sends all that waits
         new = {key_id: pem for key_id, pem, _ in work if key_id not in self._sent_keys}
         self._sent_keys.update(new)
         signing = Signing(request, new, [(key_id, digest) for key_id, _, digest in work])
@@ -124,12 +127,18 @@ class _Process:
             await self._again()
 
     async def _again(self) -> None:
-        self._failures += 1
+        """Start anew. A process that ended and one that could not be started count alike."""
         assert self._process is not None
+        self._failures += 1
         log.warning("signer_ended", number=self._number, status=await self._process.wait(), failures=self._failures)
-        if not self.given_up:
-            await self.start()
-            return
+        while not self.given_up:
+            try:
+                await self.start()
+            except OSError as error:  # no memory, no processes left: what waits must not wait for ever
+                self._failures += 1
+                log.warning("signer_not_started", number=self._number, error=repr(error), failures=self._failures)
+            else:
+                return
         for _, future in self._waiting.values():
             if not future.done():
                 future.set_exception(RuntimeError("signing processes keep ending"))

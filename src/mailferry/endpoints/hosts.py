@@ -3,15 +3,16 @@
 A host that is not served gets 421 (RFC 9110 15.5.20). Nothing behind this looks at Host or X-Forwarded-* again.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailferry import metrics
+from mailferry.endpoints import fallback
 from mailferry.net.hosts import HostRules, Network, client_address
 
 log = structlog.get_logger(__name__)
@@ -19,6 +20,9 @@ log = structlog.get_logger(__name__)
 ROLE = "mailferry.role"
 CLIENT = "mailferry.client_ip"
 REQUEST_ID = "mailferry.request_id"
+
+_FORWARDED = (b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto")
+_MISDIRECTED = "Misdirected Request: this host name is not served here; allow it with [http] hosts"
 
 
 class Hosts:
@@ -32,21 +36,16 @@ class Hosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
-        client = client_address(
-            (scope.get("client") or ("", 0))[0],
-            headers.get(b"x-forwarded-for"),
-            headers.get(b"x-forwarded-host"),
-            headers.get(b"x-forwarded-proto"),
-            self._trusted,
-        )
+        peer = (scope.get("client") or ("", 0))[0]
+        said = [_list(scope, name) if self._trusted else None for name in _FORWARDED]
+        client = client_address(peer, said[0], said[1], said[2], self._trusted)
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
         request_id = secrets.token_hex(16)
-        match = self.rules.match(client.host or headers.get(b"host", ""))
         scope[CLIENT], scope[REQUEST_ID] = client.ip, request_id
         if client.scheme:
             scope["scheme"] = client.scheme
         started = perf_counter()
-        status = 500
+        status = 0
 
         async def observed(message: Message) -> None:
             nonlocal status
@@ -55,12 +54,17 @@ class Hosts:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
-        if match is None:
-            await _misdirected(observed)
+        if len(hosts) != 1:
+            # RFC 9112 3.2. Of two, a proxy before us may have looked at the other one.
+            await fallback.refuse(observed, 400, "Bad Request: exactly one Host header is needed")
+        elif (match := self.rules.match(client.host or hosts[0].decode("latin-1"))) is None:
+            await fallback.refuse(observed, 421, _MISDIRECTED)
         else:
             scope[ROLE] = match.role
-            await self._app(scope, receive, observed)
-        metrics.HTTP_SECONDS.labels(f"{status // 100}xx").observe(perf_counter() - started)
+            failed = await self._run(scope, receive, observed)
+            if failed and not status:
+                await fallback.refuse(observed, *failed)
+        metrics.HTTP_SECONDS.labels(f"{status // 100}xx" if status else "gone").observe(perf_counter() - started)
         log.debug(
             "http",
             request_id=request_id,
@@ -70,9 +74,20 @@ class Hosts:
             client_ip=client.ip,
         )
 
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> tuple[int, str] | None:
+        """What to say for an application that could not."""
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            # Only the end of the process cancels; raised on, uvicorn would answer 500 in words of its own.
+            return 503, "Service Unavailable: the server is shutting down, try again later"
+        except Exception:
+            log.exception("http_failed", request_id=scope[REQUEST_ID], path=scope["path"])
+            return 500, "Internal server error"
+        return None
 
-async def _misdirected(send: Any) -> None:
-    body = b'{"error":"Misdirected Request: this host name is not served here; allow it with [http] hosts"}'
-    headers = [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 421, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+
+def _list(scope: Scope, name: bytes) -> str | None:
+    """Several fields of a name are one list (RFC 9110 5.3): a proxy may add its own below what a client made up."""
+    found = [value for given, value in scope["headers"] if given == name]
+    return b",".join(found).decode("latin-1") if found else None

@@ -1,4 +1,4 @@
-"""HTTP listeners: uvicorn inside our own loop, on sockets that we bind, with a limit on the time that headers may take."""
+"""HTTP listeners: uvicorn inside our own loop, on sockets that we bind."""
 
 import asyncio
 import contextlib
@@ -9,55 +9,27 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-#: Seconds from the connection, or from the first octet of a further request, until its headers are there. Uvicorn has no
-#: such limit, and a client that sends one octet a minute would hold a connection for ever.
-HEADER_SECONDS = 20.0
+from mailferry.endpoints.http_protocol import HttpProtocol
+
 KEEP_ALIVE_SECONDS = 75
 #: Running requests get this long when the process ends.
 GRACE_SECONDS = 4
 
 
-class ImpatientProtocol(HttpToolsProtocol):
-    """Closes a connection whose request headers do not come in time."""
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
-        super().connection_made(transport)
-        self._deadline = self.loop.call_later(HEADER_SECONDS, self._too_slow)
-
-    def on_message_begin(self) -> None:
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(HEADER_SECONDS, self._too_slow)
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._stop_waiting()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _too_slow(self) -> None:
-        self._deadline = None
-        self.transport.close()
-
-
 class Listener(uvicorn.Server):
     """One listening socket. Signals are the caller's."""
 
-    def __init__(self, app: ASGIApp, bound: socket.socket, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        bound: socket.socket,
+        context: ssl.SSLContext | None,
+        protocol: type[HttpProtocol] = HttpProtocol,
+    ) -> None:
         config = uvicorn.Config(
             app,
-            http=ImpatientProtocol,
+            http=protocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -66,7 +38,6 @@ class Listener(uvicorn.Server):
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            h11_max_incomplete_event_size=None,
         )
         config.load()
         config.ssl = context

@@ -7,6 +7,9 @@ yes. A refusal is a value; nothing of a refused message is kept.
 import asyncio
 from collections.abc import Callable, Sequence
 
+import structlog
+
+from mailferry import metrics
 from mailferry.delivery.job import Job
 from mailferry.faults import reach
 from mailferry.intake import checks
@@ -19,8 +22,10 @@ from mailferry.resources import domains
 from mailferry.resources.domains import Domain, DomainBook
 from mailferry.store.database import Database
 
-#: How many submissions of a batch are made between two turns of the event loop: composing 500 would block it for long.
-BREATH = 20
+log = structlog.get_logger(__name__)
+
+#: How many recipients of a batch are gone through between two turns of the event loop, which 500 messages would block.
+BREATH = 40
 
 
 class Intake:
@@ -62,11 +67,13 @@ class Intake:
             Accepted(d.row["id"], tuple(r.id for r in d.recipients)) if isinstance(d, Draft) else d for d in drafts
         ]
         accepted = tuple(draft for draft in drafts if isinstance(draft, Draft))
-        if not accepted:
-            return results
-        unit = Unit(accepted, once, once.answer(results) if once else "")
-        outcome = await self._keep(unit)
-        return results if isinstance(outcome, Kept) else outcome
+        if accepted:
+            outcome = await self._keep(Unit(accepted, once, once.answer(results) if once else ""))
+            if not isinstance(outcome, Kept):
+                return outcome
+        for submission, result in zip(submissions, results, strict=True):
+            _record(submission, result)
+        return results
 
     async def sender(self, submission: Submission, domain_name: str) -> Domain | Refusal:
         """The domain that may send this, or why there is none."""
@@ -83,10 +90,13 @@ class Intake:
     async def _drafts(self, submissions: Sequence[Submission]) -> list[Draft | Refused]:
         now = self._clock()
         drafts: list[Draft | Refused] = []
-        for number, submission in enumerate(submissions, 1):
+        since = 0
+        for submission in submissions:
             drafts.append(await self._draft(submission, now))
-            if number % BREATH == 0:
+            since += 1 + len(submission.recipients)
+            if since > BREATH:
                 await asyncio.sleep(0)
+                since = 0
         return drafts
 
     async def _draft(self, submission: Submission, now: int) -> Draft | Refused:
@@ -103,14 +113,30 @@ class Intake:
     async def _keep(self, unit: Unit) -> Kept | Replayed | KeyReused:
         octets = sum(len(draft.body) for draft in unit.drafts)
         future = self._database.submit(self._keeper, unit, octets)
-        future.add_done_callback(self._pass_on)
+        future.add_done_callback(lambda done: self._pass_on(unit, done))
         # A client that goes away must not take the hand-over with it.
         return await asyncio.shield(future)
 
-    def _pass_on(self, future: "asyncio.Future[Kept | Replayed | KeyReused]") -> None:
-        if future.cancelled() or future.exception():
+    def _pass_on(self, unit: Unit, future: "asyncio.Future[Kept | Replayed | KeyReused]") -> None:
+        if future.cancelled():
+            return
+        if future.exception():
+            self._keeper.give_back(unit)
             return
         outcome = future.result()
         if isinstance(outcome, Kept) and outcome.jobs:
             reach("in_handoff")
             self._hand_over(outcome.jobs)
+
+
+def _record(submission: Submission, result: Accepted | Refused) -> None:
+    """In the metrics, and in the log with the ids by which a message is followed."""
+    facts = {"endpoint": submission.endpoint, "client_ip": submission.client_ip, "token_id": submission.token_id}
+    if isinstance(result, Accepted):
+        metrics.ACCEPTED.labels(submission.endpoint, submission.stream).inc()
+        log.info("accepted", message_id=result.message_id, recipient_ids=result.recipient_ids, **facts)
+        return
+    for refusal in result.refusals:
+        metrics.REFUSED.labels(submission.endpoint, refusal.reason).inc()
+    first = result.refusals[0]
+    log.info("refused", reason=first.reason, detail=first.detail, refusals=len(result.refusals), **facts)

@@ -214,7 +214,7 @@ def _from_mailbox(head: Head) -> Mailbox | Refusal:
     if len(fields) != 1:
         return Refusal(Reason.FROM_FIELDS, "from", detail=f"{len(fields)} From fields")
     try:
-        mailboxes = address.parse_mailboxes(fields[0])
+        mailboxes = address.parse_mailboxes(fields[0], groups=False)
         if len(mailboxes) != 1:
             return Refusal(Reason.FROM_FIELDS, "from", detail=f"{len(mailboxes)} addresses in From")
         return mailboxes[0]

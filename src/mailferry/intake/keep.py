@@ -53,6 +53,8 @@ class Unit:
     drafts: tuple[Draft, ...]
     once: Once | None = None
     answer: str = ""
+    #: Octets taken from the hand-off's budget, one number a job, until the jobs are handed over.
+    borrowed: list[int] = field(default_factory=list, compare=False)
 
 
 @dataclass(slots=True)
@@ -93,17 +95,8 @@ class Keeper:
         self._expire_ms = expire_ms
 
     def __call__(self, connection: Connection, units: Sequence[Unit]) -> list[Kept | Replayed | KeyReused]:
-        borrowed: list[int] = []
-        try:
-            return self._keep(connection, units, borrowed)
-        except BaseException:
-            if self._budget:
-                self._budget.give_back(sum(borrowed), len(borrowed))
-            raise
-
-    def _keep(
-        self, connection: Connection, units: Sequence[Unit], borrowed: list[int]
-    ) -> list[Kept | Replayed | KeyReused]:
+        for unit in units:
+            self.give_back(unit)  # a group whose transaction failed is run again
         now = self._clock()
         outcomes = _claim_keys(connection, units, now)
         fresh = [(unit, outcome) for unit, outcome in zip(units, outcomes, strict=True) if isinstance(outcome, Kept)]
@@ -115,17 +108,23 @@ class Keeper:
         lanes = _lanes(connection, drafts, now)
         places = self._content.keep(connection, [(d.row["id"], d.body) for d in drafts], now)
         group = _Group()
-        for (_, kept), draft, place in _with_places(fresh, places):
+        for (unit, kept), draft, place in _with_places(fresh, places):
             group.add_message(draft, place)
             for recipient in draft.recipients:
                 lane_id, lane_hold = lanes[_lane_key(draft, recipient)]
-                fate = self._fate(draft, recipient, suppressed, gates, lane_hold, now, borrowed)
+                fate = self._fate(draft, recipient, suppressed, gates, lane_hold, now, unit.borrowed)
                 group.add_recipient(draft, recipient, fate, lane_id, now, self._boot, self._expire_ms)
                 if fate.leased:
                     kept.jobs.append(self._job(draft, recipient, lane_id, place, now))
         gates.close(connection)
         group.insert(connection)
         return outcomes
+
+    def give_back(self, unit: Unit) -> None:
+        """What was borrowed for a unit that was not kept after all."""
+        if self._budget and unit.borrowed:
+            self._budget.give_back(sum(unit.borrowed), len(unit.borrowed))
+            unit.borrowed.clear()
 
     def _fate(
         self,

@@ -77,7 +77,7 @@ def is_reserved(name: str) -> bool:
 
 def is_media_type(text: str) -> bool:
     """RFC 2045 5.1, parameters allowed: an invitation needs its ``method=REQUEST``."""
-    return _MEDIA_TYPE.fullmatch(text) is not None
+    return len(text) <= 1000 and _MEDIA_TYPE.fullmatch(text) is not None
 
 
 def octets(text: str) -> int:

@@ -9,6 +9,8 @@ import idna
 from mailferry.mail import words
 
 MAX_LOCAL = 64
+#: Characters beyond which nobody looks any closer: matching takes memory for each of them.
+LONGEST = 1000
 """RFC 5321 section 4.5.3.1.1: octets before the @."""
 
 MAX_ADDRESS = 254
@@ -45,6 +47,8 @@ def parse(text: str) -> str:
 
     Non-ASCII local parts are allowed (RFC 6531); address literals are not. Raises `BadAddress`.
     """
+    if len(text) > LONGEST:
+        raise BadAddress("an address must not be that long")
     if match := _ADDRESS.fullmatch(text):
         local, domain = match.groups()
         domain = domain.lower()
@@ -117,8 +121,8 @@ def is_ascii(address: str) -> bool:
     return address.isascii()
 
 
-def parse_mailboxes(value: str | bytes) -> list[Mailbox]:
-    """The mailboxes of an address field, those inside groups too (RFC 6854); names come decoded.
+def parse_mailboxes(value: str | bytes, *, groups: bool = True) -> list[Mailbox]:
+    """The mailboxes of an address field, those inside groups too (RFC 6854) unless they are refused; names come decoded.
 
     `value` is what stood in the header: encoded words must NOT be decoded before, because they may spell a comma or
     an @ that is part of a name. Counting is exact, so that "exactly one From" holds: whatever two readers could count
@@ -128,7 +132,7 @@ def parse_mailboxes(value: str | bytes) -> list[Mailbox]:
     text = text.replace("\r\n", "").strip(" \t")
     if (match := _SIMPLE.fullmatch(text)) and "=?" not in text:
         return [Mailbox(parse(match[1] or match[3]), match[2] or "")]
-    return _ListReader(text).read()
+    return _ListReader(text, groups).read()
 
 
 _SPACE = re.compile(r"[ \t]+")
@@ -142,8 +146,9 @@ _DOMAIN_TEXT = re.compile(r'[^\x00-\x20\x7f()<>\[\]:;@\\,"]+')
 class _ListReader:
     """Reads RFC 5322's address-list by one scan from left to right."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, groups: bool) -> None:
         self.text = text
+        self.groups = groups
         self.at = 0
 
     def read(self) -> list[Mailbox]:
@@ -160,8 +165,10 @@ class _ListReader:
             elif (mailbox := self._element(in_group)) is not None:
                 found.append(mailbox)
                 self._end_of_element(";" if in_group else "")
-            else:
+            elif self.groups:
                 in_group = True
+            else:
+                raise BadAddress("a group of addresses is not allowed here")
             self._skip()
         if in_group:
             raise BadAddress("a group of addresses is not closed")

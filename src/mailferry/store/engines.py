@@ -29,7 +29,12 @@ def sqlite_module() -> ModuleType:
 
 def sqlite_engine(path: Path, *, writer: bool, pool: int = 1) -> Engine:
     """One connection that writes, or a pool of connections that only read."""
-    options: dict[str, Any] = {"module": sqlite_module(), "connect_args": {"check_same_thread": False}}
+    # Parameters are what customers send: an error that is logged must not repeat them.
+    options: dict[str, Any] = {
+        "module": sqlite_module(),
+        "connect_args": {"check_same_thread": False},
+        "hide_parameters": True,
+    }
     if writer:
         options["poolclass"] = StaticPool
     else:
@@ -65,6 +70,7 @@ def postgres_engine(url: str, pool: int) -> Engine:
         pool_size=pool,
         max_overflow=2,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={"application_name": "mailferry", "options": "-c idle_in_transaction_session_timeout=30s"},
     )
 

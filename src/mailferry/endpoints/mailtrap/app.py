@@ -75,8 +75,9 @@ def routes(deps: Deps) -> list[BaseRoute]:
 class _Route(Route):
     def __init__(self, path: str, endpoint: "_Endpoint") -> None:
         super().__init__(path, endpoint)
-        # Starlette's "the rest" ends at a line break, and the framework would answer %0A in its own words.
-        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
+        # Starlette's "the rest" ends at a line break, and the framework would answer %0A in its own words. Its "$" lets
+        # one line break more pass: /api/send%0A was the same as /api/send.
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z", re.DOTALL)
 
 
 class _Endpoint:

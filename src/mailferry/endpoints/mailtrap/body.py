@@ -1,7 +1,8 @@
 """Request bodies: counted while they arrive, bounded one by one and all together (RFC 9110 8.6, 15.5).
 
-The budget counts octets received. A request holds its share until it is answered, since what is made of a body (the
-decoded JSON, attachments, the composed message) lives that long; all in all about four times the budget in memory.
+The budget counts octets received, and what decoding them will take beyond the usual (weight.py). A request holds its
+share until it is answered, since what is made of a body (the decoded JSON, attachments, the composed message) lives
+that long; all in all about four times the budget in memory.
 """
 
 import asyncio

@@ -94,6 +94,7 @@ class Fault(StrEnum):
     ENCODING_UNSUPPORTED = "encoding_unsupported"  # detail: the Content-Encoding
     CHARSET_UNSUPPORTED = "charset_unsupported"  # detail: the charset
     BODY_TOO_LARGE = "body_too_large"  # detail: the limit
+    VALUES_TOO_MANY = "values_too_many"
     BODY_TOO_SLOW = "body_too_slow"
     BUSY = "busy"
     TOKEN_WRONG = "token_wrong"  # noqa: S105 - a word, no secret
@@ -115,6 +116,7 @@ FAULTS: Mapping[Fault, Wording] = {
     Fault.ENCODING_UNSUPPORTED: Wording(415, "Content-Encoding '{detail}' is not supported"),
     Fault.CHARSET_UNSUPPORTED: Wording(415, "charset '{detail}' is not supported, send UTF-8"),
     Fault.BODY_TOO_LARGE: Wording(413, "request body is too large (maximum is {detail} bytes)"),
+    Fault.VALUES_TOO_MANY: Wording(413, "request body holds too many values"),
     Fault.BODY_TOO_SLOW: Wording(408, "request body did not arrive in time"),
     Fault.BUSY: Wording(429, "Rate limit exceeded", ours=False),
     Fault.TOKEN_WRONG: Wording(401, "Unauthorized", ours=False),
@@ -130,6 +132,8 @@ _GENERAL_ERRORS = frozenset({Fault.ACCOUNT_FORBIDDEN, Fault.BUSY})
 #: The graver status wins when a request has several faults: that the sender is wrong must be seen, whatever else is.
 _GRAVITY = (401, 403, 413)
 _UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+#: A thousand bad addresses would be answered with a thousand lines that nobody reads.
+MAX_TEXTS = 100
 #: Details come from the client; an answer repeats no more of them than a reader needs.
 _MAX_DETAIL = 200
 
@@ -152,8 +156,10 @@ def texts(refusals: Iterable[Refusal]) -> list[str]:
     ordered = sorted(refusals, key=lambda refusal: REASONS[refusal.reason].status not in _GRAVITY)
     found: dict[str, None] = {}
     for refusal in ordered:
-        found |= dict.fromkeys(_texts(refusal))
-    return [text for text in found if text]
+        found |= dict.fromkeys(text for text in _texts(refusal) if text)
+    if len(found) <= MAX_TEXTS:
+        return list(found)
+    return [*list(found)[:MAX_TEXTS], f"and {len(found) - MAX_TEXTS} errors more"]
 
 
 def refused(refusals: Iterable[Refusal]) -> Response:

@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeVar, cast
 import msgspec
 
 from mailferry.endpoints.mailtrap.deps import Call
-from mailferry.endpoints.mailtrap.wire import Fields
-from mailferry.intake import checks
+from mailferry.endpoints.mailtrap.wire import MAX_LINE, Fields
+from mailferry.intake import checks, texts
 from mailferry.intake.checks import Limits
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Rcpt, Submission
@@ -29,6 +29,9 @@ RECIPIENT_FIELDS = ("to", "cc", "bcc")
 TEMPLATE_FIELDS = ("subject", "text", "html", "category")
 #: Mailtrap takes this header and does not mind it: it encodes as it likes, and so do we.
 IGNORED_HEADERS = ("content-transfer-encoding",)
+
+#: Characters of a header's value. That is a thousand addresses, and not the hundred thousand that take seconds to read.
+MAX_VALUE = 64 * 1024
 
 #: RFC 5322 2.2.3: unfolding takes the line break away and leaves the white space. A line break of any other kind stays,
 #: and is refused as the injection that it is.
@@ -69,7 +72,7 @@ class Translator:
         templated = "template_uuid" in fields
         if templated:
             refusals += _template(fields)
-        recipients, mailboxes = _recipients(fields)
+        recipients, mailboxes = _recipients(fields, self._call.deps.limits.recipients_per_field)
         content = Content(
             sender=_mailbox(fields.object("from")),
             to=mailboxes["to"],
@@ -168,7 +171,7 @@ def _template(fields: Fields) -> list[Refusal]:
 
 
 def _mailbox(fields: Fields | None) -> Mailbox:
-    return Mailbox(_stored(fields.text("email")), fields.text("name")) if fields else Mailbox("")
+    return Mailbox(_stored(fields.text("email", MAX_LINE)), fields.text("name", MAX_LINE)) if fields else Mailbox("")
 
 
 def _stored(email: str) -> str:
@@ -178,10 +181,14 @@ def _stored(email: str) -> str:
         return email  # the intake finds it, and says so with all else
 
 
-def _recipients(fields: Fields) -> tuple[tuple[Rcpt, ...], dict[str, tuple[Mailbox, ...]]]:
+def _recipients(fields: Fields, most: int) -> tuple[tuple[Rcpt, ...], dict[str, tuple[Mailbox, ...]]]:
     """In Mailtrap's order, in which the message ids are answered: To, Cc, Bcc."""
-    mailboxes = {name: tuple(_mailbox(item) for item in fields.objects(name)) for name in RECIPIENT_FIELDS}
+    mailboxes = {name: tuple(_mailbox(item) for item in fields.objects(name, most)) for name in RECIPIENT_FIELDS}
     recipients = tuple(Rcpt(mailbox.address, name) for name, group in mailboxes.items() for mailbox in group)
+    for index, mailbox in enumerate(mailboxes["bcc"]):
+        # Nobody ever reads these names, so the intake does not see them; the client hears of its mistake all the same.
+        if flaw := texts.line_flaw(mailbox.name):
+            fields.tell(Refusal(Reason.TEXT_INVALID, "bcc.name", index, flaw))
     return recipients, mailboxes
 
 
@@ -190,10 +197,10 @@ def _headers(fields: Fields) -> tuple[tuple[str, str], ...]:
     for name, value in fields.members("headers").items():
         if name.lower() in IGNORED_HEADERS or value is None:
             continue
-        if isinstance(value, str):
+        if isinstance(value, str) and len(value) <= MAX_VALUE:
             found.append((name, _unwrapped(name, value)))
         else:
-            fields.refusals.append(Refusal(Reason.HEADER_VALUE_INVALID, "headers", detail=name))
+            fields.tell(Refusal(Reason.HEADER_VALUE_INVALID, "headers", detail=name))
     return tuple(found)
 
 
@@ -235,12 +242,12 @@ def _attachment(item: Fields) -> Attachment:
         except ValueError:
             item.refuse(Reason.ATTACHMENT_NOT_BASE64)
     return Attachment(
-        filename=item.text("filename"),
+        filename=item.text("filename", MAX_LINE),
         content=content,
-        content_type=item.text("type") or "application/octet-stream",
+        content_type=item.text("type", MAX_LINE) or "application/octet-stream",
         # Whatever it is: the intake refuses what is neither.
         disposition=cast(Literal["attachment", "inline"], item.text("disposition") or "attachment"),
-        content_id=item.text("content_id"),
+        content_id=item.text("content_id", MAX_LINE),
     )
 
 
@@ -263,7 +270,7 @@ def _variables(fields: Fields) -> str:
     found = {}
     for name, value in fields.members("custom_variables").items():
         if isinstance(value, (dict, list)):
-            fields.refusals.append(Refusal(Reason.VARIABLE_INVALID, "custom_variables", detail=name))
+            fields.tell(Refusal(Reason.VARIABLE_INVALID, "custom_variables", detail=name))
         else:
             found[name] = value if isinstance(value, str) else _scalar(value)
     return msgspec.json.encode(found).decode() if found else "{}"

@@ -13,7 +13,7 @@ import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from mailferry.endpoints.mailtrap import message, wire
+from mailferry.endpoints.mailtrap import message, weight, wire
 from mailferry.endpoints.mailtrap.body import Share, read_body
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import FAULTS, Fault, Problem, answer, json_response, refused, refused_body
@@ -100,6 +100,11 @@ async def _receive(call: Call, share: Share) -> _Received | Problem:
     body = await read_body(call.request.receive, headers, share, call.deps.body)
     if isinstance(body, Problem):
         return body
+    grown = await _aside(len(body), lambda: weight.growth(body, share.largest))
+    if len(body) + grown > share.largest:
+        return Problem(Fault.VALUES_TOO_MANY)
+    if grown and not await share.take(grown):
+        return Problem(Fault.BUSY)
     members = await _aside(len(body), lambda: wire.decode(body))
     if isinstance(members, Problem):
         return members

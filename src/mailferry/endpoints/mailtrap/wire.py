@@ -17,6 +17,14 @@ from mailferry.intake.refusal import Reason, Refusal
 _TEXT, _OBJECT, _ARRAY = "a string", "an object", "an array"
 _BOM = b"\xef\xbb\xbf"
 
+#: Attachments, headers, variables: more than any message has.
+MAX_ITEMS = 1000
+#: Characters of what stands on one line of a message. Patterns that read addresses and media types take a hundred octets
+#: of memory for each.
+MAX_LINE = 1000
+#: Of one message. A megabyte of ``[1,1,1`` would otherwise be answered with twenty of "must be an object".
+MAX_REFUSALS = 100
+
 
 def decode(body: bytes | bytearray) -> dict[str, Any] | Problem:
     """The object that the body is, or what is wrong with it."""
@@ -131,10 +139,15 @@ class Fields:
     def raw(self, name: str) -> Any:
         return self._members.get(name)
 
-    def text(self, name: str) -> str:
+    def text(self, name: str, most: int = 0) -> str:
+        """``most``: in characters; 0 leaves the length to others."""
         value = self._members.get(name)
         if isinstance(value, str):
-            return value
+            return (
+                value
+                if len(value) <= most or not most
+                else self._wrong(name, f"{_TEXT} of at most {most} characters", "")
+            )
         return "" if value is None else self._wrong(name, _TEXT, "")
 
     def object(self, name: str) -> "Fields | None":
@@ -147,27 +160,38 @@ class Fields:
         """Of an object whose names are the client's own."""
         value = self._members.get(name)
         if isinstance(value, dict):
-            return value
+            return (
+                value if len(value) <= MAX_ITEMS else self._wrong(name, f"{_OBJECT} of at most {MAX_ITEMS} members", {})
+            )
         return {} if value is None else self._wrong(name, _OBJECT, {})
 
-    def objects(self, name: str) -> Iterator["Fields"]:
-        """The items of an array. An item that is no object is refused and reads as an empty one: places stay."""
+    def objects(self, name: str, most: int = 0) -> Iterator["Fields"]:
+        """The items of an array. An item that is no object is refused and reads as an empty one: places stay. With
+        ``most`` an array may be longer, of which one item too many is handed out: what that means, the caller says.
+        """
         value = self._members.get(name)
         if not isinstance(value, list):
             if value is not None:
                 self._wrong(name, _ARRAY, None)
             return
-        for index, item in enumerate(value):
+        if len(value) > MAX_ITEMS and not most:
+            self._wrong(name, f"{_ARRAY} of at most {MAX_ITEMS} items", None)
+            return
+        for index, item in enumerate(value[: most + 1] if most else value):
             if isinstance(item, dict):
                 yield Fields(item, self.refusals, name, index)
             else:
-                self.refusals.append(Refusal(Reason.WRONG_TYPE, name, index, _OBJECT))
+                self.tell(Refusal(Reason.WRONG_TYPE, name, index, _OBJECT))
                 yield Fields({}, [], name, index)  # what it lacks, needs no telling
 
     def refuse(self, reason: Reason, detail: str = "") -> None:
-        self.refusals.append(Refusal(reason, self._field, self._index, detail))
+        self.tell(Refusal(reason, self._field, self._index, detail))
+
+    def tell(self, refusal: Refusal) -> None:
+        if len(self.refusals) < MAX_REFUSALS:
+            self.refusals.append(refusal)
 
     def _wrong(self, name: str, right: str, otherwise: Any) -> Any:
         field = f"{self._field}.{name}" if self._field else name
-        self.refusals.append(Refusal(Reason.WRONG_TYPE, field, self._index, right))
+        self.tell(Refusal(Reason.WRONG_TYPE, field, self._index, right))
         return otherwise

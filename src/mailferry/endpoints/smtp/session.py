@@ -6,21 +6,22 @@ What a command means for users, senders and messages is asked of a `Backend`, wh
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from mailferry.endpoints.smtp import replies
-from mailferry.endpoints.smtp.auth import MECHANISMS, Challenge, Credentials, Exchange, Outcome
+from mailferry.endpoints.smtp.auth import MECHANISMS, Challenge, Credentials, Outcome
 from mailferry.endpoints.smtp.backend import Backend, Envelope, Gate, Identity, Log, Peer
 from mailferry.endpoints.smtp.commands import Auth, Hello, Mail, Plain, Rcpt, parse
 from mailferry.endpoints.smtp.connection import Connection, Step
-from mailferry.endpoints.smtp.data import CRLF, CRLF_OCTETS, Fault, Kind, Scanner
-from mailferry.endpoints.smtp.limits import Budget, Limits
+from mailferry.endpoints.smtp.data import Fault, Kind, Scanner
+from mailferry.endpoints.smtp.host import Host, Terms
+from mailferry.endpoints.smtp.limits import Limits
+from mailferry.endpoints.smtp.lines import Lines
+from mailferry.endpoints.smtp.login import Login
 from mailferry.endpoints.smtp.replies import Reply
 
 __all__ = ["Backend", "Envelope", "Gate", "Host", "Identity", "Limits", "Log", "Peer", "Reply", "Session", "Terms"]
@@ -28,38 +29,13 @@ __all__ = ["Backend", "Envelope", "Gate", "Host", "Identity", "Limits", "Log", "
 # Codes that say that the client is wrong about the protocol (RFC 5321 4.2.2), and 530, 538 for one that will not
 # authenticate. A bad address (5.1.x) is a user's mistake: a list of a thousand recipients may hold twenty.
 MISTAKES = frozenset({500, 501, 502, 503, 504, 530, 538, 555})
-# A browser that is made to post to our port sends SMTP commands in the body: nothing behind such a line is a command.
-HTTP = frozenset({b"CONNECT", b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PATCH", b"POST", b"PUT"})
+# A browser that is made to post to our port sends SMTP commands in the body, and behind BDAT (RFC 3030, not offered)
+# comes a message: nothing behind such a line is a command.
+BLIND = frozenset({b"BDAT", b"CONNECT", b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PATCH", b"POST", b"PUT"})
 
 MAIL_OK = replies.MAIL_OK.wire()
 RCPT_OK = replies.RCPT_OK.wire()
 DATA_GO = replies.DATA_GO.wire()
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a listener grants: the context for STARTTLS (None: not offered), AUTH in clear, and mail without AUTH."""
-
-    tls: ssl.SSLContext | None = None
-    plain_auth: bool = False
-    require_auth: bool = True
-
-
-class Host(Protocol):
-    """The server, as a session needs it."""
-
-    loop: asyncio.AbstractEventLoop
-    backend: Backend
-    limits: Limits
-    budget: Budget
-    gate: Gate | None
-    log: Log
-
-    def arrived(self, session: Session, ip: str) -> Reply | None:
-        """A session has begun: None, or the 421 that it says instead of a greeting."""
-
-    def left(self, session: Session) -> None:
-        """The session is over and nothing of it runs."""
 
 
 class Session(Connection):
@@ -73,17 +49,14 @@ class Session(Connection):
         self._terms = terms
         self._backend = host.backend
         self._esmtp = False
-        self._identity: Identity | None = None
-        self._authenticated = False
-        self._exchange: Exchange | None = None
+        self._lines = Lines(host.limits)
+        self._login = Login(host, terms)
         self._envelope: Envelope | None = None
         self._scanner: Scanner | None = None
         self._mail_refused = False  # what was pipelined behind it is out of sequence by no fault of the client
-        self._skipping: Reply | None = None  # the rest of a line that is too long is being skipped, then this is said
         self._held = 0  # octets taken from the budget
         self._messages = 0
         self._mistakes = 0
-        self._auth_failures = 0
 
     def stop(self) -> None:
         """Say 421 as soon as no message is arriving and no call to the backend runs."""
@@ -109,7 +82,7 @@ class Session(Connection):
         self._say(replies.BROKEN)
 
     def closed(self) -> None:
-        self._forget_identity()
+        self._login.forget()
         self._hold(0)
         self._host.left(self)
         self._note("smtp_closed", messages=self._messages, mistakes=self._mistakes)
@@ -121,53 +94,18 @@ class Session(Connection):
             return self._receive(self._scanner)
         if self.stopping:
             return self._say(replies.SHUTDOWN)
-        line = self._take_line()
+        login = self._login
+        line = self._lines.take(self.buffer, login.in_exchange)
         if line is None:
             return None
         if isinstance(line, Reply):
             return self._refuse_line(line)
-        if self._exchange is not None:
-            return self._advance_auth(self._exchange, self._exchange.answer(line))
+        if login.in_exchange:
+            return self._proceed(login.answer(line))
         return self._execute(line)
 
-    def _take_line(self) -> bytes | Reply | None:
-        """The next line without its CRLF, the reply to one that is not acceptable, or None while it is not complete."""
-        buffer = self.buffer
-        end = buffer.find(CRLF)
-        if end < 0:
-            return self._judge_unfinished()
-        line = bytes(buffer[:end])
-        if b"\n" in line or b"\r" in line:
-            return _bare(line)
-        del buffer[: end + CRLF_OCTETS]
-        if self._skipping is not None:
-            too_long, self._skipping = self._skipping, None
-            return too_long
-        if end + CRLF_OCTETS > self.limits.command_line and end + CRLF_OCTETS > self._line_limit(line):
-            return self._too_long(line)
-        return line if b"\0" not in line else replies.NUL_OCTET
-
-    def _judge_unfinished(self) -> Reply | None:
-        buffer = self.buffer
-        if b"\n" in buffer or b"\r" in buffer[:-1]:
-            return _bare(buffer)
-        if self._skipping is not None or len(buffer) > self._line_limit(buffer):
-            # Refused when it ends, and as a whole. Only a CR that may belong to its end is kept.
-            self._skipping = self._skipping or self._too_long(buffer)
-            del buffer[:-1]
-        return None
-
-    def _line_limit(self, line: bytes | bytearray) -> int:
-        return self.limits.auth_line if self._is_auth(line) else self.limits.command_line
-
-    def _too_long(self, line: bytes | bytearray) -> Reply:
-        return replies.LONG_AUTH_LINE if self._is_auth(line) else replies.LONG_LINE
-
-    def _is_auth(self, line: bytes | bytearray) -> bool:
-        return self._exchange is not None or line[:5].upper() == b"AUTH "
-
     def _refuse_line(self, reply: Reply) -> Step:
-        self._exchange = None
+        self._login.break_off()
         self._refuse(reply)
         if reply is replies.BARE_LF or reply is replies.BARE_CR:
             # One side sees one command where the other sees two: what follows cannot be trusted (smuggling).
@@ -194,7 +132,7 @@ class Session(Connection):
         verb = line.partition(b" ")[0].upper()
         self._mail_refused = self._mail_refused or verb == b"MAIL"
         self._refuse(reply)
-        if verb in HTTP:
+        if verb in BLIND:
             self.leave()
         return True
 
@@ -216,7 +154,7 @@ class Session(Connection):
         names = ["PIPELINING", "8BITMIME", f"SIZE {self.limits.message}", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
         if self._terms.tls is not None and not self.peer.tls:
             names.append("STARTTLS")
-        if self._terms.require_auth and self._may_auth():
+        if self._login.is_offered(self.peer):
             names.append(f"AUTH {' '.join(MECHANISMS)}")
         return names
 
@@ -233,7 +171,7 @@ class Session(Connection):
             return
         # RFC 3207 section 4.2: nothing that was said in clear is remembered.
         self._forget_transaction()
-        self._forget_identity()
+        self._login.forget()
         self._esmtp = False
         self.peer = replace(self.peer, tls=self.tls_name(), helo="")
         self._note("smtp_tls", tls=self.peer.tls)
@@ -248,7 +186,7 @@ class Session(Connection):
     def _mail_refusal(self, mail: Mail) -> Reply | None:
         if not self.peer.helo:
             return replies.HELLO_FIRST
-        if self._terms.require_auth and not self._authenticated:
+        if self._terms.require_auth and not self._login.done:
             return replies.AUTH_REQUIRED
         if self._envelope is not None:
             return replies.NESTED_MAIL
@@ -262,7 +200,7 @@ class Session(Connection):
 
     async def _begin(self, mail: Mail) -> None:
         try:
-            reply = await self._backend.mail(self._identity, mail.sender, mail.size, self.peer)
+            reply = await self._backend.mail(self._login.identity, mail.sender, mail.size, self.peer)
         except Exception as error:
             reply = self._error(error)
         accepted = reply is None or reply.code < 300
@@ -283,7 +221,7 @@ class Session(Connection):
 
     async def _add(self, envelope: Envelope, address: str) -> None:
         try:
-            reply = await self._backend.rcpt(self._identity, envelope, address)
+            reply = await self._backend.rcpt(self._login.identity, envelope, address)
         except Exception as error:
             reply = self._error(error)
         if reply is None or reply.code < 300:
@@ -355,7 +293,7 @@ class Session(Connection):
 
     async def _hand_over(self, envelope: Envelope, message: bytes) -> None:
         try:
-            reply = await self._backend.data(self._identity, envelope, message)
+            reply = await self._backend.data(self._login.identity, envelope, message)
         except Exception as error:
             reply = self._error(error)
         self._hold(0)
@@ -375,60 +313,39 @@ class Session(Connection):
 
     # AUTH.
 
-    def _may_auth(self) -> bool:
-        return bool(self.peer.tls) or self._terms.plain_auth
-
     def _auth(self, auth: Auth) -> Step:
-        refusal = self._auth_refusal(auth)
-        if refusal is not None:
-            return self._refuse(refusal)
-        exchange = Exchange(auth.mechanism)
-        return self._advance_auth(exchange, exchange.begin(auth.initial))
+        refusal = self._login.refusal(auth, self.peer, extended=self._esmtp)
+        return self._proceed(self._login.begin(auth)) if refusal is None else self._refuse(refusal)
 
-    def _auth_refusal(self, auth: Auth) -> Reply | None:
-        if not self._terms.require_auth:
-            return replies.NOT_OFFERED
-        if not self._esmtp:
-            return replies.HELLO_FIRST
-        if self._authenticated:
-            return replies.AUTH_TWICE  # and so never within a transaction, which RFC 4954 section 4 forbids
-        if not self._may_auth():
-            return replies.TLS_REQUIRED if self._terms.tls is not None else replies.ENCRYPTION_REQUIRED
-        return None if auth.mechanism in MECHANISMS else replies.AUTH_MECHANISM
-
-    def _advance_auth(self, exchange: Exchange, outcome: Outcome) -> Step:
-        self._exchange = None
+    def _proceed(self, outcome: Outcome) -> Step:
         if isinstance(outcome, Challenge):
-            self._exchange = exchange
             self.send(f"334 {outcome.base64}\r\n".encode())
             return True
         if isinstance(outcome, Credentials):
-            return self._log_in(exchange.mechanism, outcome)
-        return self._refuse(outcome) if outcome.code != 535 else self._reject_login(exchange.mechanism, outcome)
+            return self._log_in(outcome)
+        return self._refuse(outcome) if outcome.code != 535 else self._reject_login(outcome)
 
-    async def _log_in(self, mechanism: str, credentials: Credentials) -> None:
+    async def _log_in(self, credentials: Credentials) -> None:
+        login = self._login
         try:
             identity = await self._backend.authenticate(self.peer, credentials.username, credentials.password)
         except Exception as error:
             self._error(error)
             identity = replies.AUTH_UNAVAILABLE
         if isinstance(identity, Reply):
-            self._reject_login(mechanism, identity)
-            return
-        refusal = self._host.gate.enter(identity) if self._host.gate is not None else None
-        if refusal is not None:
-            self._note("smtp_auth_full", mechanism=mechanism, code=refusal.code)
+            self._reject_login(identity)
+        elif (refusal := login.take(identity)) is not None:
+            self._note("smtp_auth_full", mechanism=login.mechanism, code=refusal.code)
             self._say(refusal)
-            return
-        self._identity, self._authenticated = identity, True
-        self._note("smtp_auth", mechanism=mechanism)
-        self._say(replies.AUTH_OK)
+        else:
+            self._note("smtp_auth", mechanism=login.mechanism)
+            self._say(replies.AUTH_OK)
 
-    def _reject_login(self, mechanism: str, reply: Reply) -> Step:
-        self._auth_failures += reply.code >= 500
-        self._note("smtp_auth_failed", mechanism=mechanism, code=reply.code, failures=self._auth_failures)
+    def _reject_login(self, reply: Reply) -> Step:
+        failures = self._login.count(reply)
+        self._note("smtp_auth_failed", mechanism=self._login.mechanism, code=reply.code, failures=failures)
         self._say(reply)
-        if self._auth_failures >= self.limits.auth_failures:
+        if failures >= self.limits.auth_failures:
             self._say(replies.TOO_MANY_FAILURES)
         return True
 
@@ -437,11 +354,6 @@ class Session(Connection):
     def _forget_transaction(self) -> None:
         self._envelope = None
         self._mail_refused = False
-
-    def _forget_identity(self) -> None:
-        if self._authenticated and self._host.gate is not None:
-            self._host.gate.leave(self._identity)
-        self._identity, self._authenticated = None, False
 
     def _say(self, reply: Reply) -> Step:
         self.send(reply.wire())
@@ -469,12 +381,6 @@ class Session(Connection):
         where = f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
         self._note("smtp_error", error=type(error).__name__, where=where)
         return replies.LOCAL_ERROR
-
-
-def _bare(line: bytes | bytearray) -> Reply:
-    """The reply to a line with a bare CR or LF: the one that comes first."""
-    lf, cr = line.find(b"\n"), line.find(b"\r")
-    return replies.BARE_LF if lf >= 0 and not 0 <= cr < lf else replies.BARE_CR
 
 
 PLAIN: dict[str, Callable[[Session], Step]] = {

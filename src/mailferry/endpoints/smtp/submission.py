@@ -4,7 +4,6 @@ User ``api`` (or ``smtp@mailtrap.io``, its older name) with a token sends on the
 the bulk stream. ``X-MT-Category`` and ``X-MT-Custom-Variables`` are read here and leave with `prepare`.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,7 +11,6 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from mailferry import metrics
 from mailferry.endpoints.smtp.backend import Envelope, Peer
 from mailferry.endpoints.smtp.replies import Reply
 from mailferry.intake.refusal import Reason, Refusal
@@ -93,18 +91,9 @@ class SubmissionBackend:
         return None
 
     async def data(self, identity: Any, envelope: Envelope, message: bytes) -> Reply:
-        sender: Sender = identity
-        started = time.perf_counter()
-        (result,) = await self._accept(sender, envelope, message)
-        facts = {"endpoint": "smtp", "client_ip": sender.ip, "token_id": sender.token.id}
+        (result,) = await self._accept(identity, envelope, message)
         if isinstance(result, Refused):
-            refusal = result.refusals[0]
-            metrics.REFUSED.labels("smtp", refusal.reason).inc()
-            log.info("refused", reason=refusal.reason, detail=refusal.detail, **facts)
-            return reply_to(refusal, envelope)
-        metrics.ACCEPTED.labels("smtp", sender.stream).inc()
-        seconds = round(time.perf_counter() - started, 4)
-        log.info("accepted", message_id=result.message_id, recipient_ids=result.recipient_ids, seconds=seconds, **facts)
+            return reply_to(result.refusals[0], envelope)
         # What follows "queued as" is what a client's log keeps: the first recipient's id finds the story.
         return Reply(250, "2.0.0", f"Ok: queued as {result.message_id}")
 

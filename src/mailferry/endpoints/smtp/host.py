@@ -1,0 +1,41 @@
+"""What a session is given: the server around it, and what its listener grants."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from mailferry.endpoints.smtp.backend import Backend, Gate, Log
+from mailferry.endpoints.smtp.limits import Budget, Limits
+from mailferry.endpoints.smtp.replies import Reply
+
+if TYPE_CHECKING:
+    from mailferry.endpoints.smtp.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a listener grants: the context for STARTTLS (None: not offered), AUTH in clear, and mail without AUTH."""
+
+    tls: ssl.SSLContext | None = None
+    plain_auth: bool = False
+    require_auth: bool = True
+
+
+class Host(Protocol):
+    """The server, as a session needs it."""
+
+    loop: asyncio.AbstractEventLoop
+    backend: Backend
+    limits: Limits
+    budget: Budget
+    gate: Gate | None
+    log: Log
+
+    def arrived(self, session: Session, ip: str) -> Reply | None:
+        """A session has begun: None, or the 421 that it says instead of a greeting."""
+
+    def left(self, session: Session) -> None:
+        """The session is over and nothing of it runs."""

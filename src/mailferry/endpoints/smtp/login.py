@@ -1,0 +1,82 @@
+"""Who a client is: AUTH (RFC 4954) on one connection, from the first line to an identity, and how often it failed."""
+
+from __future__ import annotations
+
+from mailferry.endpoints.smtp import replies
+from mailferry.endpoints.smtp.auth import MECHANISMS, Challenge, Exchange, Outcome
+from mailferry.endpoints.smtp.backend import Identity, Peer
+from mailferry.endpoints.smtp.commands import Auth
+from mailferry.endpoints.smtp.host import Host, Terms
+from mailferry.endpoints.smtp.replies import Reply
+
+
+class Login:
+    """`identity` is what the backend made of the credentials; it means nothing before `done`."""
+
+    __slots__ = ("_exchange", "_failures", "_host", "_terms", "done", "identity", "mechanism")
+
+    def __init__(self, host: Host, terms: Terms) -> None:
+        self.identity: Identity | None = None
+        self.done = False
+        self.mechanism = ""
+        self._host = host
+        self._terms = terms
+        self._exchange: Exchange | None = None
+        self._failures = 0
+
+    @property
+    def in_exchange(self) -> bool:
+        """The next line answers a challenge, and is no command."""
+        return self._exchange is not None
+
+    def is_offered(self, peer: Peer) -> bool:
+        return self._terms.require_auth and self._may(peer)
+
+    def refusal(self, auth: Auth, peer: Peer, *, extended: bool) -> Reply | None:
+        """Why it may not begin now; `extended` says that EHLO was said."""
+        if not self._terms.require_auth:
+            return replies.NOT_OFFERED
+        if not extended:
+            return replies.HELLO_FIRST
+        if self.done:
+            return replies.AUTH_TWICE  # and so never within a transaction, which RFC 4954 section 4 forbids
+        if not self._may(peer):
+            return replies.TLS_REQUIRED if self._terms.tls is not None else replies.ENCRYPTION_REQUIRED
+        return None if auth.mechanism in MECHANISMS else replies.AUTH_MECHANISM
+
+    def begin(self, auth: Auth) -> Outcome:
+        self.mechanism = auth.mechanism
+        exchange = Exchange(auth.mechanism)
+        return self._after(exchange, exchange.begin(auth.initial))
+
+    def answer(self, line: bytes) -> Outcome:
+        """What follows from the line that answers a challenge."""
+        assert self._exchange is not None
+        return self._after(self._exchange, self._exchange.answer(line))
+
+    def break_off(self) -> None:
+        self._exchange = None
+
+    def take(self, identity: Identity) -> Reply | None:
+        """It is `identity`, if there is room for one more connection of it; else the reply that says no."""
+        refusal = self._host.gate.enter(identity) if self._host.gate is not None else None
+        if refusal is None:
+            self.identity, self.done = identity, True
+        return refusal
+
+    def count(self, reply: Reply) -> int:
+        """How often it has failed for good, `reply` among them."""
+        self._failures += reply.code >= 500
+        return self._failures
+
+    def forget(self) -> None:
+        if self.done and self._host.gate is not None:
+            self._host.gate.leave(self.identity)
+        self.identity, self.done = None, False
+
+    def _may(self, peer: Peer) -> bool:
+        return bool(peer.tls) or self._terms.plain_auth
+
+    def _after(self, exchange: Exchange, outcome: Outcome) -> Outcome:
+        self._exchange = exchange if isinstance(outcome, Challenge) else None
+        return outcome
