@@ -142,7 +142,7 @@ class Office:
         submission = Submission(
             account_id=self.account,
             token_id=1,
-            token_domain_id=0,
+            sender_domains=None,
             endpoint="smtp" if raw else "mailtrap",
             stream=stream,
             recipients=tuple(Rcpt(address) for address in addresses),

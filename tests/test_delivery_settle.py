@@ -246,6 +246,18 @@ async def test_two_nodes_are_answered_in_one_group(office: Office, clock: Clock,
     assert await office.queued(recipient) is None
 
 
+async def test_an_expiry_keeps_its_reason_beside_a_late_answer(office: Office, clock: Clock) -> None:
+    (recipient,) = await office.accept("a@dest.test")
+    (old,) = await office.claim()
+    clock.now += EXPIRE_MS
+    (new,) = await office.claim()
+    async with office.one_group():
+        futures = [office.settler.settle(job, GREYLISTED) for job in (new, old)]
+    await asyncio.gather(*futures)
+    row = await office.recipient(recipient)
+    assert (row.state, row.reason, row.attempts) == (B, "expired", 2)
+
+
 async def test_settlements_of_a_group_are_told_apart(office: Office) -> None:
     accepted = await office.accept(*(f"r{n}@dest.test" for n in range(4)))
     jobs = {job.recipient_id: job for job in await office.claim()}

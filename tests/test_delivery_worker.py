@@ -205,6 +205,14 @@ async def test_attempts_at_once_are_limited_and_all_get_their_turn(office: Offic
     assert world.most[""] == 4 and max(world.most[name] for name in destinations) <= 2
 
 
+@SQLITE
+async def test_a_single_attempt_at_once_is_enough_for_all(office: Office, world: World) -> None:
+    node = office.node(handed_over=10)
+    async with at_work(node, world, run=False, attempts=1):
+        await node.accept("a@one.test", "b@two.test", "c@three.test")
+        await eventually(lambda: len(world.parcels) == 3, 30)
+
+
 # --- leases --------------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +270,33 @@ async def test_a_lease_that_another_took_is_lost_before_its_time(
         assert world.parcels[0].may_commit(), "nobody has told us yet"
         clock.forward(seconds=15)
         await eventually(lambda: not world.parcels[0].may_commit(), 30)
+
+
+async def test_a_recipient_that_is_taken_anew_keeps_its_new_lease(
+    office: Office, world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "RENEW_EVERY", 0.02)
+    (recipient,) = await office.accept("a@slow.test")
+    world.shut("slow.test")
+    async with at_work(office, world, run=False) as worker:
+        worker.hand_over(await office.claim())
+        await eventually(lambda: world.running["slow.test"], 30)
+        clock.now += LEASE_MS  # renewals failed, and the row was due again
+        again = await office.claim()
+        world.open()
+        world.shut("slow.test")
+        worker.hand_over(again)
+        await until(lambda: office.attempts(recipient))
+        renewing = asyncio.ensure_future(worker.run())
+        clock.forward(seconds=15)
+
+        async def renewed() -> bool:
+            return await owner_and_due(office, recipient) == (office.boot, clock.now + LEASE_MS)
+
+        await until(renewed)
+        world.open()
+        await all_delivered(office, 1)
+    await renewing
 
 
 # --- trouble -------------------------------------------------------------------------------------------------------

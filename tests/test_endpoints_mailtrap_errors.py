@@ -23,6 +23,9 @@ KNOWN = {
     "empty field: 'requests'",
     "Rate limit exceeded",
     "Account access forbidden",
+    "Access forbidden",
+    "Throttled",
+    "Missing required parameter: {detail}",
     "Not Found",
     "Internal server error",
 }
@@ -59,6 +62,8 @@ def test_placeholders_are_those_that_are_filled() -> None:
     [
         (Fault.TOKEN_WRONG, 401, {"error": "Incorrect API token"}),
         (Fault.ACCOUNT_FORBIDDEN, 403, {"errors": "Account access forbidden"}),
+        (Fault.FORBIDDEN, 403, {"errors": "Access forbidden"}),
+        (Fault.THROTTLED, 429, {"error": "Throttled"}),
         (Fault.NOT_FOUND, 404, {"error": "Not Found"}),
         (Fault.BUSY, 429, {"errors": "Rate limit exceeded"}),
         (Fault.OURS, 500, {"error": "Internal server error"}),

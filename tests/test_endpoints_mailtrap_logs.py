@@ -22,6 +22,7 @@ from mailferry.endpoints.mailtrap.query import parse
 from mailferry.journal.conditions import FIELDS, Standing
 from mailferry.journal.events import Kind, State
 from mailferry.journal.ids import Ids
+from mailferry.resources.permissions import ADMIN, Resource, Rights
 from mailferry.store.database import Database, open_database
 from mailferry.store.migrations import migrate
 from tests.conftest import Clock
@@ -151,7 +152,7 @@ async def test_what_is_not_there(api: Api, written: list[str], wanted: str) -> N
 
 
 async def test_a_token_of_a_domain_sees_that_domain(sqlite: Database, written: list[str]) -> None:
-    api = Api(db=sqlite, credentials=with_token(domain_id=6))
+    api = Api(db=sqlite, credentials=with_token(rights=Rights(7, 0, {(Resource.DOMAIN, 6): ADMIN})))
     assert await names(api, "") == ["eve"]
     assert (await api.call("GET", f"{LEGACY}/{written[0]}")).status == 404
     assert await names(api, "filters[domain_id][operator]=equal&filters[domain_id][value]=5") == []

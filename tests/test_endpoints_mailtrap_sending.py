@@ -16,6 +16,7 @@ from mailferry.intake.checks import Limits
 from mailferry.intake.submission import Rcpt
 from mailferry.mail.address import Mailbox
 from mailferry.mail.compose import Attachment
+from mailferry.resources.permissions import ADMIN, VIEWER, Resource, Rights
 from tests.fakes.mailtrap_api import MESSAGE, Api, with_token
 
 
@@ -276,9 +277,9 @@ async def test_a_message_too_large_is_413() -> None:
 
 
 async def test_a_domain_token_says_so_to_the_intake() -> None:
-    api = Api(credentials=with_token(domain_id=9))
+    api = Api(credentials=with_token(rights=Rights(7, 0, {(Resource.DOMAIN, 9): ADMIN, (Resource.DOMAIN, 8): VIEWER})))
     await api.post("/api/send", MESSAGE)
-    assert api.only().token_domain_id == 9
+    assert api.only().sender_domains == {9}
 
 
 @pytest.mark.parametrize(

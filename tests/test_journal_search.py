@@ -91,9 +91,9 @@ async def test_the_last_full_page_has_no_next(log: Log) -> None:
 async def test_a_domain_sees_only_its_own(log: Log) -> None:
     (mine,) = await log.message("a@x.example", domain_id=5)
     (other,) = await log.message("b@x.example", domain_id=6)
-    assert await log.found(domain_id=5) == ["a@x.example"]
+    assert await log.found(domain_ids=frozenset({5})) == ["a@x.example"]
     for wanted, expected in ((mine, True), (other, False), ("00000000-0000-7000-8000-000000000000", False)):
-        found = await log.database.read(lambda connection, id=wanted: find(connection, Query(7, 5), id))
+        found = await log.database.read(lambda connection, id=wanted: find(connection, Query(7, frozenset({5})), id))
         assert (found is not None) is expected
     foreign = await log.database.read(lambda connection: find(connection, Query(8), mine))
     assert foreign is None

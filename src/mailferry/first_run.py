@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from mailferry.config import Config, parse_listen
 from mailferry.resources import accounts, domains, tokens
 from mailferry.resources.domains import FreshKeys
+from mailferry.resources.permissions import ADMIN, OWNER, Grant, Resource
 from mailferry.store.schema import domain_keys
 from mailferry.store.secrets import Sealer, write_private
 
@@ -34,8 +35,9 @@ def furnish(
     if accounts.any_account(connection):
         return None
     account = accounts.create_account(connection, "Mailferry", now)
-    accounts.create_user(connection, account, OWNER_EMAIL, password_hash, accounts.OWNER, now)
-    _, token = tokens.create(connection, account, "First token", accounts.ADMIN, now, created_by=OWNER_EMAIL)
+    accounts.create_user(connection, account, OWNER_EMAIL, password_hash, OWNER, now, name="Owner")
+    everything = [Grant(Resource.ACCOUNT, account, ADMIN)]
+    _, token = tokens.create(connection, account, "First token", everything, now, created_by=OWNER_EMAIL)
     project = accounts.create_project(connection, account, "My project", now)
     inbox, username, inbox_password = accounts.create_inbox(connection, sealer, account, project, "My inbox", now)
     demo, _ = domains.add(connection, sealer, account, DEMO_DOMAIN, keys, now)

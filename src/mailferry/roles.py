@@ -40,6 +40,7 @@ from mailferry.endpoints.listeners import Listener, bind
 from mailferry.endpoints.mailtrap import app as mailtrap
 from mailferry.endpoints.mailtrap.body import BodyBudget
 from mailferry.endpoints.mailtrap.deps import Deps
+from mailferry.endpoints.mailtrap.rates import Rates
 from mailferry.endpoints.operations import health
 from mailferry.endpoints.operations.control import Control
 from mailferry.endpoints.operations.verbs import Tools
@@ -57,6 +58,7 @@ from mailferry.net import smtp as smtp_client
 from mailferry.net.guard import Guard
 from mailferry.net.hosts import trusted_networks
 from mailferry.resources.accounts import any_account, hash_password
+from mailferry.resources.dns_records import Operator
 from mailferry.resources.domains import fresh_keys
 from mailferry.resources.tokens import Credentials
 
@@ -259,6 +261,10 @@ class Parts:
             clock=clock,
             log=structlog.get_logger("mailferry.endpoints.mailtrap"),
             budget=BodyBudget(config["http.body_memory"]),
+            rates=Rates(clock, config["limits.api_rate"]),
+            sealer=house.sealer,
+            operator=Operator(house.hostname, config["dns.zone"]),
+            forget_domains=house.book.forget,
         )
         routes = [Route("/health", health.route(house.database)), *mailtrap.routes(deps)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})

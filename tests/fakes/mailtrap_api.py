@@ -11,16 +11,21 @@ from starlette.applications import Starlette
 from mailferry.endpoints.mailtrap.app import routes
 from mailferry.endpoints.mailtrap.body import BodyBudget, BodyRules
 from mailferry.endpoints.mailtrap.deps import Deps
+from mailferry.endpoints.mailtrap.rates import Rates
 from mailferry.intake.checks import Limits, check, sender_domain
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
+from mailferry.resources.dns_records import Operator
+from mailferry.resources.permissions import ADMIN, Resource, Rights
 from mailferry.resources.tokens import Token
+from mailferry.store.secrets import Sealer
 from tests.asgi import Answer, call
 
 T = TypeVar("T")
 
 SECRET = "0123456789abcdef0123456789abcdef"
-TOKEN = Token(id=3, account_id=7, name="test", domain_id=0, access_level=100, expires_at=0)
+RIGHTS = Rights(7, 0, {(Resource.ACCOUNT, 7): ADMIN})
+TOKEN = Token(id=3, account_id=7, name="test", expires_at=0, last_used_at=0, rights=RIGHTS)
 DOMAIN = "shop.example"
 MESSAGE: dict[str, Any] = {
     "from": {"email": f"ann@{DOMAIN}", "name": "Ann"},
@@ -73,10 +78,15 @@ class FakeCredentials:
     async def token(self, secret: str) -> Token | None:
         return self.token_of_secret if secret == SECRET else None
 
+    def forget(self) -> None:
+        pass
+
 
 class NoDatabase:
     async def read(self, query: Callable[[Connection], T]) -> T:
         raise RuntimeError("no database in this test")
+
+    write = read
 
 
 class Lines:
@@ -101,6 +111,10 @@ class Api:
             "credentials": FakeCredentials(TOKEN),
             "db": NoDatabase(),
             "budget": BodyBudget(1 << 28),
+            "rates": Rates(lambda: 1_800_000_000_000, 0),
+            "sealer": Sealer(bytes(32)),
+            "operator": Operator("mail.mailferry.test", ""),
+            "forget_domains": lambda: None,
             "body": BodyRules(),
         }
         self.deps = Deps(intake=self.intake, clock=lambda: 1_800_000_000_000, log=self.log, **(given | changes))

@@ -195,15 +195,14 @@ def _update_recipients(connection: Connection, changes: Sequence[Change]) -> Non
     # One row a recipient and statement: of several changes the last one counts, attempts add up.
     last: dict[str, dict[str, Any]] = {}
     for change in changes:
-        tried = (last[change.recipient_id]["attempts"] if change.recipient_id in last else 0) + (
-            change.attempt is not None
-        )
-        heard = change.attempt or {}
+        earlier = last.get(change.recipient_id, {})
+        # What an attempt heard that came too late stands in its own row; the recipient's shows what decided.
+        heard = (not change.only_attempt and change.attempt) or earlier
         last[change.recipient_id] = {
             "id": change.recipient_id,
             "state": change.after,
-            "reason": change.reason if change.after != change.before else None,
-            "attempts": tried,
+            "reason": change.reason if change.after != change.before else earlier.get("reason"),
+            "attempts": earlier.get("attempts", 0) + (change.attempt is not None),
             "code": heard.get("code", -1),
             "response": heard.get("response", ""),
             "updated_at": change.at,

@@ -110,7 +110,11 @@ class Worker:
             await asyncio.gather(*late, return_exceptions=True)
         await self._outages.close()
         # What was cut off in the middle keeps its lease until it ends by itself: its host may have taken it.
-        leases = [(job.recipient_id, job.fence) for job in waiting]
+        await self._release(waiting)
+
+    async def _release(self, jobs: Sequence[Job]) -> None:
+        """They were not begun: somebody else may take them at once."""
+        leases = [(job.recipient_id, job.fence) for job in jobs]
         now = self._clock()
         await self._database.write(lambda connection: queues.release(connection, leases, self._boot, now))
 
@@ -129,6 +133,8 @@ class Worker:
         except Exception as error:
             log.error("claim_failed", error=repr(error))
             return 0
+        if self._closing:  # they came too late
+            await self._release(jobs)
         for job in jobs:
             self._enqueue(job)
         return len(jobs)
@@ -150,7 +156,7 @@ class Worker:
         self._runners[destination] = running + 1
         task = asyncio.create_task(self._run_line(destination))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
 
     async def _run_line(self, destination: str) -> None:
         """One runner: tries what waits for its destination, one after the other, until nothing does."""
@@ -168,9 +174,10 @@ class Worker:
                 self._lines.pop(destination, None)
             elif destination not in self._runners:
                 self._hungry[destination] = None
-            asyncio.get_running_loop().call_soon(self._feed)
 
-    def _feed(self) -> None:
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Its place is free, and only now: who is hungry may have it."""
+        self._tasks.discard(task)
         while self._hungry and len(self._tasks) < self._attempts:
             destination = next(iter(self._hungry))
             del self._hungry[destination]
@@ -229,7 +236,8 @@ class Worker:
         self._done(job)
 
     def _done(self, job: Job) -> None:
-        self._jobs.pop(job.recipient_id, None)
+        if self._jobs.get(job.recipient_id) is job:  # it may have been taken anew, under another fence
+            del self._jobs[job.recipient_id]
         if job.borrowed and self._budget:
             self._budget.give_back(job.borrowed)
             job.borrowed = 0

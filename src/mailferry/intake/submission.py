@@ -27,7 +27,7 @@ class Submission:
     #: The token that authorised it; a domain's own token may send from that domain only.
     token_id: int
     #: The domain that the token is confined to, 0 for all of the account.
-    token_domain_id: int
+    sender_domains: frozenset[int] | None
     #: ``mailtrap`` or ``smtp``: for the log, never for a decision.
     endpoint: str
     #: ``transactional`` or ``bulk``.

@@ -5,14 +5,20 @@ import secrets
 from argon2 import PasswordHasher
 from sqlalchemy import Connection, func, insert, select, update
 
+from mailferry.resources import accesses
+from mailferry.resources.accesses import Specifier
+from mailferry.resources.permissions import Grant, Resource
 from mailferry.store.schema import accounts, inboxes, projects, users
 from mailferry.store.secrets import Sealer
-
-OWNER, ADMIN, VIEWER = 1000, 100, 10
 
 
 def any_account(connection: Connection) -> bool:
     return bool(connection.execute(select(func.count()).select_from(accounts)).scalar())
+
+
+def organization_of(connection: Connection, account_id: int) -> int | None:
+    """0: it stands alone; None: there is no such account."""
+    return connection.execute(select(accounts.c.organization_id).where(accounts.c.id == account_id)).scalar()
 
 
 def create_account(connection: Connection, name: str, now: int) -> int:
@@ -20,16 +26,19 @@ def create_account(connection: Connection, name: str, now: int) -> int:
 
 
 def create_user(
-    connection: Connection, account_id: int, email: str, password_hash: str, access_level: int, now: int
+    connection: Connection, account_id: int, email: str, password_hash: str, level: int, now: int, *, name: str = ""
 ) -> int:
+    """A person with this level on the whole account."""
     values = {
         "account_id": account_id,
         "email": email,
+        "name": name,
         "password_hash": password_hash,
-        "access_level": access_level,
         "created_at": now,
     }
-    return _new(connection, insert(users).values(values).returning(users.c.id))
+    user_id = _new(connection, insert(users).values(values).returning(users.c.id))
+    accesses.give(connection, account_id, Specifier.USER, user_id, [Grant(Resource.ACCOUNT, account_id, level)], now)
+    return user_id
 
 
 def set_password(connection: Connection, email: str, password_hash: str) -> bool:

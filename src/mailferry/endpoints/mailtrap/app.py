@@ -1,11 +1,9 @@
-"""The one table of paths of Mailtrap's API, and what happens to every request before its function is called.
+"""What happens to every request of Mailtrap's API before its function is called (table.py has the paths).
 
 Whatever a client does wrong is answered in the shape of its path; nothing of the framework's own answers gets out.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -14,51 +12,16 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from mailferry.endpoints.hosts import REQUEST_ID, ROLE
-from mailferry.endpoints.mailtrap import auth, logs, sending
+from mailferry.endpoints.mailtrap import auth, cors, rates, sending
 from mailferry.endpoints.mailtrap.body import ClientGoneError
 from mailferry.endpoints.mailtrap.deps import Call, Deps
 from mailferry.endpoints.mailtrap.errors import Fault, Problem, Shape, problem
+from mailferry.endpoints.mailtrap.forms import AnsweredError
+from mailferry.endpoints.mailtrap.rates import Standing
+from mailferry.endpoints.mailtrap.table import TABLE, Op, Path
+from mailferry.resources import accounts
+from mailferry.resources.permissions import NONE, Rights
 from mailferry.resources.tokens import Token
-
-Function = Callable[[Call], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """One row. A final slash changes nothing."""
-
-    path: str
-    functions: Mapping[str, Function]
-    shape: Shape = Shape.GENERAL
-    #: What the path says of the stream, where it does.
-    stream: str = ""
-
-
-_SEND: Mapping[str, Function] = {"POST": sending.send}
-_BATCH: Mapping[str, Function] = {"POST": sending.batch}
-_SANDBOX: Mapping[str, Function] = {"POST": sending.sandbox}
-_LOGS: Mapping[str, Function] = {"GET": logs.get_list}
-_LOG: Mapping[str, Function] = {"GET": logs.get_one}
-
-TABLE: tuple[Path, ...] = (
-    Path("/api/send", _SEND, Shape.SEND),
-    Path("/api/batch", _BATCH, Shape.SEND),
-    Path("/bulk/api/send", _SEND, Shape.SEND, "bulk"),
-    Path("/bulk/api/batch", _BATCH, Shape.SEND, "bulk"),
-    Path("/api/send/{inbox_id}", _SANDBOX, Shape.SEND),
-    Path("/api/batch/{inbox_id}", _SANDBOX, Shape.SEND),
-    Path("/api/email_logs", _LOGS),
-    Path("/api/email_logs/{message_id}", _LOG),
-    Path("/api/accounts/{account_id}/email_logs", _LOGS),
-    Path("/api/accounts/{account_id}/email_logs/{message_id}", _LOG),
-    # What later issues bring, and what nobody knows.
-    Path("/bulk/api/{rest:path}", {}, Shape.SEND),
-    Path("/api/send/{rest:path}", {}, Shape.SEND),
-    Path("/api/batch/{rest:path}", {}, Shape.SEND),
-    Path("/api/accounts/{account_id}/{rest:path}", {}),
-    Path("/api/{rest:path}", {}),
-    Path("/api", {}),
-)
 
 
 def routes(deps: Deps) -> list[BaseRoute]:
@@ -86,7 +49,7 @@ class _Endpoint:
     def __init__(self, row: Path, deps: Deps) -> None:
         self._row = row
         self._deps = deps
-        allowed = ["OPTIONS", *row.functions, *(["HEAD"] if "GET" in row.functions else [])]
+        allowed = ["OPTIONS", *row.ops, *(["HEAD"] if "GET" in row.ops else [])]
         self._allow = ", ".join(sorted(allowed))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,43 +57,89 @@ class _Endpoint:
         request_id = scope.get(REQUEST_ID) or uuid4().hex
         try:
             response = await self._answer(request, request_id)
+        except AnsweredError as answered:
+            response = answered.response
         except ClientGoneError:
             self._deps.log.info("api_client_gone", request_id=request_id, path=scope["path"])
             return
         except Exception:
             self._deps.log.exception("api_failed", request_id=request_id, method=request.method, path=scope["path"])
             response = problem(self._row.shape, Problem(Fault.OURS))
-        if REQUEST_ID not in scope:  # else the middleware says it
+        self._finish(request, request_id, response)
+        await response(scope, receive, send)
+
+    def _finish(self, request: Request, request_id: str, response: Response) -> None:
+        if REQUEST_ID not in request.scope:  # else the middleware says it
             response.headers["X-Request-Id"] = request_id
         if self._row.shape is Shape.GENERAL:
             response.headers["X-Mailtrap-Version"] = "v2"
+            if standing := getattr(request.state, "standing", None):
+                _say(response, standing)
+        cors.allow(request, response, self._allow)
         if response.status_code >= 400:
-            self._deps.log.info("api_refused", request_id=request_id, path=scope["path"], status=response.status_code)
-        await response(scope, receive, send)
+            path = request.scope["path"]
+            self._deps.log.info("api_refused", request_id=request_id, path=path, status=response.status_code)
 
     async def _answer(self, request: Request, request_id: str) -> Response:
-        shape = self._row.shape
-        if request.method == "OPTIONS" and self._row.functions:
+        if request.method == "OPTIONS" and self._row.ops:
             return Response(status_code=204, headers={"Allow": self._allow})
         token = await self._token(request)
         if token is None:
-            return problem(shape, Problem(Fault.TOKEN_WRONG))
+            return self._problem(Fault.TOKEN_WRONG)
         role = request.scope.get(ROLE, "general")
         stream = self._row.stream or ("bulk" if role == "bulk" else "transactional")
-        call = Call(request, token, self._deps, shape, stream, request_id)
+        rights = token.rights if role == "sandbox" else await self._rights(request, token)
+        if rights is None:
+            return self._problem(Fault.ACCOUNT_FORBIDDEN)
+        call = Call(request, token, self._deps, self._row.shape, stream, request_id, rights.account_id, rights)
         if role == "sandbox":
             return await sending.sandbox(call)
-        if request.path_params.get("account_id", str(token.account_id)) != str(token.account_id):
-            return problem(shape, Problem(Fault.ACCOUNT_FORBIDDEN))
-        if not self._row.functions:
-            return problem(shape, Problem(Fault.NOT_FOUND))
-        function = self._row.functions.get("GET" if request.method == "HEAD" else request.method)
-        if function is None:
-            response = problem(shape, Problem(Fault.METHOD_WRONG))
+        if not self._row.ops:
+            return self._problem(Fault.NOT_FOUND)
+        op = self._row.ops.get("GET" if request.method == "HEAD" else request.method)
+        if op is None:
+            response = self._problem(Fault.METHOD_WRONG)
             response.headers["Allow"] = self._allow
             return response
-        return await function(call)
+        if self._row.shape is Shape.GENERAL and not self._count(call, op):
+            return self._problem(Fault.THROTTLED if request.state.standing.general else Fault.BUSY)
+        if not op.need.met(rights):
+            return self._problem(Fault.FORBIDDEN)
+        return await op.function(call)
+
+    def _count(self, call: Call, op: Op) -> bool:
+        """False: too many. Where two rates count, the one that leaves less is shown."""
+        taken = [self._deps.rates.take(rates.GENERAL, call.token.id)]
+        if op.rate:
+            taken.append(self._deps.rates.take(op.rate, call.account_id))
+        standings = [standing for standing in taken if standing]
+        if not standings:
+            return True
+        call.request.state.standing = min(standings, key=lambda standing: (not standing.wait_ms, standing.remaining))
+        return not call.request.state.standing.wait_ms
+
+    async def _rights(self, request: Request, token: Token) -> Rights | None:
+        """In the account that the path names. None: it is none of the token's."""
+        named = request.path_params.get("account_id", str(token.account_id))
+        if named == str(token.account_id):
+            return token.rights
+        organization = token.rights.organization_id
+        if token.rights.organization == NONE or not re.fullmatch(r"[0-9]{1,18}", named):
+            return None
+        found = await self._deps.db.read(lambda connection: accounts.organization_of(connection, int(named)))
+        return Rights(int(named), organization, token.rights.grants) if found == organization else None
 
     async def _token(self, request: Request) -> Token | None:
         secret = auth.secret(request.headers)
         return await self._deps.credentials.token(secret) if secret else None
+
+    def _problem(self, fault: Fault) -> Response:
+        return problem(self._row.shape, Problem(fault))
+
+
+def _say(response: Response, standing: Standing) -> None:
+    response.headers["X-Ratelimit-Limit"] = str(standing.limit)
+    response.headers["X-Ratelimit-Remaining"] = str(standing.remaining)
+    if standing.wait_ms:
+        seconds = str(-(-standing.wait_ms // 1000))
+        response.headers["X-Ratelimit-Reset"] = response.headers["Retry-After"] = seconds

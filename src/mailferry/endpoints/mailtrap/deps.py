@@ -11,9 +11,14 @@ from starlette.responses import Response
 from mailferry.endpoints.hosts import CLIENT
 from mailferry.endpoints.mailtrap.body import BodyBudget, BodyRules
 from mailferry.endpoints.mailtrap.errors import Problem, Shape, problem
+from mailferry.endpoints.mailtrap.rates import Rates
 from mailferry.intake.checks import Limits
 from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
+from mailferry.resources.audit import Actor
+from mailferry.resources.dns_records import Operator
+from mailferry.resources.permissions import Rights
 from mailferry.resources.tokens import Token
+from mailferry.store.secrets import Sealer
 
 T = TypeVar("T")
 
@@ -30,12 +35,14 @@ class TokenBook(Protocol):
     """See resources/tokens.py."""
 
     async def token(self, secret: str) -> Token | None: ...
+    def forget(self) -> None: ...
 
 
-class Reader(Protocol):
+class Store(Protocol):
     """See store/database.py."""
 
     async def read(self, query: Callable[[Connection], T]) -> T: ...
+    async def write(self, query: Callable[[Connection], T]) -> T: ...
 
 
 class Log(Protocol):
@@ -51,12 +58,19 @@ class Deps:
 
     intake: Intake
     credentials: TokenBook
-    db: Reader
+    db: Store
     #: Unix milliseconds.
     clock: Callable[[], int]
     log: Log
     #: The budget is shared by all requests of the process.
     budget: BodyBudget
+    rates: Rates
+    #: Keys of new domains are sealed with it.
+    sealer: Sealer
+    #: Whose records domains are asked to publish.
+    operator: Operator
+    #: After any change of domains: caches are forgotten.
+    forget_domains: Callable[[], None]
     limits: Limits = field(default_factory=Limits)
     body: BodyRules = field(default_factory=BodyRules)
 
@@ -72,6 +86,10 @@ class Call:
     #: transactional or bulk; what the host or the path said.
     stream: str
     request_id: str
+    #: The account that the path names, or the token's.
+    account_id: int
+    #: What the token may do there.
+    rights: Rights
 
     @property
     def client_ip(self) -> str:
@@ -79,6 +97,21 @@ class Call:
         peer = self.request.client.host if self.request.client else ""
         known: str = self.request.scope.get(CLIENT, peer)
         return known
+
+    @property
+    def legacy(self) -> bool:
+        """Asked over the paths that name the account: inboxes and sending domains have those names there."""
+        return "account_id" in self.request.path_params
+
+    @property
+    def actor(self) -> Actor:
+        return Actor("api_token", self.token.id, self.token.name)
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        return await self.deps.db.read(query)
+
+    async def write(self, query: Callable[[Connection], T]) -> T:
+        return await self.deps.db.write(query)
 
     def problem(self, found: Problem) -> Response:
         return problem(self.shape, found)

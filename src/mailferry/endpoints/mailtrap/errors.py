@@ -99,6 +99,9 @@ class Fault(StrEnum):
     BUSY = "busy"
     TOKEN_WRONG = "token_wrong"  # noqa: S105 - a word, no secret
     ACCOUNT_FORBIDDEN = "account_forbidden"
+    FORBIDDEN = "forbidden"  # the token may see the account, and not do this
+    THROTTLED = "throttled"
+    PARAMETER_REQUIRED = "parameter_required"  # detail: its name
     NOT_FOUND = "not_found"
     METHOD_WRONG = "method_wrong"
     OURS = "ours"  # a bug or a broken part of Mailferry
@@ -121,13 +124,16 @@ FAULTS: Mapping[Fault, Wording] = {
     Fault.BUSY: Wording(429, "Rate limit exceeded", ours=False),
     Fault.TOKEN_WRONG: Wording(401, "Unauthorized", ours=False),
     Fault.ACCOUNT_FORBIDDEN: Wording(403, "Account access forbidden", ours=False),
+    Fault.FORBIDDEN: Wording(403, "Access forbidden", ours=False),
+    Fault.THROTTLED: Wording(429, "Throttled", ours=False),
+    Fault.PARAMETER_REQUIRED: Wording(400, "Missing required parameter: {detail}", ours=False),
     Fault.NOT_FOUND: Wording(404, "Not Found", ours=False),
     Fault.METHOD_WRONG: Wording(405, "Method Not Allowed"),
     Fault.OURS: Wording(500, "Internal server error", ours=False),
 }
 #: Where the general API says it in other words, or under the other of its two keys.
 _GENERAL_TEXTS = {Fault.TOKEN_WRONG: "Incorrect API token"}
-_GENERAL_ERRORS = frozenset({Fault.ACCOUNT_FORBIDDEN, Fault.BUSY})
+_GENERAL_ERRORS = frozenset({Fault.ACCOUNT_FORBIDDEN, Fault.FORBIDDEN, Fault.BUSY})
 
 #: The graver status wins when a request has several faults: that the sender is wrong must be seen, whatever else is.
 _GRAVITY = (401, 403, 413)

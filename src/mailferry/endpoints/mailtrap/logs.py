@@ -20,6 +20,7 @@ from mailferry.endpoints.mailtrap.query import BadQueryError, Filter, filters, f
 from mailferry.journal import search
 from mailferry.journal.conditions import Condition, Match
 from mailferry.journal.search import Entry, Happening, Query
+from mailferry.resources.permissions import Resource
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MAX_ID = (1 << 63) - 1
@@ -44,7 +45,7 @@ async def get_list(call: Call) -> Response:
 
 async def get_one(call: Call) -> Response:
     wanted = call.request.path_params["message_id"].lower()
-    query = Query(call.token.account_id, call.token.domain_id)
+    query = Query(call.token.account_id, call.token.rights.granted(Resource.DOMAIN))
     found = None
     if _UUID.fullmatch(wanted):
         found = await call.deps.db.read(lambda connection: search.find(connection, query, wanted))
@@ -174,7 +175,7 @@ def _query(call: Call, pairs: list[tuple[tuple[str, ...], str]]) -> Query:
         raise BadQueryError("'search_after' must be the next_page_cursor of a page")
     return Query(
         account_id=call.token.account_id,
-        domain_id=call.token.domain_id,
+        domain_ids=call.token.rights.granted(Resource.DOMAIN),
         sent_from=sent_from,
         sent_until=sent_until,
         conditions=tuple(_conditions(given)),

@@ -21,6 +21,7 @@ from mailferry.intake.submission import Rcpt, Submission
 from mailferry.mail.address import BadAddress, Mailbox, parse, parse_mailboxes
 from mailferry.mail.compose import Attachment, Content
 from mailferry.mail.words import decode
+from mailferry.resources.permissions import ADMIN, Resource
 
 T = TypeVar("T")
 
@@ -88,7 +89,7 @@ class Translator:
         submission = Submission(
             account_id=self._call.token.account_id,
             token_id=self._call.token.id,
-            token_domain_id=self._call.token.domain_id,
+            sender_domains=self._call.token.rights.granted(Resource.DOMAIN, ADMIN),
             endpoint="mailtrap",
             stream=self._call.stream,
             recipients=recipients,

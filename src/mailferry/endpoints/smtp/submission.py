@@ -16,6 +16,7 @@ from mailferry.endpoints.smtp.replies import Reply
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Accepted, KeyReused, Once, Rcpt, Refused, Replayed, Submission
 from mailferry.mail import address, header
+from mailferry.resources.permissions import ADMIN, Resource
 from mailferry.resources.tokens import Token
 
 log = structlog.get_logger(__name__)
@@ -118,7 +119,7 @@ def _submission(sender: Sender, envelope: Envelope, message: bytes) -> Submissio
     return Submission(
         account_id=sender.token.account_id,
         token_id=sender.token.id,
-        token_domain_id=sender.token.domain_id,
+        sender_domains=sender.token.rights.granted(Resource.DOMAIN, ADMIN),
         endpoint="smtp",
         stream=sender.stream,
         recipients=tuple(Rcpt(each, _kind(each, seen)) for each in dict.fromkeys(envelope.recipients)),

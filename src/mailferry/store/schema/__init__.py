@@ -6,37 +6,53 @@ tables: ids cross rooms, and retention drops whole days.
 
 from mailferry.store.schema.columns import metadata
 from mailferry.store.schema.customers import (
-    accounts,
+    company_infos,
     domain_hours,
     domain_keys,
     domains,
     inboxes,
     projects,
+    suppression_history,
     suppressions,
-    tokens,
-    users,
 )
 from mailferry.store.schema.house import boots, shared_keys
 from mailferry.store.schema.journal import attempts, events, idempotency_keys, messages, recipients
+from mailferry.store.schema.people import (
+    accesses,
+    accounts,
+    audit_log,
+    grants,
+    invitations,
+    organizations,
+    tokens,
+    users,
+)
 from mailferry.store.schema.queue import lanes, queue
 
 __all__ = [
+    "accesses",
     "accounts",
     "attempts",
+    "audit_log",
     "boots",
+    "company_infos",
     "domain_hours",
     "domain_keys",
     "domains",
     "events",
+    "grants",
     "idempotency_keys",
     "inboxes",
+    "invitations",
     "lanes",
     "messages",
     "metadata",
+    "organizations",
     "projects",
     "queue",
     "recipients",
     "shared_keys",
+    "suppression_history",
     "suppressions",
     "tokens",
     "users",

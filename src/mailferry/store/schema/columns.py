@@ -29,5 +29,5 @@ def int_(name: str, **kwargs: Any) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default=text("0"), **kwargs)
 
 
-def flag(name: str) -> Column[bool]:
-    return Column(name, Boolean, nullable=False, server_default=text("false"))
+def flag(name: str, default: bool = False) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=text("true" if default else "false"))

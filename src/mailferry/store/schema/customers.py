@@ -1,40 +1,8 @@
-"""What customers keep: accounts, their people and tokens, domains, suppressions."""
+"""What customers keep: projects and inboxes, domains, suppressions."""
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text, UniqueConstraint
 
 from mailferry.store.schema.columns import flag, id_, int_, metadata, text_
-
-accounts = Table("accounts", metadata, id_(), text_("name"), int_("created_at"))
-
-users = Table(
-    "users",
-    metadata,
-    id_(),
-    int_("account_id"),
-    Column("email", Text, nullable=False, unique=True),
-    text_("password_hash"),
-    #: Mailtrap's access levels: 1000 owner, 100 admin, 10 viewer.
-    int_("access_level"),
-    int_("created_at"),
-)
-
-tokens = Table(
-    "tokens",
-    metadata,
-    id_(),
-    int_("account_id", index=True),
-    text_("name"),
-    #: SHA-256 of the token in hex. A token has 128 random bits, so a slow hash would buy nothing.
-    Column("token_hash", Text, nullable=False, unique=True),
-    text_("last_4_digits"),
-    #: Confined to this domain; 0 = the whole account.
-    int_("domain_id"),
-    int_("access_level"),
-    text_("created_by"),
-    int_("created_at"),
-    #: 0 = never.
-    int_("expires_at"),
-)
 
 projects = Table("projects", metadata, id_(), int_("account_id", index=True), text_("name"), int_("created_at"))
 
@@ -65,11 +33,38 @@ domains = Table(
     flag("suspicious"),
     #: The label under the domain that takes bounces, e.g. mf7a.
     text_("return_path_label"),
+    flag("open_tracking_enabled", True),
+    flag("click_tracking_enabled"),
+    flag("auto_unsubscribe_link_enabled"),
+    flag("health_alerts_enabled", True),
+    flag("critical_alerts_enabled", True),
+    text_("alert_recipient_email"),
+    #: JSON: record key -> status at the last look.
+    text_("dns_statuses", "{}"),
     int_("created_at"),
     #: 0 = it stands. A deleted domain's row stays, so that deleting does not wipe a review away.
     int_("deleted_at"),
     UniqueConstraint("account_id", "name"),
     Index(None, "name"),
+)
+
+#: Who stands behind a domain, asked for in its review.
+company_infos = Table(
+    "company_infos",
+    metadata,
+    Column("domain_id", BigInteger, primary_key=True, autoincrement=False),
+    text_("name"),
+    text_("address"),
+    text_("city"),
+    text_("country"),
+    text_("zip_code"),
+    text_("website_url"),
+    text_("phone"),
+    text_("privacy_policy_url"),
+    text_("terms_of_service_url"),
+    #: business or individual.
+    text_("info_level"),
+    int_("updated_at"),
 )
 
 domain_keys = Table(
@@ -116,4 +111,21 @@ suppressions = Table(
     text_("response"),
     int_("created_at"),
     UniqueConstraint("account_id", "address", "domain_id", "stream"),
+)
+
+#: Every suppression that was made or lifted, by whom; the table above holds only those that stand.
+suppression_history = Table(
+    "suppression_history",
+    metadata,
+    id_(),
+    int_("account_id"),
+    Column("address", Text, nullable=False),
+    int_("domain_id"),
+    text_("stream"),
+    text_("type"),
+    #: created or deleted.
+    text_("action"),
+    text_("actor"),
+    int_("at"),
+    Index(None, "account_id", "address"),
 )

@@ -1,0 +1,99 @@
+"""Every path of Mailtrap's API, once: its functions, what they need, how they are answered and counted.
+
+The general API has two families of paths: `/api/accounts/{account_id}/...` (what nearly all SDKs call) and `/api/...`
+(where the account is the token's), with other names for inboxes and sending domains. :func:`_both` makes a row of each.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from mailferry.endpoints.mailtrap import logs, rates, sending
+from mailferry.endpoints.mailtrap.deps import Call
+from mailferry.endpoints.mailtrap.errors import Shape
+from mailferry.endpoints.mailtrap.rates import Rate
+from mailferry.resources.permissions import ADMIN, VIEWER, Resource, Rights
+
+Function = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The least that a token must have to call a function; the function itself looks at single resources.
+
+    ``within``: a level on one resource of that kind is enough, the answer is confined to those.
+    """
+
+    level: int
+    within: Resource | None = None
+
+    def met(self, rights: Rights) -> bool:
+        if self.within is None:
+            return rights.account >= self.level
+        granted = rights.granted(self.within, self.level)
+        return granted is None or bool(granted)
+
+
+ANY = Need(0)
+ACCOUNT_VIEWER, ACCOUNT_ADMIN = Need(VIEWER), Need(ADMIN)
+DOMAIN_VIEWER = Need(VIEWER, Resource.DOMAIN)
+DOMAIN_ADMIN = Need(ADMIN, Resource.DOMAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    function: Function
+    need: Need = ACCOUNT_ADMIN
+    #: Counted beside the general rate.
+    rate: Rate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One row. A final slash changes nothing."""
+
+    path: str
+    ops: Mapping[str, Op]
+    shape: Shape = Shape.GENERAL
+    #: What the path says of the stream, where it does.
+    stream: str = ""
+
+
+# Who may send as which domain is the intake's to say, and its answer says why.
+_SEND = {"POST": Op(sending.send, ANY)}
+_BATCH = {"POST": Op(sending.batch, ANY)}
+_SANDBOX = {"POST": Op(sending.sandbox, ANY)}
+
+
+def _both(legacy: str, current: str, ops: Mapping[str, Op]) -> tuple[Path, Path]:
+    return Path(f"/api/accounts/{{account_id}}/{legacy}", ops), Path(f"/api/{current}", ops)
+
+
+SENDING = (
+    Path("/api/send", _SEND, Shape.SEND),
+    Path("/api/batch", _BATCH, Shape.SEND),
+    Path("/bulk/api/send", _SEND, Shape.SEND, "bulk"),
+    Path("/bulk/api/batch", _BATCH, Shape.SEND, "bulk"),
+    Path("/api/send/{inbox_id}", _SANDBOX, Shape.SEND),
+    Path("/api/batch/{inbox_id}", _SANDBOX, Shape.SEND),
+)
+
+LOGS = (
+    *_both("email_logs", "email_logs", {"GET": Op(logs.get_list, DOMAIN_VIEWER, rates.LOG_LIST)}),
+    *_both(
+        "email_logs/{message_id}", "email_logs/{message_id}", {"GET": Op(logs.get_one, DOMAIN_VIEWER, rates.LOG_GET)}
+    ),
+)
+
+#: What later issues bring, and what nobody knows.
+UNKNOWN = (
+    Path("/bulk/api/{rest:path}", {}, Shape.SEND),
+    Path("/api/send/{rest:path}", {}, Shape.SEND),
+    Path("/api/batch/{rest:path}", {}, Shape.SEND),
+    Path("/api/accounts/{account_id}/{rest:path}", {}),
+    Path("/api/{rest:path}", {}),
+    Path("/api", {}),
+)
+
+TABLE: tuple[Path, ...] = (*SENDING, *LOGS, *UNKNOWN)
