@@ -108,6 +108,7 @@ class Api:
         self.intake = FakeIntake()
         self.log = Lines()
         given = {
+            "clock": lambda: 1_800_000_000_000,
             "credentials": FakeCredentials(TOKEN),
             "db": NoDatabase(),
             "budget": BodyBudget(1 << 28),
@@ -117,7 +118,7 @@ class Api:
             "forget_domains": lambda: None,
             "body": BodyRules(),
         }
-        self.deps = Deps(intake=self.intake, clock=lambda: 1_800_000_000_000, log=self.log, **(given | changes))
+        self.deps = Deps(intake=self.intake, log=self.log, **(given | changes))
         self.app = Starlette(routes=routes(self.deps))
 
     async def post(self, target: str, body: Any, headers: dict[str, str] | None = None, **how: Any) -> Answer:

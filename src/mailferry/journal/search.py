@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, func,
 
 from mailferry.journal.conditions import OPT_OUTS, Condition, Standing, clause, standing
 from mailferry.journal.events import Kind, State
+from mailferry.journal.ids import first_at
 from mailferry.store.schema import events, messages, recipients
 
 #: Entries of one page.
@@ -171,13 +172,7 @@ def _where(query: Query) -> list[ColumnElement[bool]]:
     if query.domain_ids is not None:
         where.append(messages.c.domain_id.in_(sorted(query.domain_ids)))
     if query.sent_from is not None:
-        where += [messages.c.created_at >= query.sent_from, recipients.c.id >= _id_at(query.sent_from - SLACK_MS)]
+        where += [messages.c.created_at >= query.sent_from, recipients.c.id >= first_at(query.sent_from - SLACK_MS)]
     if query.sent_until is not None:
-        where += [messages.c.created_at <= query.sent_until, recipients.c.id < _id_at(query.sent_until + SLACK_MS)]
+        where += [messages.c.created_at <= query.sent_until, recipients.c.id < first_at(query.sent_until + SLACK_MS)]
     return where + [clause(condition) for condition in query.conditions]
-
-
-def _id_at(ms: int) -> str:
-    """The smallest id that can be drawn in that millisecond (journal/ids.py)."""
-    digits = f"{min(max(ms, 0), (1 << 48) - 1):012x}"
-    return f"{digits[:8]}-{digits[8:]}-"

@@ -21,6 +21,10 @@ def organization_of(connection: Connection, account_id: int) -> int | None:
     return connection.execute(select(accounts.c.organization_id).where(accounts.c.id == account_id)).scalar()
 
 
+def name_of(connection: Connection, account_id: int) -> str:
+    return str(connection.execute(select(accounts.c.name).where(accounts.c.id == account_id)).scalar_one())
+
+
 def create_account(connection: Connection, name: str, now: int) -> int:
     return _new(connection, insert(accounts).values(name=name, created_at=now).returning(accounts.c.id))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from mailferry.endpoints.mailtrap import logs, rates, sending
+from mailferry.endpoints.mailtrap import account_accesses, accounts, api_tokens, logs, rates, sending
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Shape
 from mailferry.endpoints.mailtrap.rates import Rate
@@ -37,6 +37,7 @@ class Need:
 
 ANY = Need(0)
 ACCOUNT_VIEWER, ACCOUNT_ADMIN = Need(VIEWER), Need(ADMIN)
+BILLING_VIEWER = Need(VIEWER, Resource.BILLING)
 DOMAIN_VIEWER = Need(VIEWER, Resource.DOMAIN)
 DOMAIN_ADMIN = Need(ADMIN, Resource.DOMAIN)
 
@@ -86,6 +87,36 @@ LOGS = (
     ),
 )
 
+# --- accounts
+ACCOUNTS = (
+    Path("/api/accounts", {"GET": Op(accounts.get_list, ANY)}),
+    *_both("account_accesses", "account_accesses", {"GET": Op(account_accesses.get_list)}),
+    *_both(
+        "account_accesses/{account_access_id}",
+        "account_accesses/{account_access_id}",
+        {"DELETE": Op(account_accesses.remove)},
+    ),
+    *_both(
+        "account_accesses/{account_access_id}/permissions/bulk",
+        "account_accesses/{account_access_id}/permissions/bulk",
+        {"PUT": Op(account_accesses.update_permissions)},
+    ),
+    *_both("permissions/resources", "permissions/resources", {"GET": Op(account_accesses.get_resources, ANY)}),
+    *_both("api_tokens", "api_tokens", {"GET": Op(api_tokens.get_list, ANY), "POST": Op(api_tokens.create)}),
+    *_both(
+        "api_tokens/{api_token_id}",
+        "api_tokens/{api_token_id}",
+        {"GET": Op(api_tokens.get_one, ANY), "DELETE": Op(api_tokens.delete)},
+    ),
+    *_both("api_tokens/{api_token_id}/reset", "api_tokens/{api_token_id}/reset", {"POST": Op(api_tokens.reset)}),
+    *_both("billing/usage", "billing/usage", {"GET": Op(accounts.get_usage, BILLING_VIEWER)}),
+    # The organization is looked at by the functions: a token of it is one of an account of it as well.
+    Path(
+        "/api/organizations/{organization_id}/sub_accounts",
+        {"GET": Op(accounts.get_sub_accounts, ANY), "POST": Op(accounts.create_sub_account, ANY)},
+    ),
+)
+
 #: What later issues bring, and what nobody knows.
 UNKNOWN = (
     Path("/bulk/api/{rest:path}", {}, Shape.SEND),
@@ -96,4 +127,4 @@ UNKNOWN = (
     Path("/api", {}),
 )
 
-TABLE: tuple[Path, ...] = (*SENDING, *LOGS, *UNKNOWN)
+TABLE: tuple[Path, ...] = (*SENDING, *LOGS, *ACCOUNTS, *UNKNOWN)
