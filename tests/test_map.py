@@ -59,7 +59,7 @@ def test_imports_only_fall(path: Path) -> None:
 
 
 def test_mail_imports_only_mail() -> None:
-    for path in (SOURCE / "mail").glob("*.py"):
+    for path in (SOURCE / "mail").rglob("*.py"):
         assert {module.partition(".")[0] for module in imports(path)} <= {"mail"}
 
 

@@ -64,7 +64,7 @@ class Outages:
         if waiting is not None:
             until = (change.put_back.due if change.put_back else None) or self._clock() + LEASE_MS
             self._start(self._hold(job, waiting, answer.text, until))
-        elif _spoke(answer) and (lane_ids := self._held.pop(job.destination, set()) | _probed(job)):
+        elif _is_over(answer) and (lane_ids := self._held.pop(job.destination, set()) | _probed(job)):
             self._start(self._let_go(lane_ids))
 
     async def close(self) -> None:
@@ -106,6 +106,11 @@ class Outages:
 def _spoke(answer: Answer) -> bool:
     """The host answered about a mail: nothing is wrong with the way to it."""
     return answer.code != 0 and answer.stage not in BEFORE_MAIL
+
+
+def _is_over(answer: Answer) -> bool:
+    """An answer that will not change (no such domain, null MX, a refusal of ours) is no outage either."""
+    return _spoke(answer) or answer.stage == "prepare" or classify(answer).outcome == "failed"
 
 
 def _probed(job: Job) -> set[int]:

@@ -22,8 +22,10 @@ from mailferry.mail.reply import Answer
 from mailferry.resources.domains import DomainBook, DomainKey
 from mailferry.store.secrets import Sealer
 
-#: Removed before a message leaves. Content is Mailtrap's list (docs, custom-variables) and RFC 5322 3.6.3 for Bcc.
-REMOVED = frozenset({b"bcc", b"x-mt-category", b"x-mt-custom-variables"})
+#: Removed before a message leaves: who must not be seen (RFC 5322 3.6.3, 3.6.6), and what the final host adds (RFC 5321 4.4).
+REMOVED = frozenset({b"bcc", b"resent-bcc", b"return-path"})
+#: Control headers are for us (Mailtrap, docs, custom-variables).
+CONTROL = b"x-mt-"
 
 #: Prepared messages kept for the other recipients of the same message.
 SHARED = 64
@@ -95,7 +97,7 @@ class Preparer:
         )
 
     def _edit(self, job: Job, head: Head) -> Head:
-        fields = [field for field in head.fields if field.lower not in REMOVED]
+        fields = [f for f in head.fields if f.lower not in REMOVED and not f.lower.startswith(CONTROL)]
         there = {field.lower for field in fields}
         date = formatdate(job.created_at / 1000)
         added = []

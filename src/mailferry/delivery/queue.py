@@ -37,7 +37,7 @@ def _upsert_lanes(dialect: str) -> Any:
     chosen = select(*given.c).where(true()).order_by(given.c.domain_id, given.c.stream, given.c.destination)
     statement = module.insert(lanes).from_select([c.name for c in columns], chosen)
     sooner = case(
-        (lanes.c.hold_reason != "", lanes.c.next_due),
+        (and_(lanes.c.hold_reason != "", lanes.c.next_due.is_not(None)), lanes.c.next_due),
         (or_(lanes.c.next_due.is_(None), lanes.c.next_due > statement.excluded.next_due), statement.excluded.next_due),
         else_=lanes.c.next_due,
     )
@@ -60,14 +60,12 @@ def wake_lanes(connection: Connection, due_by_lane: Mapping[int, int]) -> None:
     """Rows of these lanes come due at these times."""
     for lane_id in sorted(due_by_lane):
         due = due_by_lane[lane_id]
+        # No condition on the time in WHERE: on PostgreSQL it would be judged by a snapshot in which a claim, which is
+        # about to write NULL, has not written yet, and the wake-up would be lost. This waits for the row.
+        sooner = case((or_(lanes.c.next_due.is_(None), lanes.c.next_due > due), due), else_=lanes.c.next_due)
+        awake = or_(lanes.c.hold_reason == "", lanes.c.next_due.is_(None))
         connection.execute(
-            update(lanes)
-            .where(
-                lanes.c.id == lane_id,
-                lanes.c.hold_reason == "",
-                or_(lanes.c.next_due.is_(None), lanes.c.next_due > due),
-            )
-            .values(next_due=due)
+            update(lanes).where(lanes.c.id == lane_id).values(next_due=case((awake, sooner), else_=lanes.c.next_due))
         )
 
 
@@ -106,7 +104,9 @@ def _look_again(connection: Connection, lane_ids: Sequence[int], now: int) -> No
     # A held one waits for its probe; should that be lost, the next is taken when its lease ends.
     later = case((and_(lanes.c.hold_reason != "", earliest.is_not(None)), now + LEASE_MS), else_=earliest)
     for lane_id in sorted(lane_ids):
-        connection.execute(update(lanes).where(lanes.c.id == lane_id).values(next_due=later))
+        # An empty lane is not held: nobody would look at it again.
+        reason = case((earliest.is_(None), ""), else_=lanes.c.hold_reason)
+        connection.execute(update(lanes).where(lanes.c.id == lane_id).values(next_due=later, hold_reason=reason))
 
 
 @cache

@@ -95,13 +95,18 @@ class SegmentContent:
     def _begin(self, day: date) -> None:
         self.close()
         number = 1 + max((int(p.stem[11:]) for p in self._folder.glob(f"{day}-*.*seg")), default=0)
-        self._name = f"{day}-{number:06d}"
-        self._file = os.open(
-            self._folder / f"{self._name}.seg", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
-        os.fsync(self._file)
-        sync_folder(self._folder)
-        self._day, self._size = day, 0
+        name = f"{day}-{number:06d}"
+        path = self._folder / f"{name}.seg"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.fsync(file)
+            sync_folder(self._folder)
+        except OSError:
+            os.close(file)
+            path.unlink(missing_ok=True)
+            raise
+        # Together and last: a file that is not ready must not be written to at the offsets of the one before.
+        self._file, self._name, self._day, self._size = file, name, day, 0
 
 
 def sync_folder(folder: Path) -> None:

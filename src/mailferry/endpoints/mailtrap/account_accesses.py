@@ -215,8 +215,8 @@ def _specifiers(connection: Connection, found: Sequence[Access]) -> dict[int, di
         described[people[row.id]] = _person(row.id, row.email, row.name)
     invited = ids[Specifier.INVITE]
     columns = (invitations.c.id, invitations.c.email)
-    for identity, email in connection.execute(select(*columns).where(invitations.c.id.in_(invited))):
-        described[invited[identity]] = _person(identity, email, "")
+    for invitation_id, email in connection.execute(select(*columns).where(invitations.c.id.in_(invited))):
+        described[invited[invitation_id]] = _person(invitation_id, email, "")
     programs = ids[Specifier.API_TOKEN]
     for token in connection.execute(select(tokens_table).where(tokens_table.c.id.in_(programs))):
         described[programs[token.id]] = _person(token.id, "", token.name) | {
