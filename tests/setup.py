@@ -38,14 +38,14 @@ def provide(part: parts.Part) -> str:
 
 
 def provide_mailauth() -> str:
-    """Installs mailauth; returns why it cannot be had, or an empty string."""
+    """Installs mailauth and handlebars.js; returns why it cannot be had, or an empty string."""
     if not mailauth.missing():
         return ""
     try:
         mailauth.install()
     except mailauth.CannotInstall as error:
-        return f"mailauth: {error}"
-    print("mailauth: installed", flush=True)
+        return f"mailauth and handlebars.js: {error}"
+    print("mailauth and handlebars.js: installed", flush=True)
     return ""
 
 

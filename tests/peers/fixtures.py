@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from . import mailauth, opendkim, parts
+from . import handlebars_js, mailauth, opendkim, parts
 from .certificates import Authority
 from .parts import OPENDKIM, POSTFIX, POSTGRESQL, SWAKS, Part
 from .postfix import Mx
@@ -107,3 +107,11 @@ def mailauth_verify() -> Callable[..., list[mailauth.Signature]]:
     """`mailauth_verify(message, keys)`, see `mailauth.verify_with_mailauth`."""
     _judge(mailauth.missing())
     return mailauth.verify_with_mailauth
+
+
+@pytest.fixture(scope="session")
+def handlebars_peer() -> Iterator[handlebars_js.HandlebarsJs]:
+    """handlebars.js, ready to be asked."""
+    _judge(handlebars_js.missing())
+    with handlebars_js.HandlebarsJs() as peer:
+        yield peer

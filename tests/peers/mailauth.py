@@ -41,13 +41,13 @@ def missing() -> str:
     """Why mailauth cannot be used here; empty when it can."""
     if not shutil.which("node"):
         return "mailauth is not there: Node is not installed"
-    return "" if _installed() else "mailauth is not there: see the output of tests/setup.py"
+    return "" if installed() else "mailauth is not there: see the output of tests/setup.py"
 
 
 def install() -> None:
-    """Installs mailauth and what it needs, exactly as locked, into the cache; raises CannotInstall."""
+    """Installs mailauth, handlebars.js and what they need, exactly as locked, into the cache; raises CannotInstall."""
     _check_node()
-    if _installed():
+    if installed():
         return
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
@@ -78,7 +78,8 @@ def verify_with_mailauth(message: bytes, keys: Mapping[str, str]) -> list[Signat
     return [Signature(**found) for found in json.loads(done.stdout)]
 
 
-def _installed() -> bool:
+def installed() -> bool:
+    """Whether the Node parts of the lock are in the cache: mailauth and handlebars.js."""
     # The stamp is the lock that was installed, so a changed lock is installed anew.
     return _stamp().exists() and _stamp().read_bytes() == (HERE / "package-lock.json").read_bytes()
 
@@ -90,7 +91,7 @@ def _stamp() -> Path:
 def _check_node() -> None:
     if not shutil.which("node") or not shutil.which("npm"):
         raise CannotInstall(f"Node {OLDEST_NODE} or newer and npm are needed and not installed (Debian: nodejs, npm)")
-    if _installed():
+    if installed():
         return
     said = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=30).stdout
     version = re.match(r"v(\d+)\.", said)
