@@ -109,6 +109,8 @@ async def test_random_damage(data: st.DataObject) -> None:
 async def test_random_paths(rest: str, method: str) -> None:
     for prefix in ("/api/", "/api/send/", "/api/accounts/", "/bulk/api/", "/api/email_logs/x/"):
         answer = await Api().call(method, prefix + quote(rest), body=b"{}")
+        if (prefix + rest).rstrip("/") == "/api/accounts" and method in ("GET", "HEAD"):
+            continue  # a path of the table that reads; there is no database here
         assert answer.status in (204, 400, 403, 404, 405), answer.body
         if answer.status != 204:
             assert "error" in answer.json or "errors" in answer.json

@@ -25,7 +25,7 @@ from tests.conftest import Clock, eventually
 from tests.delivery_support import TAKEN, Office
 from tests.fakes.dns import FakeDNS
 
-office, postgres = delivery_support.office, delivery_support.postgres
+office, engines = delivery_support.office, delivery_support.engines
 
 
 class Woken:
