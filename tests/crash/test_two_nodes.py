@@ -33,12 +33,12 @@ async def test_the_work_of_a_dead_node_is_taken_over(
             mx.delays["DOT"] = 0.7  # so that the kill comes in the middle of something
             await send(front, "first", MANY)
             await eventually(lambda: len(mx.transactions) > 5)
+            b.kill()
+            await eventually(lambda: not mx.open)
+            in_flight = [address for address in unsettled(behind) if taken(mx)[address]]
+            mx.delays.clear()
+            assert unsettled(behind), "the node had ended before it was killed"
             async with node(front, "c"):
-                b.kill()
-                await eventually(lambda: not mx.open)
-                in_flight = [address for address in unsettled(behind) if taken(mx)[address]]
-                mx.delays.clear()
-                assert unsettled(behind), "the node had ended before it was killed"
                 await eventually(lambda: not unsettled(behind), LEASE_MS / 1000 + 30)
                 async with node(front, "d"):
                     await send(front, "second", MANY)
