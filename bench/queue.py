@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from mailferry.delivery.claim import Claimer
+from mailferry.delivery.claim import Claimer, Room
 from mailferry.resources import accounts, domains
 from mailferry.store.database import Database, open_database
 from mailferry.store.migrations import migrate
@@ -59,7 +59,7 @@ async def claim(database: Database, number: int) -> float:
     await database.write(lambda connection: add(connection, 2, f"live{number}", LIVE, "''", NOW, NOW))
     claimer = Claimer(lambda: NOW, boot=1, hourly=10**9)
     started = time.perf_counter()
-    jobs = await database.submit(claimer, 1000)
+    jobs = await database.submit(claimer, Room(1000))
     taken = (time.perf_counter() - started) * 1000
     assert len(jobs) == LIVE, len(jobs)
     return taken

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Connection, Engine, Row, Table, func, select, text, update
 
 from mailferry.delivery import queue as queues
-from mailferry.delivery.claim import Claimer
+from mailferry.delivery.claim import Claimer, Room
 from mailferry.delivery.job import HandoffBudget, Job
 from mailferry.delivery.settle import Change, Settler
 from mailferry.intake.accept import Intake
@@ -154,7 +154,7 @@ class Office:
         return list(outcome[0].recipient_ids)
 
     async def claim(self, room: int = 1000) -> list[Job]:
-        return list(await self.database.submit(self.claimer, room))
+        return list(await self.database.submit(self.claimer, Room(room)))
 
     async def take(self, room: int = 1000, *, owner: int = 0) -> list[Row[Any]]:
         """What the queue gives to an owner, without the claim's second look."""

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, update
 
+from mailferry.delivery.claim import Room
 from mailferry.delivery.job import LEASE_MS
 from mailferry.store.schema import recipients, suppressions
 from tests import delivery_support
@@ -101,7 +102,7 @@ async def test_what_is_done_already_leaves_the_queue(office: Office) -> None:
 async def test_claims_of_one_group_share_what_is_there(office: Office) -> None:
     accepted = await office.accept(*(f"r{n}@d{n}.test" for n in range(5)))
     async with office.one_group():
-        futures = [office.database.submit(office.claimer, room) for room in (2, 2, 2)]
+        futures = [office.database.submit(office.claimer, Room(room)) for room in (2, 2, 2)]
     jobs = [await future for future in futures]
     assert [len(some) for some in jobs] == [2, 2, 1]
     assert sorted(job.recipient_id for some in jobs for job in some) == sorted(accepted)

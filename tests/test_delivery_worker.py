@@ -153,6 +153,10 @@ async def owner_and_due(office: Office, recipient: str) -> tuple[int, int | None
     return row.owner, row.due
 
 
+async def leased_until(office: Office, due: int) -> bool:
+    return {row.due for row in await office.rows(queue)} == {due}
+
+
 # --- how work comes in ---------------------------------------------------------------------------------------------
 
 
@@ -192,6 +196,21 @@ async def test_one_slow_destination_does_not_hold_up_another(office: Office, wor
         world.open()
         await all_delivered(office, 32)
     assert world.most["slow.test"] == 3
+
+
+async def test_a_slow_destination_leaves_room_for_the_others(
+    office: Office, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "AHEAD", 90)
+    world.shut("slow.test")
+    await office.accept(*(f"r{n}@slow.test" for n in range(200)))
+    async with at_work(office, world, attempts=10, connections=3):
+        await eventually(lambda: world.running["slow.test"] == 3, 30)
+        await asyncio.sleep(2 * workers.POLL)  # all that can be claimed is
+        await office.accept("a@quick.test", "b@brisk.test")
+        await all_delivered(office, 2)
+        world.open()
+        await all_delivered(office, 202)
 
 
 async def test_attempts_at_once_are_limited_and_all_get_their_turn(office: Office, world: World) -> None:
@@ -272,7 +291,7 @@ async def test_a_lease_that_another_took_is_lost_before_its_time(
         await eventually(lambda: not world.parcels[0].may_commit(), 30)
 
 
-async def test_a_recipient_that_is_taken_anew_keeps_its_new_lease(
+async def test_a_recipient_that_is_taken_anew_goes_on_under_its_new_lease(
     office: Office, world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "RENEW_EVERY", 0.02)
@@ -282,11 +301,9 @@ async def test_a_recipient_that_is_taken_anew_keeps_its_new_lease(
         worker.hand_over(await office.claim())
         await eventually(lambda: world.running["slow.test"], 30)
         clock.now += LEASE_MS  # renewals failed, and the row was due again
-        again = await office.claim()
-        world.open()
-        world.shut("slow.test")
-        worker.hand_over(again)
-        await until(lambda: office.attempts(recipient))
+        assert not world.parcels[0].may_commit()
+        worker.hand_over(await office.claim())
+        assert world.parcels[0].may_commit()
         renewing = asyncio.ensure_future(worker.run())
         clock.forward(seconds=15)
 
@@ -297,6 +314,27 @@ async def test_a_recipient_that_is_taken_anew_keeps_its_new_lease(
         world.open()
         await all_delivered(office, 1)
     await renewing
+    assert len(world.parcels) == 1, "one attempt, under one lease after the other"
+
+
+async def test_what_was_answered_while_the_database_was_away_is_not_delivered_again(
+    office: Office, world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "SETTLE_AGAIN", 0.3)
+    monkeypatch.setattr(workers, "CLAIM_AGAIN", 0.1)
+    addresses = [f"r{number}@dest.test" for number in range(5)]
+    await office.accept(*addresses)
+    async with at_work(office, world):
+        world.shut("dest.test")
+        await eventually(lambda: world.running["dest.test"] == 5, 30)
+        async with office.without("attempts"):
+            world.open()
+            await eventually(lambda: not world.running["dest.test"], 30)
+            clock.now += 2 * LEASE_MS
+            # Claims work while settlements do not: the worst of the two orders.
+            await until(lambda: leased_until(office, clock.now + LEASE_MS))
+        await all_delivered(office, 5)
+    assert sorted(parcel.recipient for parcel in world.parcels) == addresses
 
 
 # --- trouble -------------------------------------------------------------------------------------------------------
@@ -384,7 +422,7 @@ async def test_a_message_whose_bytes_are_gone_bounces(office: Office, world: Wor
     await office.database.write(lambda c: office.content.forget(c, date.max, frozenset()))
     async with at_work(office, world):
         await until(lambda: office.attempts(recipient))
-    assert await office.state(recipient) == "bounced" and world.parcels == []
+    assert await office.state(recipient) == "bounced" and world.prepared == []
     assert (await office.facts(recipient))["enhanced"] == "5.3.0"
 
 

@@ -3,7 +3,7 @@
 This is where the balancer will sit; today the choice is by address (the simulator's) or by setting.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from mailferry.delivery.job import Job
 from mailferry.delivery.prepare import Preparer, refusal
@@ -33,18 +33,17 @@ class Carrier:
         self._clock = clock
         self._key_id, self._key = return_path_key
 
-    async def carry(self, job: Job, may_commit: Callable[[], bool]) -> Answer:
+    async def carry(self, job: Job, read: Callable[[], Awaitable[bytes]], may_commit: Callable[[], bool]) -> Answer:
+        """One attempt. ``read`` is asked for the stored bytes when a host is there to take them; what it raises comes out."""
         domain = await self._book.by_id(job.domain_id)
         if domain is None:
             return refusal("4.3.5", "the sending domain is gone")
         simulated = self._simulator.is_simulated(job.address)
         if domain.state == domains.DEMO and not simulated:
             return refusal("5.7.1", "the demo domain writes to its simulator only")
-        body = job.body
-        assert body is not None
 
         async def prepare(peer: Peer) -> Prepared | Answer:
-            return await self._preparer.prepare(job, body, peer)
+            return await self._preparer.prepare(job, await read(), peer)
 
         mark = returnpath.make(job.recipient_id, self._clock(), self._key_id, self._key)
         parcel = Parcel(f"{mark}@{domain.return_path_host}", job.address, job.destination, prepare, may_commit)

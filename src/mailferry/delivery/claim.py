@@ -1,7 +1,7 @@
 """Takes due work out of the queue, and looks again at everything that may have changed since it was accepted."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -21,6 +21,14 @@ from mailferry.store.schema import messages, queue, recipients
 _MESSAGE = ("account_id", "domain_id", "stream", "endpoint", "rfc_message_id", "segment", "place", "size", "created_at")
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much a worker can take, and the destinations of which it has enough."""
+
+    rows: int
+    busy: frozenset[str] = frozenset()
+
+
 class Claimer:
     """A batch for the writer: each item is the room that a worker has, each result the jobs it now holds."""
 
@@ -29,12 +37,12 @@ class Claimer:
         self._boot = boot
         self._hourly = hourly
 
-    def __call__(self, connection: Connection, rooms: Sequence[int]) -> list[list[Job]]:
+    def __call__(self, connection: Connection, rooms: Sequence[Room]) -> list[list[Job]]:
         return [self._claim(connection, room) for room in rooms]
 
-    def _claim(self, connection: Connection, room: int) -> list[Job]:
+    def _claim(self, connection: Connection, room: Room) -> list[Job]:
         now = self._clock()
-        taken = {row.recipient_id: row for row in queues.take(connection, self._boot, now, room)}
+        taken = {row.recipient_id: row for row in queues.take(connection, self._boot, now, room.rows, room.busy)}
         if not taken:
             return []
         details = _details(connection, list(taken))

@@ -11,7 +11,7 @@ LEASE_MS = 30_000
 
 @dataclass(slots=True)
 class Job:
-    """Immutable but for the lease, which is renewed, and the body, which is read when it is needed."""
+    """Immutable but for the lease, which is renewed, and the body, which goes when the attempt has ended."""
 
     recipient_id: str
     message_id: str
@@ -32,9 +32,14 @@ class Job:
     lease_until: int
     #: Its lane is held: this one attempt shows whether the destination answers again.
     probe: bool = False
+    #: Only of what was handed over from memory.
     body: bytes | None = None
     #: Octets taken from the hand-off's budget, to be given back.
     borrowed: int = 0
+
+    def renew(self, taken: "Job") -> None:
+        """The same recipient, taken again by the same process."""
+        self.fence, self.lease_until, self.tries, self.probe = taken.fence, taken.lease_until, taken.tries, taken.probe
 
 
 class HandoffBudget:

@@ -119,14 +119,14 @@ def _probed(job: Job) -> set[int]:
 
 def hold(connection: Connection, lane_ids: Collection[int], until: int, reason: str) -> None:
     """Nothing of these lanes is taken before then; what is accepted for them waits in the queue."""
-    for lane_id in sorted(lane_ids):
-        connection.execute(update(lanes).where(lanes.c.id == lane_id).values(hold_reason=reason, next_due=until))
+    queues.lock_lanes(connection, lane_ids)
+    connection.execute(update(lanes).where(lanes.c.id.in_(lane_ids)).values(hold_reason=reason, next_due=until))
 
 
 def let_go(connection: Connection, lane_ids: Collection[int], now: int) -> None:
-    for lane_id in sorted(lane_ids):
-        held = (lanes.c.id == lane_id) & (lanes.c.hold_reason != "")
-        connection.execute(update(lanes).where(held).values(hold_reason="", next_due=now))
+    queues.lock_lanes(connection, lane_ids)
+    held = lanes.c.id.in_(lane_ids) & (lanes.c.hold_reason != "")
+    connection.execute(update(lanes).where(held).values(hold_reason="", next_due=now))
 
 
 def expire(connection: Connection, now: int) -> int:

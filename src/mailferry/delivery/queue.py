@@ -5,7 +5,7 @@ lease, so the work of a dead process becomes due by itself. NULL means held: it 
 that is not later than its earliest row's, so a million rows of one blocked lane cost a worker one look.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -58,28 +58,44 @@ def lanes_for(connection: Connection, wanted: Mapping[LaneKey, int]) -> dict[Lan
 
 def wake_lanes(connection: Connection, due_by_lane: Mapping[int, int]) -> None:
     """Rows of these lanes come due at these times."""
-    for lane_id in sorted(due_by_lane):
-        due = due_by_lane[lane_id]
-        # No condition on the time in WHERE: on PostgreSQL it would be judged by a snapshot in which a claim, which is
-        # about to write NULL, has not written yet, and the wake-up would be lost. This waits for the row.
-        sooner = case((or_(lanes.c.next_due.is_(None), lanes.c.next_due > due), due), else_=lanes.c.next_due)
-        awake = or_(lanes.c.hold_reason == "", lanes.c.next_due.is_(None))
-        connection.execute(
-            update(lanes).where(lanes.c.id == lane_id).values(next_due=case((awake, sooner), else_=lanes.c.next_due))
-        )
+    if not due_by_lane:
+        return
+    # A claim may be about to write NULL: without waiting for it the new time would be judged by the old row, and the
+    # wake-up lost.
+    lock_lanes(connection, due_by_lane)
+    given = rows(connection.dialect.name, [lanes.c.id, lanes.c.next_due])
+    sooner = case(
+        (or_(lanes.c.next_due.is_(None), lanes.c.next_due > given.c.next_due), given.c.next_due),
+        else_=lanes.c.next_due,
+    )
+    awake = or_(lanes.c.hold_reason == "", lanes.c.next_due.is_(None))
+    connection.execute(
+        update(lanes).where(lanes.c.id == given.c.id).values(next_due=case((awake, sooner), else_=lanes.c.next_due)),
+        {"rows": pack([{"id": lane_id, "next_due": due} for lane_id, due in due_by_lane.items()])},
+    )
+
+
+def lock_lanes(connection: Connection, lane_ids: Collection[int]) -> None:
+    """In one order everywhere, or two nodes could wait for each other. On SQLite there is one writer."""
+    if connection.dialect.name == "postgresql":
+        chosen = select(lanes.c.id).where(lanes.c.id.in_(lane_ids)).order_by(lanes.c.id).with_for_update()
+        connection.execute(chosen).all()
 
 
 # --- taking --------------------------------------------------------------------------------------------------------
 
 
-def take(connection: Connection, owner: int, now: int, room: int) -> list[Row[Any]]:
+def take(
+    connection: Connection, owner: int, now: int, room: int, busy: Collection[str] = frozenset()
+) -> list[Row[Any]]:
     """Lease due rows: (recipient_id, lane_id, fence, tries, counted, expires_at, probe), at most ``room``.
 
-    From as many lanes as there are; of a held lane one row, which finds out whether its destination answers again.
+    From as many lanes as there are, but none of the destinations that are ``busy``; of a held lane one row, which finds
+    out whether its destination answers again.
     """
     due_lanes = connection.execute(
         select(lanes.c.id, lanes.c.hold_reason)
-        .where(lanes.c.next_due <= now)
+        .where(lanes.c.next_due <= now, lanes.c.destination.not_in(busy))
         .order_by(lanes.c.next_due)
         .limit(CLAIM_LANES)
         .with_for_update(skip_locked=True)
@@ -103,24 +119,25 @@ def _look_again(connection: Connection, lane_ids: Sequence[int], now: int) -> No
     )
     # A held one waits for its probe; should that be lost, the next is taken when its lease ends.
     later = case((and_(lanes.c.hold_reason != "", earliest.is_not(None)), now + LEASE_MS), else_=earliest)
-    for lane_id in sorted(lane_ids):
-        # An empty lane is not held: nobody would look at it again.
-        reason = case((earliest.is_(None), ""), else_=lanes.c.hold_reason)
-        connection.execute(update(lanes).where(lanes.c.id == lane_id).values(next_due=later, hold_reason=reason))
+    # An empty lane is not held: nobody would look at it again.
+    reason = case((earliest.is_(None), ""), else_=lanes.c.hold_reason)
+    connection.execute(update(lanes).where(lanes.c.id.in_(lane_ids)).values(next_due=later, hold_reason=reason))
 
 
 @cache
 def _take_rows() -> Any:
+    # PostgreSQL runs an expression that locks once, and never folds it into the update, where it could run once a row.
     chosen = (
         select(queue.c.recipient_id)
         .where(queue.c.lane_id == bindparam("lane"), queue.c.due <= bindparam("now"))
         .order_by(queue.c.due)
         .limit(bindparam("wanted"))
         .with_for_update(skip_locked=True)
+        .cte("chosen")
     )
     return (
         update(queue)
-        .where(queue.c.recipient_id.in_(chosen))
+        .where(queue.c.recipient_id.in_(select(chosen.c.recipient_id)))
         .values(due=bindparam("until"), owner=bindparam("me"), fence=queue.c.fence + 1)
         .returning(
             queue.c.recipient_id,
@@ -134,9 +151,10 @@ def _take_rows() -> Any:
     )
 
 
-def next_due(connection: Connection) -> int | None:
-    """When the earliest lane wants to be looked at."""
-    due: int | None = connection.execute(select(func.min(lanes.c.next_due))).scalar()
+def next_due(connection: Connection, busy: Collection[str] = frozenset()) -> int | None:
+    """When the earliest lane, but of these destinations, wants to be looked at."""
+    earliest = select(lanes.c.next_due).where(lanes.c.next_due.is_not(None), lanes.c.destination.not_in(busy))
+    due: int | None = connection.execute(earliest.order_by(lanes.c.next_due).limit(1)).scalar()
     return due
 
 

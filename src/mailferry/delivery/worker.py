@@ -14,8 +14,9 @@ import structlog
 
 from mailferry import metrics
 from mailferry.delivery import queue as queues
+from mailferry.delivery.bodies import Bodies
 from mailferry.delivery.carrier import Carrier
-from mailferry.delivery.claim import Claimer
+from mailferry.delivery.claim import Claimer, Room
 from mailferry.delivery.job import LEASE_MS, HandoffBudget, Job
 from mailferry.delivery.outages import Outages
 from mailferry.delivery.settle import Change, Settler
@@ -31,10 +32,15 @@ POLL = 0.5
 RENEW_BELOW_MS = LEASE_MS * 2 // 3
 RENEW_EVERY = LEASE_MS / 1000 / 6
 RENEW_AT_ONCE = 1000
-#: Claimed rows held in memory beyond what is being tried: enough to keep runners busy between two claims.
-AHEAD = 500
+#: Claimed rows held in memory beyond what is being tried. They are small; bodies are read when they are needed.
+AHEAD = 5_000
+#: A destination whose line is longer than this many times its connections is given no more rows.
+LONG_LINE = 3
 #: A settlement that the database would not take is offered again after this many seconds.
 SETTLE_AGAIN = 2.0
+#: After a failed claim the next waits longer than settlements do: what hosts answered meanwhile is written first, by all
+#: nodes, or it would be delivered again.
+CLAIM_AGAIN = 3.0
 
 
 class Worker:
@@ -53,7 +59,7 @@ class Worker:
         connections: int,
     ) -> None:
         self._database = database
-        self._content = content
+        self._bodies = Bodies(database, content)
         self._claimer = claimer
         self._carrier = carrier
         self._settler = settler
@@ -66,9 +72,15 @@ class Worker:
         self._runners: dict[str, int] = {}
         #: Destinations that have work but found all runners taken.
         self._hungry: dict[str, None] = {}
+        #: Destinations with a long line. Their lanes are looked at again when it has grown shorter.
+        self._busy: set[str] = set()
+        #: All that we hold a lease of, until its settlement is durable.
         self._jobs: dict[str, Job] = {}
+        #: How many of them were claimed. What was handed over has a limit of its own.
+        self._claimed = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._claim_after = 0.0
         self._outages = Outages(database, boot, clock, done=self._done, wake=self.wake)
         self._closing = False
 
@@ -122,16 +134,18 @@ class Worker:
 
     async def _claim(self) -> int:
         """Take what is due, up to the room there is; returns how much was taken."""
-        room = self._attempts + AHEAD - len(self._jobs)
-        if room <= 0:
+        loop = asyncio.get_running_loop()
+        room = Room(self._attempts + AHEAD - self._claimed, self._long_lines())
+        if room.rows <= 0 or loop.time() < self._claim_after:
             return 0
         try:
-            due = await self._database.read(queues.next_due)
+            due = await self._database.read(lambda connection: queues.next_due(connection, room.busy))
             if due is None or due > self._clock():
                 return 0
             jobs = await self._database.submit(self._claimer, room)
         except Exception as error:
             log.error("claim_failed", error=repr(error))
+            self._claim_after = loop.time() + CLAIM_AGAIN
             return 0
         if self._closing:  # they came too late
             await self._release(jobs)
@@ -139,10 +153,22 @@ class Worker:
             self._enqueue(job)
         return len(jobs)
 
+    def _long_lines(self) -> frozenset[str]:
+        """Of these no more is claimed: one slow destination must not fill the room that others need."""
+        enough = LONG_LINE * self._connections
+        self._busy = {destination for destination, line in self._lines.items() if len(line) >= enough}
+        return frozenset(self._busy)
+
     def _enqueue(self, job: Job) -> None:
         if self._closing:
             return  # its lease ends, or is freed at the next start
+        if known := self._jobs.get(job.recipient_id):
+            # Its lease had ended (the database was away, this process slept) while it was being tried or its answer
+            # could not be written. It is the same attempt, under the lease that we have now: never a second one.
+            known.renew(job)
+            return
         self._jobs[job.recipient_id] = job
+        self._claimed += not job.borrowed
         self._lines.setdefault(job.destination, deque()).append(job)
         self._start_runner(job.destination)
 
@@ -163,6 +189,7 @@ class Worker:
         try:
             while (line := self._lines.get(destination)) and not self._closing:
                 await self._try(line.popleft())
+                self._look_at_shorter(destination)
                 if len(self._hungry) > 0 and len(self._tasks) >= self._attempts:
                     break  # let another destination have a turn
         finally:
@@ -174,6 +201,12 @@ class Worker:
                 self._lines.pop(destination, None)
             elif destination not in self._runners:
                 self._hungry[destination] = None
+
+    def _look_at_shorter(self, destination: str) -> None:
+        """A line that was long is claimed for again before it is empty."""
+        if destination in self._busy and len(self._lines.get(destination, ())) <= self._connections:
+            self._busy.discard(destination)
+            self.wake()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Its place is free, and only now: who is hungry may have it."""
@@ -189,16 +222,17 @@ class Worker:
             self._done(job)  # it waited too long in memory and is somebody else's now
             return
         began = self._clock()
+        body = self._bodies.of(job)
         try:
-            if job.body is None:
-                place = job.place
-                job.body = await self._database.read(lambda connection: self._content.read(connection, place))
-            answer = await self._carrier.carry(job, lambda: self._clock() < job.lease_until)
+            answer = await self._carrier.carry(job, body.read, lambda: self._clock() < job.lease_until)
         except ContentGone:
             answer = Answer(0, "5.3.0", "the message's content is not kept any more", stage="prepare")
         except Exception as error:  # a bug of ours must not lose the message: it is tried again, the log has the trace
             log.exception("attempt_failed", recipient_id=job.recipient_id)
             answer = Answer(0, "4.3.0", f"internal error: {type(error).__name__}", stage="prepare")
+        finally:
+            body.release()
+            job.body = None
         if answer.code == 250:
             reach("after_remote_250")
         metrics.ATTEMPT_SECONDS.labels(answer.transport or "none").observe((self._clock() - began) / 1000)
@@ -208,7 +242,6 @@ class Worker:
 
     def _settle(self, job: Job, answer: Answer, waiting: list[Job] | None) -> None:
         """The runner goes on; the job is ours until its settlement is durable. ``waiting``: what an outage stopped."""
-        job.body = None
         future = self._settler.settle(job, answer)
         future.add_done_callback(lambda done: self._settled(job, answer, waiting, done))
 
@@ -236,8 +269,8 @@ class Worker:
         self._done(job)
 
     def _done(self, job: Job) -> None:
-        if self._jobs.get(job.recipient_id) is job:  # it may have been taken anew, under another fence
-            del self._jobs[job.recipient_id]
+        if self._jobs.pop(job.recipient_id, None):
+            self._claimed -= not job.borrowed
         if job.borrowed and self._budget:
             self._budget.give_back(job.borrowed)
             job.borrowed = 0
@@ -259,5 +292,6 @@ class Worker:
             some = old[start : start + RENEW_AT_ONCE]
             leases = [(job.recipient_id, job.fence) for job in some]
             kept = await self._database.write(lambda c, leases=leases: queues.renew(c, self._boot, leases, now))  # type: ignore[misc]  # a default binds the loop variable
-            for job in some:
-                job.lease_until = now + LEASE_MS if job.recipient_id in kept else 0
+            for job, (_, fence) in zip(some, leases, strict=True):
+                if job.fence == fence:  # else it was taken anew meanwhile
+                    job.lease_until = now + LEASE_MS if job.recipient_id in kept else 0
