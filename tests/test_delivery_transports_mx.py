@@ -8,6 +8,7 @@ import pytest
 
 from mailferry.delivery.transports import tour
 from mailferry.delivery.transports.mx import Mx
+from mailferry.delivery.transports.pool import Pool
 from mailferry.delivery.transports.transport import Peer, Prepared
 from mailferry.mail.reply import Answer, classify
 from mailferry.net.guard import Guard
@@ -423,7 +424,7 @@ async def test_cancelled_delivery_cuts_its_connection(net):
     mx = await net.host("mx.y.test")
     net.mail("y.test", "10 mx.y.test")
     mx.delays = {"DOT": 60}
-    transport = net.transport(max_connections=1)
+    transport = net.transport(pool=Pool(connections=1))
     task = asyncio.create_task(transport.deliver(parcel()))
     await eventually(lambda: "DATA" in mx.commands)
     task.cancel()

@@ -37,7 +37,7 @@ async def test_one_after_another_use_one_connection(net, mx):
 
 
 async def test_many_at_once_use_as_many_connections_as_allowed(net, mx):
-    transport = net.transport(max_connections=4)
+    transport = net.transport(pool=Pool(connections=4))
     mx.delays = {"DOT": 0.002}
     answers = await asyncio.gather(*(transport.deliver(each) for each in recipients(60)))
     assert {answer.code for answer in answers} == {250}
@@ -57,12 +57,48 @@ async def test_busy_destination_does_not_hold_up_another(net, mx):
     await net.host("mx.z.test")
     net.mail("z.test", "10 mx.z.test")
     mx.delays = {"DOT": 60}
-    transport = net.transport(max_connections=1)
+    transport = net.transport(pool=Pool(connections=1))
     waiting = [asyncio.create_task(transport.deliver(each)) for each in recipients(3)]
     assert (await transport.deliver(parcel("b@z.test"))).code == 250
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_who_waits_for_a_busy_host_is_no_attempt_yet(net, mx):
+    await net.host("mx.z.test")
+    net.mail("z.test", "10 mx.z.test")
+    mx.delays = {"DOT": 60}
+    transport = net.transport(pool=Pool(connections=2, attempts=3))
+    waiting = [asyncio.create_task(transport.deliver(each)) for each in recipients(10)]
+    await eventually(lambda: mx.commands.count("DATA") == 2)
+    assert (await transport.deliver(parcel("b@z.test"))).code == 250
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_attempts_at_once_to_all_sites_are_limited(net, mx):
+    other = await net.host("mx.z.test")
+    net.mail("z.test", "10 mx.z.test")
+    under_way, most = 0, 0
+
+    def begins(_):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+
+    def ends(_):
+        nonlocal under_way
+        under_way -= 1
+
+    for host in (mx, other):
+        host.answers = {"MAIL": begins, "DOT": ends}
+        host.delays = {"RCPT": 0.005}
+    transport = net.transport(pool=Pool(connections=2, attempts=3))
+    parcels = [*recipients(10), *(parcel(f"b{number}@z.test") for number in range(10))]
+    assert {answer.code for answer in await asyncio.gather(*map(transport.deliver, parcels))} == {250}
+    assert most == 3
 
 
 async def test_refused_transaction_keeps_the_connection(net, mx):

@@ -102,7 +102,7 @@ async def at_work(
     world: World,
     *,
     run: bool = True,
-    attempts: int = 100,
+    runners: int = 100,
     connections: int = 20,
     signers: Signers | None = None,
 ) -> AsyncIterator[Worker]:
@@ -120,7 +120,7 @@ async def at_work(
         office.clock,
         boot=office.boot,
         budget=office.budget,
-        attempts=attempts,
+        runners=runners,
         connections=connections,
     )
     office.hand_over = worker.hand_over
@@ -188,7 +188,7 @@ async def test_what_waits_in_the_queue_is_found(office: Office, world: World) ->
 async def test_one_slow_destination_does_not_hold_up_another(office: Office, world: World) -> None:
     world.shut("slow.test")
     await office.accept(*(f"r{n}@slow.test" for n in range(30)))
-    async with at_work(office, world, attempts=10, connections=3):
+    async with at_work(office, world, runners=10, connections=3):
         await eventually(lambda: world.running["slow.test"] == 3, 30)
         await office.accept("a@quick.test", "b@brisk.test")
         await all_delivered(office, 2)
@@ -201,10 +201,10 @@ async def test_one_slow_destination_does_not_hold_up_another(office: Office, wor
 async def test_a_slow_destination_leaves_room_for_the_others(
     office: Office, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "AHEAD", 90)
+    monkeypatch.setattr(workers, "ROOM", 100)
     world.shut("slow.test")
     await office.accept(*(f"r{n}@slow.test" for n in range(200)))
-    async with at_work(office, world, attempts=10, connections=3):
+    async with at_work(office, world, runners=10, connections=3):
         await eventually(lambda: world.running["slow.test"] == 3, 30)
         await asyncio.sleep(2 * workers.POLL)  # all that can be claimed is
         await office.accept("a@quick.test", "b@brisk.test")
@@ -217,7 +217,7 @@ async def test_attempts_at_once_are_limited_and_all_get_their_turn(office: Offic
     destinations = [f"d{n}.test" for n in range(8)]
     world.shut(*destinations)
     await office.accept(*(f"r{n}@{destination}" for destination in destinations for n in range(3)))
-    async with at_work(office, world, attempts=4, connections=2):
+    async with at_work(office, world, runners=4, connections=2):
         await eventually(lambda: world.running[""] == 4, 30)
         world.open()
         await all_delivered(office, 24)
@@ -227,7 +227,7 @@ async def test_attempts_at_once_are_limited_and_all_get_their_turn(office: Offic
 @SQLITE
 async def test_a_single_attempt_at_once_is_enough_for_all(office: Office, world: World) -> None:
     node = office.node(handed_over=10)
-    async with at_work(node, world, run=False, attempts=1):
+    async with at_work(node, world, run=False, runners=1):
         await node.accept("a@one.test", "b@two.test", "c@three.test")
         await eventually(lambda: len(world.parcels) == 3, 30)
 

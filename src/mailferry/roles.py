@@ -30,6 +30,7 @@ from mailferry.delivery.prepare import Preparer
 from mailferry.delivery.settle import Settler
 from mailferry.delivery.signing import Signers
 from mailferry.delivery.transports.mx import Mx
+from mailferry.delivery.transports.pool import Pool
 from mailferry.delivery.transports.relay import Relay
 from mailferry.delivery.transports.simulator import Simulator
 from mailferry.delivery.transports.transport import Transport
@@ -198,7 +199,6 @@ class Parts:
             clock,
             boot=house.boot,
             budget=budget,
-            attempts=config["delivery.attempts"],
             connections=config["delivery.connections"],
         )
         self._closers.append(lambda: worker.close(ATTEMPT_GRACE))
@@ -214,7 +214,7 @@ class Parts:
             "rng": Random(),  # noqa: S311  # hosts of equal preference are shuffled
             "helo": house.hostname,
             "local_ip": config["delivery.local_address"],
-            "max_connections": config["delivery.connections"],
+            "pool": Pool(connections=config["delivery.connections"], attempts=config["delivery.attempts"]),
         }
         if config["delivery.transport"] == "mx":
             return Mx(port=config["delivery.smtp_port"], own_hosts=own_hosts(house), **common)

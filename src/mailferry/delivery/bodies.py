@@ -13,8 +13,8 @@ from mailferry.store.database import Database
 
 #: Octets up to which a message needs no room.
 SMALL = 256 * 1024
-#: Octets of large messages in memory at once. One that is larger than all of it goes alone.
-ROOM = 256 * 1024 * 1024
+#: Octets of large messages in memory at once; prepared, each is there a second time. One that is larger goes alone.
+ROOM = 128 * 1024 * 1024
 
 
 class Bodies:
@@ -62,6 +62,7 @@ class Body:
 
     async def read(self) -> bytes:
         """Raises :class:`~mailferry.store.content.ContentGone`, and the database's errors."""
+        self._job.begun = True
         if self._job.body is not None:  # handed over from memory
             return self._job.body
         if self._shared is None:

@@ -34,6 +34,8 @@ class Job:
     probe: bool = False
     #: Only of what was handed over from memory.
     body: bytes | None = None
+    #: A host was there, and the message was prepared for it.
+    begun: bool = False
     #: Octets taken from the hand-off's budget, to be given back.
     borrowed: int = 0
 

@@ -32,8 +32,10 @@ POLL = 0.5
 RENEW_BELOW_MS = LEASE_MS * 2 // 3
 RENEW_EVERY = LEASE_MS / 1000 / 6
 RENEW_AT_ONCE = 1000
-#: Claimed rows held in memory beyond what is being tried. They are small; bodies are read when they are needed.
-AHEAD = 5_000
+#: Attempts at once that run or wait for their host's turn (how many run is the transport's to say), and claimed rows held
+#: in memory. Both are small: bodies are read when they are needed.
+RUNNERS = 5_000
+ROOM = 10_000
 #: A destination whose line is longer than this many times its connections is given no more rows.
 LONG_LINE = 3
 #: A settlement that the database would not take is offered again after this many seconds.
@@ -55,8 +57,8 @@ class Worker:
         *,
         boot: int,
         budget: HandoffBudget | None,
-        attempts: int,
         connections: int,
+        runners: int = RUNNERS,
     ) -> None:
         self._database = database
         self._bodies = Bodies(database, content)
@@ -66,8 +68,8 @@ class Worker:
         self._clock = clock
         self._boot = boot
         self._budget = budget
-        self._attempts = attempts
         self._connections = connections
+        self._most_runners = runners
         self._lines: dict[str, deque[Job]] = {}
         self._runners: dict[str, int] = {}
         #: Destinations that have work but found all runners taken.
@@ -122,7 +124,7 @@ class Worker:
             await asyncio.gather(*late, return_exceptions=True)
         await self._outages.close()
         # What was cut off in the middle keeps its lease until it ends by itself: its host may have taken it.
-        await self._release(waiting)
+        await self._release([*waiting, *(job for job in self._jobs.values() if not job.begun)])
 
     async def _release(self, jobs: Sequence[Job]) -> None:
         """They were not begun: somebody else may take them at once."""
@@ -135,7 +137,7 @@ class Worker:
     async def _claim(self) -> int:
         """Take what is due, up to the room there is; returns how much was taken."""
         loop = asyncio.get_running_loop()
-        room = Room(self._attempts + AHEAD - self._claimed, self._long_lines())
+        room = Room(ROOM - self._claimed, self._long_lines())
         if room.rows <= 0 or loop.time() < self._claim_after:
             return 0
         try:
@@ -176,7 +178,7 @@ class Worker:
         running = self._runners.get(destination, 0)
         if running >= self._connections or running >= len(self._lines.get(destination, ())) + running:
             return
-        if len(self._tasks) >= self._attempts:
+        if len(self._tasks) >= self._most_runners:
             self._hungry[destination] = None
             return
         self._runners[destination] = running + 1
@@ -190,7 +192,7 @@ class Worker:
             while (line := self._lines.get(destination)) and not self._closing:
                 await self._try(line.popleft())
                 self._look_at_shorter(destination)
-                if len(self._hungry) > 0 and len(self._tasks) >= self._attempts:
+                if len(self._hungry) > 0 and len(self._tasks) >= self._most_runners:
                     break  # let another destination have a turn
         finally:
             self._runners[destination] -= 1
@@ -211,7 +213,7 @@ class Worker:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Its place is free, and only now: who is hungry may have it."""
         self._tasks.discard(task)
-        while self._hungry and len(self._tasks) < self._attempts:
+        while self._hungry and len(self._tasks) < self._most_runners:
             destination = next(iter(self._hungry))
             del self._hungry[destination]
             if self._lines.get(destination):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from functools import lru_cache
 from itertools import groupby
 
-from mailferry.delivery.transports.pool import MAX_CONNECTIONS, Pool
+from mailferry.delivery.transports.pool import Pool
 from mailferry.delivery.transports.tour import Dialer, Tour
 from mailferry.delivery.transports.transport import Parcel
 from mailferry.mail.reply import Answer
@@ -43,7 +43,6 @@ class Mx:
         own_hosts: Collection[str] = (),
         port: int = 25,
         local_ip: str = "",
-        max_connections: int = MAX_CONNECTIONS,
         timeouts: Timeouts | None = None,
         pool: Pool | None = None,
     ) -> None:
@@ -58,7 +57,7 @@ class Mx:
         self._resolver = resolver
         self._rng = rng
         self._own_hosts = frozenset(host.lower().removesuffix(".") for host in (helo, *own_hosts))
-        self._pool = pool or Pool(connections=max_connections)
+        self._pool = pool or Pool()
 
     async def deliver(self, parcel: Parcel) -> Answer:
         """One attempt at the hosts of the parcel's domain."""

@@ -14,8 +14,11 @@ from mailferry.delivery.transports.transport import Parcel, Peer, Prepared
 from mailferry.mail.reply import Answer
 from mailferry.net.smtp import Client
 
-MAX_CONNECTIONS = 20
+CONNECTIONS = 20
 """To one destination at once. What Postfix opens, and what large receivers expect of a sender that they do not know."""
+ATTEMPTS = 500
+"""Parcels under way at once, to all sites together. One that waits for its site's turn is none of them: hosted mail is most
+of the mail, and hundreds of waiting domains of one slow host must not use up what the others need."""
 IDLE_S = 15
 """Receivers take a connection that idles for long as a fault; many cut it after 30 s."""
 TRANSACTIONS = 500
@@ -38,8 +41,14 @@ class Pool:
     """Carries parcels over connections to sites. Belongs to one event loop."""
 
     def __init__(
-        self, *, connections: int = MAX_CONNECTIONS, idle_s: float = IDLE_S, transactions: int = TRANSACTIONS
+        self,
+        *,
+        connections: int = CONNECTIONS,
+        attempts: int = ATTEMPTS,
+        idle_s: float = IDLE_S,
+        transactions: int = TRANSACTIONS,
     ) -> None:
+        self._attempts = asyncio.Semaphore(attempts)
         self._connections = connections
         self._idle_s = idle_s
         self._transactions = transactions
@@ -51,14 +60,14 @@ class Pool:
     async def carry(self, key: Hashable, tour: Callable[[], Tour], parcel: Parcel) -> Answer:
         """One parcel to the site `key`: over an idle connection, else over one from a new `tour` of its hosts.
 
-        Waits while the site has as many connections as it may.
+        Waits while the site has as many connections as it may, and then while all sites together have.
         """
         site = self._sites.get(key)
         if site is None:
             site = self._sites[key] = _Site(asyncio.Semaphore(self._connections))
         site.users += 1
         try:
-            async with site.slots:
+            async with site.slots, self._attempts:
                 return await self._carry(key, site, tour, parcel)
         finally:
             site.users -= 1

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import replace
 
-from mailferry.delivery.transports.pool import MAX_CONNECTIONS, Pool
+from mailferry.delivery.transports.pool import Pool
 from mailferry.delivery.transports.tour import Dialer, Tour
 from mailferry.delivery.transports.transport import Parcel
 from mailferry.mail.reply import BEFORE_MAIL, Answer
@@ -37,7 +37,6 @@ class Relay:
         context: ssl.SSLContext | None = None,
         credentials: Credentials | None = None,
         local_ip: str = "",
-        max_connections: int = MAX_CONNECTIONS,
         timeouts: Timeouts | None = None,
         pool: Pool | None = None,
     ) -> None:
@@ -54,7 +53,7 @@ class Relay:
         )
         self._host = host
         self._dialer = Dialer(approach, port, resolver=resolver, guard=guard, clock=clock, rng=rng)
-        self._pool = pool or Pool(connections=max_connections)
+        self._pool = pool or Pool()
 
     async def deliver(self, parcel: Parcel) -> Answer:
         """One attempt at the relay, whatever the parcel's domain."""
