@@ -6,6 +6,7 @@ import threading
 import pytest
 from sqlalchemy import Connection, text
 
+from mailferry.delivery.claim import Room
 from mailferry.delivery.gates import Gates
 from mailferry.store.schema import domain_hours, recipients
 from tests import delivery_support
@@ -156,7 +157,7 @@ async def test_two_nodes_claim_no_more_than_the_limit(office: Office) -> None:
     await office.accept(*(f"a@d{n}.test" for n in range(30)))
 
     async def claim(node: Office) -> int:
-        return await office.database.write(lambda c: len(node.claimer(c, [15])[0]))
+        return await office.database.write(lambda c: len(node.claimer(c, [Room(15)])[0]))
 
     claimed = sum(await asyncio.gather(claim(first), claim(second)))
     await second.claim()

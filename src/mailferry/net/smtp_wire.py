@@ -173,7 +173,8 @@ class Wire(asyncio.Protocol):
 
     def leave(self) -> None:
         """Closes after what was written has left, and waits for nothing."""
-        if self._transport is not None:
+        # Python 3.11.2 (Debian 12) loses the TLS layer when it is closed twice, and abort() raises from then on.
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
 
     # Within.
