@@ -59,6 +59,9 @@ class MemoryBackend:
             return answer
         return username if (username, password) == (USER, PASSWORD) else WRONG_LOGIN
 
+    def account(self, identity: Any) -> str:
+        return str(identity)
+
     async def mail(self, identity: Any, sender: str, size: int, peer: Peer) -> Reply | None:
         return await self._pass("mail")
 
@@ -165,7 +168,6 @@ async def serving(
     tls: bool = True,
     backend: MemoryBackend | None = None,
     listener: Listener | None = None,
-    gate: Any = None,
 ) -> AsyncIterator[Running]:
     """A server on a free port of loopback; by default it offers STARTTLS and takes passwords in clear."""
     backend = backend or MemoryBackend()
@@ -176,7 +178,7 @@ async def serving(
 
     listener = listener or Listener("127.0.0.1", 0, plain_auth=True)
     context = certificates().server if tls else None
-    server = Server(backend, [listener], tls=context, limits=limits, gate=gate, log=log)
+    server = Server(backend, [listener], tls=context, limits=limits, log=log)
     await server.start()
     try:
         yield Running(server, backend, events)

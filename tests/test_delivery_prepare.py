@@ -5,8 +5,10 @@ import base64
 import email
 import email.policy
 import re
+import threading
 import types
 from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
 
 import dkim as dkimpy
 import pytest
@@ -48,6 +50,21 @@ SIGNED = (
     + b"--b\r\nContent-Type: application/pgp-signature\r\n\r\nnot a real one\r\n--b--\r\n"
 )
 UTF8_HEAD = HEAD.replace(b"Hello", "Grüße".encode()) + DATED + b"\r\nIt works.\r\n"
+UTF8_PART_HEAD = (
+    HEAD + DATED + b'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename="
+    + "Größe.txt\r\n\r\nx\r\n--b--\r\n".encode()
+)
+LONG_LINE = (
+    HEAD + DATED + b"MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n"
+    b"Content-Transfer-Encoding: 8bit\r\n\r\n" + "Größe ".encode() * 200 + b"\r\n"
+)
+LONG_LINE_SEALED = (
+    HEAD + DATED + b"MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n"
+    b"-----BEGIN PGP SIGNED MESSAGE-----\r\n" + b"x" * 999 + b"\r\n"
+)
+#: Beyond what is prepared in the event loop.
+LARGE_TEXT = ("Größe \t mit  Lücken \r\n" * 12_000 + "\r\n\r\n").encode()
 
 
 class CountingSigners(Signers):
@@ -137,7 +154,7 @@ async def test_mail_by_smtp_gets_a_trace_in_front_and_nothing_else(office: Offic
     trace = made.removesuffix(PLAIN)
     assert made.endswith(PLAIN)
     assert re.fullmatch(
-        rb"Received: by mail\.test with ESMTPSA id %b;\r\n\t\w{3}, \d\d \w{3} \d{4} [\d:]{8} -0000\r\n"
+        rb"Received: by mail\.test with ESMTP id %b;\r\n\t\w{3}, \d\d \w{3} \d{4} [\d:]{8} -0000\r\n"
         % job.message_id.encode(),
         trace,
     )
@@ -223,6 +240,52 @@ async def test_utf8_headers_need_a_host_with_smtputf8(office: Office, preparer: 
     assert whole(made).endswith(UTF8_HEAD) and made.utf8
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        UTF8_HEAD,
+        UTF8_HEAD + "Größe\r\n".encode(),
+        SIGNED.replace(b"Hello", "Grüße".encode()),
+        UTF8_PART_HEAD,
+    ],
+    ids=["head", "head and body", "head and a body that must not be edited", "head of a part"],
+)
+async def test_utf8_headers_are_the_reason_whatever_else_a_host_lacks(
+    office: Office, preparer: Preparer, raw: bytes
+) -> None:
+    assert await refused(office, preparer, raw, SEVEN_BIT) == "5.6.7"
+
+
+async def test_a_utf8_address_is_the_reason_whatever_else_a_host_lacks(office: Office, preparer: Preparer) -> None:
+    ((job, body),) = await jobs_of(office, SIGNED, "größe@dest.test")
+    answer = await preparer.prepare(job, body, SEVEN_BIT)
+    assert isinstance(answer, Answer) and answer.enhanced == "5.6.7"
+
+
+@pytest.mark.parametrize("field", ["X-MT-Category: Grüße", "Bcc: Jörg <secret@dest.test>"])
+@pytest.mark.parametrize("peer", [NO_UTF8, SEVEN_BIT], ids=["no SMTPUTF8", "seven bits"])
+async def test_a_field_that_does_not_leave_needs_nothing(
+    office: Office, preparer: Preparer, field: str, peer: Peer
+) -> None:
+    for raw in (PLAIN, EIGHT_BIT):
+        made = await prepared(office, preparer, f"{field}\r\n".encode() + raw, peer)
+        assert not made.utf8 and made.eight_bit == (raw is EIGHT_BIT and peer is NO_UTF8)
+        assert whole(made).isascii() or made.eight_bit
+
+
+async def test_lines_that_are_too_long_are_encoded_whatever_the_host_takes(office: Office, preparer: Preparer) -> None:
+    for peer in (MODERN, SEVEN_BIT):
+        made = await prepared(office, preparer, LONG_LINE, peer)
+        assert max(map(len, whole(made).split(b"\r\n"))) <= 998 and not made.eight_bit
+        read = email.message_from_bytes(whole(made), policy=email.policy.default)
+        assert read.get_payload(decode=True) == LONG_LINE.partition(b"\r\n\r\n")[2]
+
+
+async def test_what_must_not_be_edited_leaves_with_its_long_lines(office: Office, preparer: Preparer) -> None:
+    for peer in (MODERN, SEVEN_BIT):
+        assert whole(await prepared(office, preparer, LONG_LINE_SEALED, peer)).endswith(LONG_LINE_SEALED)
+
+
 async def test_a_utf8_address_needs_a_host_with_smtputf8_and_its_neighbour_does_not(
     office: Office, preparer: Preparer
 ) -> None:
@@ -233,6 +296,24 @@ async def test_a_utf8_address_needs_a_host_with_smtputf8_and_its_neighbour_does_
     assert isinstance(fine, Prepared) and not fine.utf8
     made = await preparer.prepare(*jobs[0], MODERN)
     assert isinstance(made, Prepared) and made.utf8 == (jobs[0][0].address == "größe@dest.test")
+
+
+async def test_a_large_message_is_made_beside_the_event_loop(
+    office: Office, preparer: Preparer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_in: list[bool] = []
+    digest = dkim.digest
+
+    def spy(*arguments: Any, **named: Any) -> list[dkim.Unsigned]:
+        made_in.append(threading.current_thread() is threading.main_thread())
+        return digest(*arguments, **named)
+
+    monkeypatch.setattr(dkim, "digest", spy)
+    await office.add_domain("signed.test", keys=quick_key())
+    for raw in (EIGHT_BIT, EIGHT_BIT + LARGE_TEXT):
+        ((job, body),) = await jobs_of(office, from_signed(raw), sender="app@signed.test")
+        assert whole(await preparer.prepare(job, body, MODERN)).endswith(from_signed(raw))
+    assert made_in == [True, False], "the small one at once, for the way there and back costs more than the work"
 
 
 # --- signatures ----------------------------------------------------------------------------------------------------
@@ -296,7 +377,9 @@ async def test_both_signatures_are_good_whatever_was_edited(
 ) -> None:
     await office.add_domain("signed.test", keys=both_keys)
     edited = HEAD + b"Bcc: x@y.test\r\n\r\nIt works.\r\n"
+    large = EIGHT_BIT + LARGE_TEXT
     cases = [(PLAIN, MODERN), (edited, MODERN), (EIGHT_BIT, MODERN), (EIGHT_BIT, SEVEN_BIT), (UTF8_HEAD, MODERN)]
+    cases += [(large, MODERN), (large, SEVEN_BIT), (LONG_LINE, MODERN)]
     for raw, peer in cases:
         ((job, body),) = await jobs_of(office, from_signed(raw), sender="app@signed.test")
         made = whole(await preparer.prepare(job, body, peer))

@@ -1,6 +1,7 @@
 """Bodies: what is no JSON, and memory that is bounded while octets arrive."""
 
 import asyncio
+import sys
 from typing import Any
 
 import msgspec
@@ -25,6 +26,14 @@ def texts(answer: Answer, status: int) -> list[str]:
 # --- JSON ----------------------------------------------------------------------------------------------------------
 
 
+#: In the words of Python's own reader, which found better ones in 3.13.
+TRAILING_COMMA = (
+    "Illegal trailing comma before end of object at line 1 column 7"
+    if sys.version_info >= (3, 13)
+    else "Expecting property name enclosed in double quotes at line 1 column 8"
+)
+
+
 @pytest.mark.parametrize(
     ("body", "what"),
     [
@@ -34,7 +43,7 @@ def texts(answer: Answer, status: int) -> list[str]:
         (b"[]", "an object is expected"),
         (b"null", "an object is expected"),
         (b'"text"', "an object is expected"),
-        (b'{"a":1,}', "Expecting property name enclosed in double quotes at line 1 column 8"),
+        (b'{"a":1,}', TRAILING_COMMA),
         (b'{"a":1}\n{}', "Extra data at line 2 column 1"),
         (b'{"subject":"a\nb"}', "Invalid control character at at line 1 column 14"),
         (b"{'a': 1}", "Expecting property name enclosed in double quotes at line 1 column 2"),

@@ -8,7 +8,8 @@ import struct
 import aiosmtplib
 import pytest
 
-from mailferry.endpoints.smtp.server import IdentityGate, Listener, Server
+from mailferry import metrics
+from mailferry.endpoints.smtp.server import Listener, Server
 from mailferry.endpoints.smtp.session import Limits, Reply
 from tests.endpoints_smtp_support import (
     PASSWORD,
@@ -571,9 +572,8 @@ async def test_connections_are_counted():
 
 
 @on_both_loops
-async def test_connections_of_one_identity_are_counted():
-    refusal = Reply(535, "5.7.8", "Too many connections per account")
-    async with serving(gate=IdentityGate(1, refusal=refusal)) as running:
+async def test_connections_of_one_account_are_counted():
+    async with serving(limits=Limits(connections_per_account=1)) as running:
         first, second = await running.greeted(), await running.greeted(login=False)
         assert await second.talk(plain(USER, PASSWORD)) == "535 5.7.8 Too many connections per account"
         # STARTTLS begins anew, and so gives the place back.
@@ -586,6 +586,66 @@ async def test_connections_of_one_identity_are_counted():
         await until(lambda: running.server.connections == 1)
         assert (await first.talk(plain(USER, PASSWORD))).startswith("235 ")
         await first.close()
+
+
+@on_both_loops
+@pytest.mark.parametrize("end", ["quit", "close", "reset", "timeout", "in the middle of AUTH", "in the middle of DATA"])
+async def test_a_place_is_given_back_however_a_session_ends(end):
+    backend = MemoryBackend()
+    limits = Limits(connections_per_account=1, idle=0.3 if end == "timeout" else 60)
+    async with serving(backend=backend, limits=limits) as running:
+        client = await running.greeted(login=end != "in the middle of AUTH")
+        if end == "in the middle of AUTH":
+            backend.hold.add("authenticate")
+            await client.send(plain(USER, PASSWORD).encode() + b"\r\n")
+            await backend.entered.wait()
+            client.writer.transport.abort()
+            # As late as can be: who it is becomes known while the connection is being taken down.
+            backend.release.set()
+        elif end == "in the middle of DATA":
+            await client.begin()
+            await client.send(b"Subject: half a mess")
+            client.writer.transport.abort()
+        elif end == "reset":
+            raw = client.writer.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.writer.transport.abort()
+        elif end == "quit":
+            assert (await client.talk("QUIT")).startswith("221 ")
+        elif end == "timeout":
+            assert (await client.reply()).startswith("421 4.4.2 ")
+        await client.close()
+        await running.until_empty()
+        backend.hold.clear()
+        second = await running.greeted()  # logs in
+        await second.close()
+
+
+@on_both_loops
+async def test_a_failed_login_takes_no_place():
+    async with serving(limits=Limits(connections_per_account=1)) as running:
+        first, second = await running.greeted(login=False), await running.greeted(login=False)
+        assert (await first.talk(plain(USER, "wrong"))).startswith("535 5.7.0 ")
+        assert (await second.talk(plain(USER, PASSWORD))).startswith("235 ")
+        await first.close()
+        await second.close()
+
+
+@on_both_loops
+async def test_open_sessions_are_a_metric():
+    def shown() -> float:
+        (metric,) = metrics.SMTP_SESSIONS.collect()
+        return metric.samples[0].value
+
+    before = shown()
+    async with serving(limits=Limits(connections=1)) as running:
+        client, refused = await running.greeted(), await running.connect()
+        assert (await refused.reply()).startswith("421 ")
+        assert shown() >= before + 1
+        await refused.close()
+        await client.close()
+        await running.until_empty()
+        assert shown() == before
 
 
 # Time.

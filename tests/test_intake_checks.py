@@ -1,9 +1,12 @@
 """What the intake finds wrong with a submission: everything, once, in the order of the fields."""
 
+import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 
+from mailferry.intake import texts
 from mailferry.intake.checks import Limits, check, in_field_order, sender, sender_domain
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Rcpt, Submission
@@ -114,6 +117,45 @@ def test_no_text_of_a_header_field_may_break_out_of_it(evil: str) -> None:
         (Reason.ATTACHMENT_TYPE_INVALID, "attachments", 0)
     ]
     assert found(replace(SUBMISSION, category=evil)) == [(Reason.TEXT_INVALID, "category", None)]
+
+
+def test_an_endless_from_is_refused_unread() -> None:
+    endless = b"From: " + b"ann@shop.example,\r\n " * 10_000 + b"ann@shop.example\r\n\r\n"
+    (refusal,) = check(replace(SUBMISSION, content=None, raw=endless), Limits())
+    assert (refusal.reason, refusal.detail) == (Reason.FROM_INVALID, "it has more than 32768 octets")
+    name = b"\r\n ".join([b"=?UTF-8?B?w6nDqcOpw6nDqcOpw6nDqcOpw6nDqQ==?="] * 500)
+    long = b"From: " + name + b" <ann@shop.example>\r\n\r\n"
+    assert check(replace(SUBMISSION, content=None, raw=long), Limits()) == ()
+
+
+@pytest.mark.parametrize(
+    ("variables", "reasons"),
+    [
+        ({"k": "a\0b"}, [Reason.TEXT_INVALID]),
+        ({"a\0b": "v"}, [Reason.TEXT_INVALID]),
+        ({"k": "\\\0"}, [Reason.TEXT_INVALID]),
+        ({"k": "\\u0000"}, []),
+        ({"k": "C:\\\\u0000"}, []),
+        ({"k": "line\nline\ttab\x01"}, []),
+        ({"ключ": "\u2028 значение"}, []),
+    ],
+)
+def test_no_variable_holds_a_nul_however_json_spells_it(variables: dict[str, str], reasons: list[Reason]) -> None:
+    for text in (msgspec.json.encode(variables).decode(), json.dumps(variables, separators=(",", ":"))):
+        assert [reason for reason, *_ in found(replace(SUBMISSION, custom_variables=text))] == reasons
+
+
+@pytest.mark.parametrize(
+    ("decoded", "kept", "line"),
+    [
+        ("Grüße, 日本", "Grüße, 日本", "Grüße, 日本"),
+        ("a\0b\ud800c\x1b[1m\x7f", "a\ufffdb\ufffdc\ufffd[1m\ufffd", "a\ufffdb\ufffdc\ufffd[1m\ufffd"),
+        ("a\r\n\tb\u2028\xa0c", "a\r\n\tb\u2028\xa0c", "a b\u2028\xa0c"),
+        ("", "", ""),
+    ],
+)
+def test_decoded_texts_as_they_are_kept(decoded: str, kept: str, line: str) -> None:
+    assert (texts.kept(decoded), texts.kept_line(decoded)) == (kept, line)
 
 
 def test_bodies_may_have_lines_but_no_nul() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailferry.mail import transfer
 from mailferry.mail.address import Mailbox
 from mailferry.mail.compose import Attachment, Content, compose, format_date
 from mailferry.mail.header import BadHeader, decode, read_head, values
@@ -332,6 +333,28 @@ def test_quoted_printable_is_exact_and_its_lines_are_safe(text: str) -> None:
     encoded = quoted_printable_text(text)
     canonical = lines_ended_by_lf(text).replace("\n", "\r\n").encode()
     assert quoted_printable(canonical) == encoded
+    check_quoted_printable(encoded, canonical)
+
+
+@given(QP, st.integers(1, 200))
+def test_a_text_that_is_encoded_in_pieces_is_as_exact(text: str, piece: int) -> None:
+    canonical = lines_ended_by_lf(text).replace("\n", "\r\n").encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfer, "PIECE", piece)
+        check_quoted_printable(quoted_printable_text(text), canonical)
+        check_quoted_printable(quoted_printable(canonical), canonical)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", " "])
+def test_a_large_text_with_and_without_lines(line_end: str) -> None:
+    text = f"Größe = \t{line_end}" * 40_000
+    canonical = lines_ended_by_lf(text).replace("\n", "\r\n").encode()
+    assert len(text) > transfer.PIECE
+    check_quoted_printable(quoted_printable_text(text), canonical)
+    check_quoted_printable(quoted_printable(canonical), canonical)
+
+
+def check_quoted_printable(encoded: bytes, canonical: bytes) -> None:
     assert encoded.isascii()
     assert quopri_by_hand(encoded) == canonical
     for line in encoded.split(b"\r\n"):

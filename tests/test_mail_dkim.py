@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mailferry.mail import dkim
-from mailferry.mail.canonical import relaxed_body, relaxed_fields
+from mailferry.mail import canonical, dkim
+from mailferry.mail.canonical import relaxed_body, relaxed_body_hash, relaxed_fields
 from mailferry.mail.header import read_head
 
 NOW = 1_700_000_000
@@ -268,6 +268,21 @@ def test_blanks_at_the_edge_of_a_search_window(blanks: bytes, offset: int) -> No
     for start in (b" ", b"x", b""):
         body = (start + b"y" * 8192)[: 8192 + offset] + blanks + b"z" * 9000 + b" w\r\n"
         assert relaxed_body(body) == slow_relaxed_body(body)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.sampled_from([b" ", b"\t", b"\r\n", b" \r\n", b"a", b"bcdefgh"]), max_size=60).map(b"".join),
+    st.integers(1, 30),
+)
+@example(b"x" * 9 + b" " * 9 + b"y\r\n", 12)
+@example(b"x" * 9 + b"\r\n" * 30, 12)
+def test_a_body_that_is_hashed_in_pieces_is_the_same_body(body: bytes, piece: int) -> None:
+    wanted = hashlib.sha256(slow_relaxed_body(body)).digest()
+    assert relaxed_body_hash(b"A: b\r\n\r\n" + body, 8) == wanted
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canonical, "PIECE", piece)
+        assert relaxed_body_hash(b"A: b\r\n\r\n" + body, 8) == wanted
 
 
 def test_octets_that_only_python_takes_for_blanks_stay() -> None:

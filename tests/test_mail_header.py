@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailferry.mail import parameters
+from mailferry.mail import parameters, words
 from mailferry.mail.address import Mailbox
 from mailferry.mail.header import (
     BadHeader,
@@ -21,10 +21,8 @@ from mailferry.mail.header import (
     encode_mailboxes,
     format_mailbox,
     parameter,
-    prepend,
     read_head,
     values,
-    without,
 )
 
 MESSAGE = (
@@ -111,16 +109,6 @@ def test_the_block_is_bounded_and_hostile_ones_are_linear_work() -> None:
         assert b"\0" in line  # that one's NUL is in its body
 
 
-def test_fields_are_dropped_and_put_in_front() -> None:
-    head = read_head(MESSAGE)
-    assert without(MESSAGE, head, {b"to"}) == MESSAGE
-    less = without(MESSAGE, head, {b"received", b"subject"})
-    assert less == b"From: x@y.z\r\nX-Empty:\r\n\r\nSubject: not a field\r\n\r\nbody"
-    assert prepend(less, b"A: 1\r\n", b"B: 2\r\n").startswith(b"A: 1\r\nB: 2\r\nFrom:")
-    assert without(b"A: b\r\nC: d\r\n", read_head(b"A: b\r\nC: d\r\n"), {b"a"}) == b"C: d\r\n"
-    assert without(b"A: b", read_head(b"A: b"), {b"a"}) == b""
-
-
 DECODED = {
     b"plain text": "plain text",
     b"=?UTF-8?Q?Gr=C3=BC=C3=9Fe_an?= alle": "Grüße an alle",
@@ -146,6 +134,11 @@ DECODED = {
     b"=?zlib?b?eJwDAAAAAAE=?=": "x\x9c\x03\x00\x00\x00\x00\x01",
     b"=?unicode_escape?q?=5Cx41?=": "\\x41",
     b"=?idna?q?xn--bcher-kva?=": "xn--bcher-kva",
+    b"=?utf-7?q?+2AA-?= =?unicode-1-1-utf-7?q?+AEE-?=": "+2AA-+AEE-",
+    b"=?utf-16?b?AEEAQg==?=": "\0A\0B",
+    b"=?utf-32-be?b?AAAAQQ==?=": "\0\0\0A",
+    b"=?punycode?q?bcher-kva?=": "bcher-kva",
+    b"=?rot13?q?nop?=": "nop",
     b"=?gb2312?b?xOO6ww==?=": "你好",
     b"=?iso-2022-jp?b?GyRCRnxLXBsoQg==?=": "日本",
     b"=?windows-1252?q?=80?=": "€",
@@ -159,6 +152,41 @@ DECODED = {
 @pytest.mark.parametrize("value", DECODED)
 def test_decode(value: bytes) -> None:
     assert decode(value) == DECODED[value]
+
+
+#: By the names that mail uses, and what stands for "é" (or "日") in each.
+CHARSETS = {
+    "UTF-8": b"\xc3\xa9",
+    "iso-8859-1": b"\xe9",
+    "ISO-8859-15": b"\xe9",
+    "latin1": b"\xe9",
+    "windows-1252": b"\xe9",
+    "cp1250": b"\xe9",
+    "macintosh": b"\x8e",
+    "ibm850": b"\x82",
+    "Shift_JIS": b"\x93\xfa",
+    "x-sjis": b"\x93\xfa",
+    "EUC-JP": b"\xc6\xfc",
+    "iso-2022-jp": b"\x1b$BF|\x1b(B",
+    "gb2312": b"\xc8\xd5",
+    "GBK": b"\xc8\xd5",
+    "gb18030": b"\xc8\xd5",
+    "Big5": b"\xa4\xe9",
+    "ks_c_5601-1987": b"\xec\xed",
+    "EUC-KR": b"\xec\xed",
+    "iso-2022-kr": b"\x1b$)C\x0elm\x0f",
+}
+
+
+@pytest.mark.parametrize("charset", CHARSETS)
+def test_the_charsets_of_mail_are_known(charset: str) -> None:
+    assert words.to_charset(CHARSETS[charset], charset) in ("é", "日")
+
+
+@given(st.sampled_from(sorted(words._CHARSETS)), st.binary(max_size=40))
+def test_no_charset_makes_what_is_no_character(charset: str, octets: bytes) -> None:
+    words.to_charset(octets + b"+2AA-\\ud800\xed\xa0\x80", charset).encode()
+    words.to_charset(b"+2AA-" + octets, charset).encode()
 
 
 @given(st.binary(max_size=60) | st.text("=?utf-8qb8_ AZaz=?", max_size=60).map(str.encode))

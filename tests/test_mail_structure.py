@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mailferry.mail import parts
 from mailferry.mail.address import Mailbox
 from mailferry.mail.compose import Attachment, Content, compose
-from mailferry.mail.structure import CannotDowngrade, Needs, downgrade, needs
+from mailferry.mail.structure import CannotDowngrade, HeaderNotAscii, Needs, downgrade, needs
 
 HEAD = b"From: a@b.c\r\nMIME-Version: 1.0\r\n"
 
@@ -244,6 +244,15 @@ def test_what_cannot_change_is_refused_with_a_reason(name: str) -> None:
     with pytest.raises(CannotDowngrade) as refused:
         downgrade(SEALED[name])
     assert str(refused.value)
+    assert isinstance(refused.value, HeaderNotAscii) == name.startswith("header")
+
+
+def test_inline_pgp_starts_a_line() -> None:
+    begins = b"-----BEGIN PGP SIGNED MESSAGE-----\r\n"
+    assert changed(HEAD + b"\r\n> " + begins + "ü\r\n".encode())
+    for body in (begins + "ü\r\n".encode(), b"x\r\n" + begins + "ü\r\n".encode()):
+        with pytest.raises(CannotDowngrade):
+            downgrade(HEAD + b"\r\n" + body)
 
 
 @pytest.mark.parametrize("name", [name for name in SEALED if not name.startswith("header")])

@@ -23,4 +23,4 @@ HTTP_SECONDS = Histogram(
     ["status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-SMTP_SESSIONS = Gauge("mailferry_smtp_sessions", "Submission sessions open now.")
+SMTP_SESSIONS = Gauge("mailferry_smtp_sessions", "SMTP sessions open now.")

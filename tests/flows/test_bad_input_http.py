@@ -278,11 +278,11 @@ async def test_nothing_is_injected_through_any_text_field(target: Target) -> Non
             if path in OF_MANY_LINES and "\0" not in evil:
                 continue
             answer = await asyncio.to_thread(target.post, changed(path, evil))
-            if path == ("custom_variables", "k"):
-                target.good += len(answer.json["message_ids"])  # JSON in the log, and nowhere else
-                continue
             assert answer.status == 400, (path, evil, answer)
             assert not [text for text in answer.errors if "\r" in text or "\n" in text or "\0" in text], answer
+    nul_in_a_name = FULL | {"custom_variables": {"a\0b": "x"}}
+    answer = await asyncio.to_thread(target.post, nul_in_a_name)
+    assert answer.errors == ["'custom_variables' must not contain a NUL character"]
     for evil in EVIL:
         for names in ({"headers": {evil: "x"}}, {"headers": {"Bcc": EVE}}, {"headers": {"bCC": EVE}}):
             answer = await asyncio.to_thread(target.post, FULL | names)

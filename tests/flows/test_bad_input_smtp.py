@@ -140,6 +140,8 @@ ODD_MESSAGES = [
     b'From: "eve@evil.test, b@evil.test" <app@sender.test>\r\n' + TEXT,
     b"From: =?utf-8?q?eve=40evil=2Etest=2C?= <app@sender.test>\r\n" + TEXT,
     HEAD + b"X-MT-Custom-Variables: {\r\nX-MT-Category: =?klingon?q?=FF?=\r\n" + TEXT,
+    HEAD + b"Subject: =?utf-7?q?+2AA-?= =?utf-8?q?=00=1B?=\r\nMessage-ID: <=?utf-7?q?+2AA-?=@x>\r\n" + TEXT,
+    HEAD + b'X-MT-Category: =?utf-8?q?=00?=\r\nX-MT-Custom-Variables: {"a\\u0000": "\\u0000"}\r\n' + TEXT,
     HEAD + b"X-A: 1\r\n" * 5000 + TEXT,
     HEAD + b"\r\n" + b"..\r\n" * 1000,
     HEAD,

@@ -2,8 +2,15 @@
 
 - Bcc and the control headers (X-MT-...) go: the first names people who must not be seen, the second are for us.
 - Date, Message-ID and, for mail that came by SMTP, Received are added where they are missing (RFC 5321 4.4, 5322 3.6).
-- For a peer without 8BITMIME the text is downgraded; what is signed or encrypted bounces with 5.6.3 instead.
 - UTF-8 in headers or addresses needs a peer with SMTPUTF8, or bounces with 5.6.7 (RFC 6531 3.7.1).
+- For a peer without 8BITMIME the text is downgraded; what is signed or encrypted bounces with 5.6.3 instead.
+- Parts with lines of more than 998 octets are encoded likewise; what is signed or encrypted leaves as it is, since many
+  hosts do take it.
+
+The Received field has no `from`, as Gmail's first one has none: what RFC 5321 4.4 wants there is the address and often
+the name of somebody's own machine, which the world need not read (RFC 5322 3.6.7 does without; the log has it). It says
+ESMTP, which is true of every submission. Whether there was TLS (ESMTPSA, RFC 3848) is not kept with a message, and a
+trace must not claim more than is known.
 
 Recipients whose bytes are equal share one prepared body and its signatures.
 """
@@ -11,13 +18,14 @@ Recipients whose bytes are equal share one prepared body and its signatures.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from email.utils import formatdate
 
 from mailferry.delivery.job import Job
 from mailferry.delivery.signing import Signers
 from mailferry.delivery.transports.transport import Peer, Prepared
 from mailferry.mail import address, dkim, structure
-from mailferry.mail.header import Field, Head, read_head
+from mailferry.mail.header import Field, Head, is_large, read_head
 from mailferry.mail.reply import Answer
 from mailferry.resources.domains import DomainBook, DomainKey
 from mailferry.store.secrets import Sealer
@@ -46,6 +54,8 @@ class Preparer:
         self._hostname = hostname
         self._shared: OrderedDict[_Alike, tuple[asyncio.Task[Prepared | Answer], int]] = OrderedDict()
         self._octets = 0
+        #: Large messages are made one after the other: together they would be no faster, and need more memory.
+        self._aside = asyncio.Lock()
         #: A number of ours and the PEM, by the sealed key: SQLite gives the id of a deleted key to the next one.
         self._private: dict[bytes, tuple[int, bytes]] = {}
 
@@ -54,6 +64,8 @@ class Preparer:
         domain = await self._book.by_id(job.domain_id)
         if domain is None:
             return refusal("4.3.5", "the sending domain is gone")
+        if not peer.utf8 and not address.is_ascii(job.address):
+            return _NEEDS_UTF8  # whatever else may be in its way
         keys = tuple(key for key in domain.keys if key.published)
         # A message that waited for its next try must not leave under a key that has gone from DNS meanwhile.
         alike = (job.message_id, peer.eight_bit, tuple(key.public for key in keys))
@@ -79,22 +91,36 @@ class Preparer:
     async def _make(
         self, domain: str, keys: Sequence[DomainKey], job: Job, body: bytes, peer: Peer
     ) -> Prepared | Answer:
+        if is_large(body):
+            async with self._aside:
+                dressed = await asyncio.to_thread(self._dress, domain, keys, job, body, peer)
+        else:
+            dressed = self._dress(domain, keys, job, body, peer)
+        if isinstance(dressed, Answer):
+            return dressed
+        signatures = await self._sign(keys, dressed.unsigned)
+        return Prepared((signatures + dressed.head, dressed.body), eight_bit=dressed.eight_bit, utf8=dressed.utf8)
+
+    def _dress(self, domain: str, keys: Sequence[DomainKey], job: Job, body: bytes, peer: Peer) -> "_Dressed | Answer":
+        """All that does not wait; in a thread for a large message, so nothing of ours is changed here."""
         needs = structure.needs(body)
-        if needs.eight_bit and not peer.eight_bit:
-            try:
-                body = structure.downgrade(body)
-            except structure.CannotDowngrade as reason:
-                return refusal(
-                    "5.6.3", f"the receiving host takes no 8-bit content, and this message must not be edited: {reason}"
-                )
         head = self._edit(job, read_head(body))
-        signatures = await self._sign(domain, keys, head, body)
-        fields = b"".join(field.raw for field in head.fields)
-        return Prepared(
-            (signatures + fields + b"\r\n", body[head.body_at :]),
-            eight_bit=needs.eight_bit and peer.eight_bit,
-            utf8=needs.utf8_headers,
-        )
+        # Of the fields that leave: one that is removed needs nothing.
+        utf8 = needs.utf8_headers and not all(field.raw.isascii() for field in head.fields)
+        if utf8 and not peer.eight_bit:
+            # Asked first: changing the text would help nobody. RFC 6531 3.1: SMTPUTF8 is never there without 8BITMIME.
+            return _NEEDS_UTF8
+        eight_bit = needs.eight_bit
+        if needs.long_lines or (eight_bit and not peer.eight_bit):
+            changed = _downgraded(_message(head, body), must=eight_bit and not peer.eight_bit)
+            if isinstance(changed, Answer):
+                return changed
+            if changed is not None:
+                body, head, eight_bit = changed, read_head(changed), False
+        names = [dkim.Key(domain, key.selector, key.algorithm) for key in keys]
+        # The fields as edited, over the body as it lies behind the old ones: nothing is copied.
+        unsigned = dkim.digest(head, body, names, timestamp=self._clock() // 1000) if keys else []
+        return _Dressed(_block(head), body[head.body_at :], unsigned, eight_bit, utf8)
 
     def _edit(self, job: Job, head: Head) -> Head:
         fields = [f for f in head.fields if f.lower not in REMOVED and not f.lower.startswith(CONTROL)]
@@ -102,8 +128,7 @@ class Preparer:
         date = formatdate(job.created_at / 1000)
         added = []
         if job.endpoint == "smtp":
-            # RFC 5321 4.4 asks for the client's address; like other senders for many customers we do not tell it to the world.
-            trace = f"by {self._hostname} with ESMTPSA id {job.message_id};\r\n\t{date}"
+            trace = f"by {self._hostname} with ESMTP id {job.message_id};\r\n\t{date}"
             added.append(_field("Received", trace))
         if b"date" not in there:
             added.append(_field("Date", date))
@@ -111,12 +136,9 @@ class Preparer:
             added.append(_field("Message-ID", job.rfc_message_id))
         return Head((*added, *fields), head.body_at)
 
-    async def _sign(self, domain: str, keys: Sequence[DomainKey], head: Head, body: bytes) -> bytes:
+    async def _sign(self, keys: Sequence[DomainKey], unsigned: Sequence[dkim.Unsigned]) -> bytes:
         if not keys:
             return b""
-        names = [dkim.Key(domain, key.selector, key.algorithm) for key in keys]
-        # The fields as edited, over the body as it lies behind the old ones: nothing is copied.
-        unsigned = dkim.digest(head, body, names, timestamp=self._clock() // 1000)
         work = [(*self._private_key(key), each.digest) for key, each in zip(keys, unsigned, strict=True)]
         signed = await self._signers.sign(work)
         return b"".join(dkim.finish(each, signature) for each, signature in zip(unsigned, signed, strict=True))
@@ -132,12 +154,46 @@ def refusal(enhanced: str, text: str) -> Answer:
     return Answer(0, enhanced, text, stage="prepare")
 
 
+_NEEDS_UTF8 = refusal("5.6.7", "the message or an address needs SMTPUTF8, which the receiving host does not offer")
+
+
+@dataclass(frozen=True, slots=True)
+class _Dressed:
+    """A message but for its signatures, and what it needs of the host."""
+
+    head: bytes
+    body: bytes
+    unsigned: Sequence[dkim.Unsigned]
+    eight_bit: bool
+    utf8: bool
+
+
+def _downgraded(message: bytes, *, must: bool) -> bytes | Answer | None:
+    """In seven bits and short lines. Where it may not be changed: None if it may leave as it is."""
+    try:
+        return structure.downgrade(message)
+    except structure.HeaderNotAscii:  # that of a part
+        return _NEEDS_UTF8 if must else None
+    except structure.CannotDowngrade as reason:
+        text = f"the receiving host takes no 8-bit content, and this message must not be edited: {reason}"
+        return refusal("5.6.3", text) if must else None
+
+
+def _block(head: Head) -> bytes:
+    return b"".join([*[field.raw for field in head.fields], b"\r\n"])
+
+
+def _message(head: Head, body: bytes) -> bytes:
+    return _block(head) + body[head.body_at :]
+
+
 def _field(name: str, value: str) -> Field:
     return Field(name.encode(), f"{name}: {value}\r\n".encode())
 
 
 def _fits(prepared: Prepared, job: Job, peer: Peer) -> Prepared | Answer:
-    utf8 = prepared.utf8 or not address.is_ascii(job.address)
-    if utf8 and not peer.utf8:
-        return refusal("5.6.7", "the message or an address needs SMTPUTF8, which the receiving host does not offer")
-    return prepared if utf8 == prepared.utf8 else Prepared(prepared.chunks, eight_bit=prepared.eight_bit, utf8=True)
+    if prepared.utf8 and not peer.utf8:
+        return _NEEDS_UTF8
+    if prepared.utf8 or address.is_ascii(job.address):
+        return prepared
+    return Prepared(prepared.chunks, eight_bit=prepared.eight_bit, utf8=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mailferry.intake import texts
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Rcpt, Submission
-from mailferry.mail import address
+from mailferry.mail import address, header
 from mailferry.mail.address import BadAddress, Mailbox
 from mailferry.mail.compose import Attachment, Content
 from mailferry.mail.header import BadHeader, Head, read_head, values
@@ -33,6 +33,9 @@ FIELDS = (
     "template_uuid",
     "template_variables",
 )
+#: Of From's value as it came: a thousand characters of a name, each an encoded word of its own. Reading an endless list of
+#: addresses only to say that one is wanted takes seconds.
+FROM_OCTETS = 32 * 1024
 _ORDER = {field: place for place, field in enumerate(FIELDS)}
 
 
@@ -56,6 +59,13 @@ def check(submission: Submission, limits: Limits) -> tuple[Refusal, ...]:
     whole = _content if submission.content is not None else _raw
     found = [*whole(submission, limits), *_recipients(submission.recipients, limits), *_labels(submission, limits)]
     return in_field_order(found) if found else ()
+
+
+def is_large(submission: Submission) -> bool:
+    """Whether the event loop should leave it to a thread; itself asked before anything else, and cheap."""
+    if submission.content is None:
+        return header.is_large(submission.raw or b"")
+    return octets(submission.content) > header.LARGE
 
 
 def in_field_order(refusals: Iterable[Refusal]) -> tuple[Refusal, ...]:
@@ -108,7 +118,7 @@ def _labels(submission: Submission, limits: Limits) -> Iterator[Refusal]:
     if len(submission.category) > limits.category:
         yield Refusal(Reason.CATEGORY_TOO_LONG, "category", detail=str(limits.category))
     yield from _line("category", submission.category)
-    if flaw := texts.flaw(submission.custom_variables):
+    if flaw := texts.json_flaw(submission.custom_variables):
         yield Refusal(Reason.TEXT_INVALID, "custom_variables", detail=flaw)
     elif len(submission.custom_variables.encode()) > limits.variables:
         yield Refusal(Reason.VARIABLES_TOO_LONG, "custom_variables", detail=str(limits.variables))
@@ -213,6 +223,8 @@ def _from_mailbox(head: Head) -> Mailbox | Refusal:
     fields = values(head, b"from")
     if len(fields) != 1:
         return Refusal(Reason.FROM_FIELDS, "from", detail=f"{len(fields)} From fields")
+    if len(fields[0]) > FROM_OCTETS:
+        return Refusal(Reason.FROM_INVALID, "from", detail=f"it has more than {FROM_OCTETS} octets")
     try:
         mailboxes = address.parse_mailboxes(fields[0], groups=False)
         if len(mailboxes) != 1:

@@ -1,16 +1,18 @@
 """From a submission that passed its checks to a draft: composed if it must be, with ids, ready for its transaction."""
 
-from mailferry.intake import checks
+from collections.abc import Sequence
+
+from mailferry.intake import checks, texts
 from mailferry.intake.keep import Draft, DraftRecipient
 from mailferry.intake.submission import Submission
-from mailferry.journal.ids import Ids
 from mailferry.mail import address, header
 from mailferry.mail.compose import compose
 from mailferry.resources.domains import Domain
 
 
-def make_draft(submission: Submission, domain: Domain, ids: Ids, now: int) -> Draft:
-    message_id = ids.new()
+def make_draft(submission: Submission, domain: Domain, ids: Sequence[str], now: int) -> Draft:
+    """``ids``: the message's, then one for each recipient, in their order. Any thread may call it."""
+    message_id = ids[0]
     sender, subject, rfc_message_id, body = (
         _composed(submission, domain, message_id, now)
         if submission.content
@@ -33,14 +35,16 @@ def make_draft(submission: Submission, domain: Domain, ids: Ids, now: int) -> Dr
             "created_at": now,
         },
         body=body,
-        recipients=tuple(_recipient(rcpt.address, rcpt.kind, ids) for rcpt in submission.recipients),
+        recipients=tuple(
+            _recipient(rcpt.address, rcpt.kind, own) for rcpt, own in zip(submission.recipients, ids[1:], strict=True)
+        ),
     )
 
 
-def _recipient(text: str, kind: str, ids: Ids) -> DraftRecipient:
+def _recipient(text: str, kind: str, own: str) -> DraftRecipient:
     parsed = address.parse(text)
     _, destination = address.split(parsed)
-    return DraftRecipient(ids.new(), parsed, kind, address.key(parsed), destination)
+    return DraftRecipient(own, parsed, kind, address.key(parsed), destination)
 
 
 def _composed(submission: Submission, domain: Domain, message_id: str, now: int) -> tuple[str, str, str, bytes]:
@@ -54,7 +58,7 @@ def _as_it_came(submission: Submission, domain: Domain, message_id: str) -> tupl
     assert submission.raw is not None
     head = header.read_head(submission.raw)
     subject = next(iter(header.values(head, b"subject")), b"")
-    own = next(iter(header.values(head, b"message-id")), b"").strip()
+    own = texts.kept_line(header.decode(next(iter(header.values(head, b"message-id")), b""))).strip()
     # When it has none, `prepare` adds this one: stored bytes are what came.
-    rfc_message_id = header.decode(own) or f"<{message_id}@{domain.name}>"
-    return checks.sender(submission).address, header.decode(subject), rfc_message_id, submission.raw
+    rfc_message_id = own or f"<{message_id}@{domain.name}>"
+    return checks.sender(submission).address, texts.kept_line(header.decode(subject)), rfc_message_id, submission.raw

@@ -28,7 +28,7 @@ class Submission:
     token_id: int
     #: The domain that the token is confined to, 0 for all of the account.
     sender_domains: frozenset[int] | None
-    #: ``mailtrap`` or ``smtp``: for the log, never for a decision.
+    #: ``mailtrap`` or ``smtp``: for the log, and for the trace field that mail by SMTP leaves with.
     endpoint: str
     #: ``transactional`` or ``bulk``.
     stream: str

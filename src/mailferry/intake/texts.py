@@ -38,6 +38,11 @@ _WORD = r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]{1,127}"
 _VALUE = rf'(?:{_WORD}|"(?:[ !#-\[\]-~]|\\[ -~])*")'
 _MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}(?:[ \t]*;[ \t]*{_WORD}={_VALUE})*[ \t]*;?")
 _LINE_BREAK = re.compile(r"[\r\n]")
+_BLANKS = re.compile(r"[\t-\r]+")
+#: PostgreSQL takes no NUL, no database half a surrogate pair, and the other controls would reach somebody's terminal.
+_UNKEEPABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
+#: A NUL spelled in compact JSON; an even number of backslashes in front spells backslashes.
+_JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def flaw(text: str) -> str:
@@ -58,6 +63,23 @@ def line_flaw(text: str) -> str:
     if text.isprintable():
         return ""
     return "a line break" if _LINE_BREAK.search(text) else flaw(text)
+
+
+def json_flaw(text: str) -> str:
+    """What is wrong with a JSON object whose names and values are shown as texts, or nothing."""
+    return "a NUL character" if "u0000" in text and _JSON_NUL.search(text) else flaw(text)
+
+
+def kept(text: str) -> str:
+    """A decoded text as every database takes it. Encoded words (RFC 2047) can spell any character, and a message that
+    came whole is not refused for what they spell: the log shows a mark in its place.
+    """
+    return text if text.isprintable() else _UNKEEPABLE.sub("\ufffd", text)
+
+
+def kept_line(text: str) -> str:
+    """The same on one line, as the fields of a head are shown."""
+    return text if text.isprintable() else kept(_BLANKS.sub(" ", text))
 
 
 def header(name: str, value: str) -> Iterator[Refusal]:

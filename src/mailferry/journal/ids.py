@@ -35,11 +35,6 @@ class Ids:
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def time_of(uuid7: str) -> int:
-    """Unix milliseconds at which the id was drawn."""
-    return int(uuid7[:8] + uuid7[9:13], 16)
-
-
 def first_at(ms: int) -> str:
     """The smallest id that can be drawn in that millisecond."""
     digits = f"{min(max(ms, 0), (1 << 48) - 1):012x}"

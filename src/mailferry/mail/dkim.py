@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mailferry.mail.canonical import relaxed_body, relaxed_fields
+from mailferry.mail.canonical import relaxed_body_hash, relaxed_fields
 from mailferry.mail.header import Head
 
 Algorithm = Literal["rsa-sha256", "ed25519-sha256"]
@@ -96,7 +96,7 @@ class Unsigned:
 
 def digest(head: Head, message: bytes, keys: Sequence[Key], *, timestamp: int) -> list[Unsigned]:
     """What each key has to sign of a message with CRLF line ends; `timestamp` is t=, in Unix seconds."""
-    body_hash = base64.b64encode(hashlib.sha256(relaxed_body(message[head.body_at :])).digest())
+    body_hash = base64.b64encode(relaxed_body_hash(message, head.body_at))
     names, block = _signed_fields(head)
     listed = _fold_names(names)
     hashed = hashlib.sha256(block)

@@ -24,7 +24,9 @@ import uuid
 from collections.abc import Mapping
 
 LENGTH = 48
-VALID_DAYS = 30  # queues give up after 5 days, reports of forwarders and vacation come later
+# A host that took a message goes on for 4 or 5 days (RFC 5321 4.5.4.1), and so does each one behind it that it is
+# forwarded to; people who are away report later still.
+VALID_DAYS = 30
 LEAST_KEY = 16
 
 _DAY_MS = 86_400_000
@@ -45,7 +47,10 @@ def make(recipient_id: str, now_ms: int, key_id: int, key: bytes) -> str:
 
 
 def read(local: str, now_ms: int, keys: Mapping[int, bytes]) -> str | None:
-    """The recipient id in a local part; None when it is no return path of ours, is forged, or is older than 30 days."""
+    """The recipient id in a local part; None when it is no return path of ours, is forged, or is older than 30 days.
+
+    For what takes bounce reports in: `make` is used long before there is one, so the two are tested together.
+    """
     # Upper-casing some letters outside ASCII gives ASCII ones ("ı" gives "I"): a second spelling, so not ours.
     if len(local) != LENGTH or not local.isascii():
         return None

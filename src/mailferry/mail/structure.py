@@ -1,11 +1,10 @@
 """What a message demands of the way, and the change to seven bits for a peer without 8BITMIME (RFC 6152, RFC 2045)."""
 
 import binascii
-import re
 from dataclasses import dataclass
 
 from mailferry.mail.parts import Part, TooManyParts, read
-from mailferry.mail.transfer import base64_lines, cut_lines, quoted_printable
+from mailferry.mail.transfer import base64_lines, cut, cut_lines, quoted_printable
 
 MAX_LINE = 998
 """RFC 5321 section 4.5.3.1.6: octets in a line without its CRLF."""
@@ -16,7 +15,7 @@ _SEALED = frozenset({"multipart/signed", "multipart/encrypted", "application/pkc
 _SEVEN_BIT_LEAVES = frozenset({"message/partial", "message/external-body"})
 _OPAQUE = frozenset({"x-uuencode", "uuencode", "x-uue", "uue", "x-yenc", "x-binhex40", "mac-binhex40"})
 
-_PGP = re.compile(rb"(?m)^-----BEGIN PGP ")
+_PGP = b"-----BEGIN PGP "
 
 _NO_EIGHT_BIT = bytes(range(0x80)) + b"?" * 0x80
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
@@ -34,6 +33,10 @@ class Needs:
 
 class CannotDowngrade(ValueError):
     """The message cannot become seven-bit without a change to what its sender sealed, or at all (5.6.3)."""
+
+
+class HeaderNotAscii(CannotDowngrade):
+    """A header of the message or of one of its parts is not ASCII: it needs SMTPUTF8 (5.6.7)."""
 
 
 def needs(message: bytes) -> Needs:
@@ -84,7 +87,7 @@ class _Downgrade:
     def part(self, part: Part, *, is_message: bool) -> bytes:
         """`is_message`: the part is a message of its own (the whole, or inside message/rfc822), not a body part."""
         if not self.message[part.start : part.body_at].isascii():
-            raise CannotDowngrade("a header field is not ASCII")
+            raise HeaderNotAscii("a header field is not ASCII")
         body = self.message[part.body_at : part.end]
         is_clean = body.isascii() and not _has_long_line(body)
         if part.media in _SEALED:
@@ -148,8 +151,12 @@ def _check_encodable(part: Part, body: bytes) -> None:
         raise CannotDowngrade(f"a part of type {part.media} holds no parts that can be read")
     if part.media in _SEVEN_BIT_LEAVES or part.encoding in _OPAQUE:
         raise CannotDowngrade(f"a part of type {part.media} in encoding {part.encoding or 'none'} cannot be encoded")
-    if _PGP.search(body):
+    if body.startswith(_PGP) or b"\n" + _PGP in body:
         raise CannotDowngrade("a part with inline PGP must not be changed")
+
+
+def _has_only_crlf(octets: bytes) -> bool:
+    return octets.count(b"\r\n") == octets.count(b"\r") == octets.count(b"\n")
 
 
 def _encode(part: Part, body: bytes) -> tuple[str, bytes]:
@@ -159,6 +166,6 @@ def _encode(part: Part, body: bytes) -> tuple[str, bytes]:
     if part.encoding == "quoted-printable":
         body = binascii.a2b_qp(body)
     # An unknown encoding is read as none by all readers that show the part at all.
-    if part.media.startswith("text/") and body.count(b"\r\n") == body.count(b"\r") == body.count(b"\n"):
+    if part.media.startswith("text/") and all(map(_has_only_crlf, cut(body, b"\n", b"\r"))):
         return "quoted-printable", quoted_printable(body)
     return "base64", base64_lines(body)

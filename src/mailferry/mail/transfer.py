@@ -2,6 +2,8 @@
 
 import binascii
 import re
+from collections.abc import Iterable, Iterator
+from typing import AnyStr
 
 _MAX_LINE = 76  # RFC 2045 section 6.7 rule 5 and section 6.8
 _ESCAPES = tuple((bytes([octet]), b"=%02X" % octet) for octet in range(256))
@@ -20,20 +22,54 @@ _DENSE = 8
 _BASE64_BLOCK = 57 * 8192  # bounds the small objects that cutting into lines makes, for attachments of many megabytes
 
 
+PIECE = 256 * 1024
+"""Octets of a large text that one call looks at. A call holds the interpreter for as long as it takes; between two, other
+threads have their turn."""
+
+
 def quoted_printable_text(text: str) -> bytes:
     """Text in UTF-8 as quoted-printable, every line end of it (CRLF, CR, LF) as CRLF (RFC 2046 section 4.1.1)."""
-    octets = text.encode("utf-8", "replace")  # a lone surrogate has no UTF-8 form
-    if b"\r" in octets:
-        octets = octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return _quoted_printable(octets)
+    if len(text) <= PIECE:
+        return _quoted_printable(text.encode("utf-8", "replace"))  # a lone surrogate has no UTF-8 form
+    return _in_pieces(piece.encode("utf-8", "replace") for piece in cut(text, "\n", "\r"))
 
 
 def quoted_printable(octets: bytes) -> bytes:
     """Lines ended by CRLF (no bare CR or LF) as quoted-printable; the last one stays with or without its CRLF."""
-    return _quoted_printable(octets.replace(b"\r\n", b"\n"))
+    if len(octets) <= PIECE:
+        return _quoted_printable(octets)
+    return _in_pieces(cut(octets, b"\n", b"\r"))
+
+
+def cut(whole: AnyStr, lf: AnyStr, cr: AnyStr) -> Iterator[AnyStr]:
+    """Pieces that end with a line wherever a line is not larger than a piece; a CRLF is never torn apart."""
+    at = 0
+    while at < len(whole):
+        end = min(at + PIECE, len(whole))
+        if end < len(whole):
+            end = whole.rfind(lf, at, end) + 1 or end + whole.endswith(cr, at, end)
+        yield whole[at:end]
+        at = end
+
+
+def _in_pieces(pieces: Iterable[bytes]) -> bytes:
+    out: list[bytes] = []
+    for piece in pieces:
+        if out and not out[-1].endswith(b"\n"):
+            out[-1] = _goes_on(out[-1])
+        out.append(_quoted_printable(piece))
+    return b"".join(out)
+
+
+def _goes_on(encoded: bytes) -> bytes:
+    """Text whose last line goes on in the next piece: with a soft line break, for which there must be room."""
+    start = encoded.rfind(b"\n") + 1
+    return encoded[:start] + b"=\r\n".join([*_CHUNK.findall(encoded[start:]), b""])
 
 
 def _quoted_printable(octets: bytes) -> bytes:
+    if b"\r" in octets:
+        octets = octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     odd = octets.translate(None, _VERBATIM)
     dense = len(odd) * _DENSE > len(octets)
     encoded = binascii.b2a_qp(octets, istext=True) if dense else _escape(octets, odd)

@@ -19,15 +19,24 @@ _Q_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
 _Q_TABLE = tuple(chr(octet) if octet in _Q_SAFE else "_" if octet == 0x20 else f"={octet:02X}" for octet in range(256))
 
 
+# The charsets that mail is written in, by Python's names. A list, because codecs.lookup() imports modules by the name it
+# is given, remembers every wrong name for ever, and knows codecs that are no charsets (zlib, unicode_escape, idna with
+# its quadratic time). Not on it are those whose ASCII no filter sees: utf-7, utf-16, utf-32.
+_CODECS = """
+    ascii utf_8 latin_1 iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 iso8859_10
+    iso8859_11 iso8859_13 iso8859_14 iso8859_15 iso8859_16 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257
+    cp1258 cp437 cp850 cp852 cp855 cp858 cp865 cp866 cp874 tis_620 koi8_r koi8_u kz1048 ptcp154 mac_roman mac_latin2
+    mac_cyrillic mac_greek mac_turkish mac_iceland big5 big5hkscs cp950 gbk gb18030 gb2312 hz euc_jp shift_jis cp932
+    iso2022_jp iso2022_jp_1 iso2022_jp_2 iso2022_jp_3 iso2022_jp_ext iso2022_kr euc_kr cp949 johab
+"""
+
+
 def _known_charsets() -> dict[str, str]:
-    # A list made beforehand, because codecs.lookup() imports modules by the name it is given, remembers every wrong
-    # name for ever, and knows codecs that are no charsets (zlib, idna with its quadratic time).
-    charsets = {name: name for name in aliases.values()} | aliases
-    for codec in ("base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec", "mbcs"):
-        charsets = {name: python for name, python in charsets.items() if python != codec}
+    codecs = frozenset(_CODECS.split())
+    charsets = {name: name for name in codecs} | {name: codec for name, codec in aliases.items() if codec in codecs}
     # What mail means by these names is more than the standard says (WHATWG Encoding agrees).
-    extra = {"gb2312": "gb18030", "ks_c_5601_1987": "cp949", "euc_kr": "cp949", "koi8_u": "koi8_u", "cp874": "cp874"}
-    extra |= {"windows_874": "cp874", "x_sjis": "cp932", "iso_8859_8_i": "iso8859_8", "iso_8859_8_e": "iso8859_8"}
+    extra = {"gb2312": "gb18030", "ks_c_5601_1987": "cp949", "euc_kr": "cp949", "x_sjis": "cp932"}
+    extra |= {"windows_874": "cp874", "iso_8859_8_i": "iso8859_8", "iso_8859_8_e": "iso8859_8"}
     return charsets | extra
 
 

@@ -65,7 +65,12 @@ class MailHosts:
 @dataclass(frozen=True, slots=True)
 class _Kept:
     lookup: Lookup
-    until: int  # Unix milliseconds
+    since: int  # Unix milliseconds
+    until: int
+
+    def is_fresh(self, now: int) -> bool:
+        # A clock that was set back: without the first half an answer could be kept for days.
+        return self.since <= now < self.until
 
 
 class Resolver:
@@ -126,7 +131,7 @@ class Resolver:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _remembered(self, key: tuple[str, Type]) -> Lookup | None:
-        if (kept := self._cache.get(key)) is None or kept.until <= self._clock():
+        if (kept := self._cache.get(key)) is None or not kept.is_fresh(self._clock()):
             return None
         self._cache.move_to_end(key)
         return kept.lookup
@@ -146,7 +151,8 @@ class Resolver:
         if lookup.ttl <= 0 or lookup.status in ("servfail", "timeout"):
             self._cache.pop(key, None)
             return
-        self._cache[key] = _Kept(lookup, self._clock() + lookup.ttl * 1000)
+        now = self._clock()
+        self._cache[key] = _Kept(lookup, now, now + lookup.ttl * 1000)
         self._cache.move_to_end(key)
         if len(self._cache) > CACHE_ENTRIES:
             self._cache.popitem(last=False)

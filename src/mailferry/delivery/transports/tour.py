@@ -43,7 +43,7 @@ class Dialer:
         self._guard = guard
         self._clock = clock
         self._rng = rng
-        self._plain: OrderedDict[str, int] = OrderedDict()  # address whose TLS is broken, until when
+        self._plain: OrderedDict[str, int] = OrderedDict()  # address whose TLS is broken, since when
 
     async def addresses(self, host: str) -> tuple[list[str], list[Answer]]:
         """A host's addresses in the order in which to try them, and why there are not more."""
@@ -69,7 +69,7 @@ class Dialer:
     async def dial(self, host: str, ip: str) -> Client | Answer:
         """A connection that is ready for MAIL, in plain text where TLS is only a wish and does not work."""
         wish = self._approach.tls == "opportunistic" and self._approach.credentials is None
-        if wish and self._plain.get(ip, 0) > self._clock():
+        if wish and self._is_plain(ip):
             return await connect(host, ip, self._port, self._plain_approach)
         found = await connect(host, ip, self._port, self._approach)
         if wish and isinstance(found, Answer) and found.stage == "tls":
@@ -89,8 +89,13 @@ class Dialer:
             return families[0] if ":" in own else families[1]
         return [ip for ip in chain.from_iterable(zip_longest(*families)) if ip is not None]
 
+    def _is_plain(self, ip: str) -> bool:
+        since = self._plain.get(ip)
+        # Since later than now: the clock was set back, and plain text must not become the rule for as long.
+        return since is not None and 0 <= self._clock() - since < PLAIN_MS
+
     def _remember_plain(self, ip: str) -> None:
-        self._plain[ip] = self._clock() + PLAIN_MS
+        self._plain[ip] = self._clock()
         self._plain.move_to_end(ip)
         if len(self._plain) > MOST_PLAIN:
             self._plain.popitem(last=False)

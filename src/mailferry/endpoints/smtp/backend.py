@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -61,6 +61,9 @@ class Backend(Protocol):
     async def authenticate(self, peer: Peer, username: str, password: str) -> Identity | Reply:
         """Who that is, or the reply that says no. Permanent refusals (5xx) are counted."""
 
+    def account(self, identity: Identity) -> Hashable:
+        """Whose it is: connections are counted by that."""
+
     async def mail(self, identity: Identity | None, sender: str, size: int, peer: Peer) -> Reply | None:
         """May it begin? None, or a reply of 2xx, accepts. `identity` is None where no AUTH is required."""
 
@@ -69,13 +72,3 @@ class Backend(Protocol):
 
     async def data(self, identity: Identity | None, envelope: Envelope, message: bytes) -> Reply:
         """Take the message, dots unstuffed, every line ended by CRLF. A reply of 2xx takes responsibility for it."""
-
-
-class Gate(Protocol):
-    """Counts the connections of an identity."""
-
-    def enter(self, identity: Identity) -> Reply | None:
-        """One more connection of `identity`: None, or the reply to AUTH that refuses it."""
-
-    def leave(self, identity: Identity) -> None:
-        """A connection that was let in is gone, or has begun anew by STARTTLS."""

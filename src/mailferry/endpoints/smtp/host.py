@@ -7,8 +7,8 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from mailferry.endpoints.smtp.backend import Backend, Gate, Log
-from mailferry.endpoints.smtp.limits import Budget, Limits
+from mailferry.endpoints.smtp.backend import Backend, Log
+from mailferry.endpoints.smtp.limits import Budget, Gate, Limits
 from mailferry.endpoints.smtp.replies import Reply
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Host(Protocol):
     backend: Backend
     limits: Limits
     budget: Budget
-    gate: Gate | None
+    gate: Gate
     log: Log
 
     def arrived(self, session: Session, ip: str) -> Reply | None:

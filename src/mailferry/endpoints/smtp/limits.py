@@ -5,6 +5,8 @@ Every bound is a constant with its reason and a field of `Limits`, so that a lis
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
@@ -31,6 +33,9 @@ AUTH_FAILURES = 3
 # worst.
 CONNECTIONS = 1000
 CONNECTIONS_PER_ADDRESS = 100
+# Mailtrap stops at 10. Ten times that, for the pools of an application's servers add up; in each process, since they do
+# not count together.
+CONNECTIONS_PER_ACCOUNT = 100
 # RFC 5321 4.5.3.2.7: at least five minutes.
 IDLE_SECONDS = 300.0
 # A connection is not for ever: nodes are drained, and revoked credentials end with it.
@@ -64,6 +69,7 @@ class Limits:
     auth_failures: int = AUTH_FAILURES
     connections: int = CONNECTIONS
     connections_per_address: int = CONNECTIONS_PER_ADDRESS
+    connections_per_account: int = CONNECTIONS_PER_ACCOUNT
     idle: float = IDLE_SECONDS
     connection: float = CONNECTION_SECONDS
     data: float = DATA_SECONDS
@@ -96,3 +102,31 @@ class Budget:
     def give(self, octets: int) -> None:
         """Return what `take` reserved."""
         self.left += octets
+
+
+class Gate:
+    """At most `limit` connections at once that are logged in to one account."""
+
+    __slots__ = ("_limit", "_open")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open: Counter[Hashable] = Counter()
+
+    def enter(self, account: Hashable) -> bool:
+        """One more; False when that would be too many."""
+        if self._open[account] >= self._limit:
+            return False
+        self._open[account] += 1
+        return True
+
+    def leave(self, account: Hashable) -> None:
+        """A connection that was let in is gone, or has begun anew by STARTTLS."""
+        count_down(self._open, account)
+
+
+def count_down(counter: Counter[Hashable], key: Hashable) -> None:
+    """One less; what has come down to nothing is forgotten."""
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]

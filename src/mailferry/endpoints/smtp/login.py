@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from mailferry.endpoints.smtp import replies
 from mailferry.endpoints.smtp.auth import MECHANISMS, Challenge, Exchange, Outcome
 from mailferry.endpoints.smtp.backend import Identity, Peer
@@ -13,7 +15,7 @@ from mailferry.endpoints.smtp.replies import Reply
 class Login:
     """`identity` is what the backend made of the credentials; it means nothing before `done`."""
 
-    __slots__ = ("_exchange", "_failures", "_host", "_terms", "done", "identity", "mechanism")
+    __slots__ = ("_account", "_exchange", "_failures", "_host", "_terms", "done", "identity", "mechanism")
 
     def __init__(self, host: Host, terms: Terms) -> None:
         self.identity: Identity | None = None
@@ -21,6 +23,7 @@ class Login:
         self.mechanism = ""
         self._host = host
         self._terms = terms
+        self._account: Hashable = None
         self._exchange: Exchange | None = None
         self._failures = 0
 
@@ -58,11 +61,12 @@ class Login:
         self._exchange = None
 
     def take(self, identity: Identity) -> Reply | None:
-        """It is `identity`, if there is room for one more connection of it; else the reply that says no."""
-        refusal = self._host.gate.enter(identity) if self._host.gate is not None else None
-        if refusal is None:
-            self.identity, self.done = identity, True
-        return refusal
+        """It is `identity`, if its account may have one more connection; else the reply that says no."""
+        account = self._host.backend.account(identity)
+        if not self._host.gate.enter(account):
+            return replies.TOO_MANY_OF_ACCOUNT
+        self.identity, self.done, self._account = identity, True, account
+        return None
 
     def count(self, reply: Reply) -> int:
         """How often it has failed for good, `reply` among them."""
@@ -70,9 +74,9 @@ class Login:
         return self._failures
 
     def forget(self) -> None:
-        if self.done and self._host.gate is not None:
-            self._host.gate.leave(self.identity)
-        self.identity, self.done = None, False
+        if self.done:
+            self._host.gate.leave(self._account)
+        self.identity, self.done, self._account = None, False, None
 
     def _may(self, peer: Peer) -> bool:
         return bool(peer.tls) or self._terms.plain_auth

@@ -1,7 +1,7 @@
 """SMTP replies as values and as octets (RFC 5321 section 4.2, RFC 2034), and those that the session gives by itself.
 
-Texts that clients look for are kept as the field knows them; `552 5.3.4 Error: message too big` and
-`530 5.7.1 Authentication required` are Mailtrap's.
+Texts that clients look for are kept as the field knows them; `552 5.3.4 Error: message too big`,
+`530 5.7.1 Authentication required` and `535 5.7.8 Too many connections per account` are Mailtrap's.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ TOO_MANY_MESSAGES = Reply(421, "4.7.0", "Too many messages on this connection, c
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, closing connection")
 TOO_MANY_CONNECTIONS = Reply(421, "4.7.0", "Too many connections, try again later")
 TOO_MANY_FROM_ADDRESS = Reply(421, "4.7.0", "Too many connections from your address, try again later")
-TOO_MANY_OF_IDENTITY = Reply(421, "4.7.0", "Too many connections of this user, try again later")
+TOO_MANY_OF_ACCOUNT = Reply(535, "5.7.8", "Too many connections per account")
 NO_MEMORY = Reply(451, "4.3.1", "Insufficient system resources, try again later")
 NON_ASCII = Reply(553, "5.6.7", "Address is not ASCII, and the SMTPUTF8 parameter was not given")  # RFC 6531 3.5
 

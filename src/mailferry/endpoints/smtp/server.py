@@ -7,12 +7,13 @@ import ipaddress
 import itertools
 import ssl
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mailferry import metrics
 from mailferry.endpoints.smtp import replies
-from mailferry.endpoints.smtp.backend import Backend, Gate, Identity, Log
-from mailferry.endpoints.smtp.limits import Budget, Limits
+from mailferry.endpoints.smtp.backend import Backend, Log
+from mailferry.endpoints.smtp.limits import Budget, Gate, Limits, count_down
 from mailferry.endpoints.smtp.replies import Reply
 from mailferry.endpoints.smtp.session import Session, Terms
 
@@ -38,31 +39,6 @@ class Listener:
     require_auth: bool = True
 
 
-class IdentityGate:
-    """At most `limit` connections at once for what `key` makes of an identity."""
-
-    def __init__(
-        self,
-        limit: int,
-        key: Callable[[Identity], Hashable] = lambda identity: identity,
-        refusal: Reply = replies.TOO_MANY_OF_IDENTITY,
-    ) -> None:
-        self._limit = limit
-        self._key = key
-        self._refusal = refusal
-        self._open: Counter[Hashable] = Counter()
-
-    def enter(self, identity: Identity) -> Reply | None:
-        key = self._key(identity)
-        if self._open[key] >= self._limit:
-            return self._refusal
-        self._open[key] += 1
-        return None
-
-    def leave(self, identity: Identity) -> None:
-        _count_down(self._open, self._key(identity))
-
-
 class Server:
     """All SMTP sessions of a process.
 
@@ -77,14 +53,13 @@ class Server:
         *,
         tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
-        gate: Gate | None = None,
         log: Log | None = None,
     ) -> None:
         self.loop: asyncio.AbstractEventLoop
         self.backend = backend
         self.limits = limits or Limits()
         self.budget = Budget(self.limits.budget)
-        self.gate = gate
+        self.gate = Gate(self.limits.connections_per_account)
         self.log: Log = log or _no_log
         self._tls = tls
         self._listeners = tuple(listeners)
@@ -138,6 +113,7 @@ class Server:
 
     def arrived(self, session: Session, ip: str) -> Reply | None:
         client = _client(ip)
+        metrics.SMTP_SESSIONS.inc()
         self._sessions[session] = client
         self._by_client[client] += 1
         if len(self._sessions) > self.limits.connections:
@@ -147,7 +123,8 @@ class Server:
         return None
 
     def left(self, session: Session) -> None:
-        _count_down(self._by_client, self._sessions.pop(session))
+        metrics.SMTP_SESSIONS.dec()
+        count_down(self._by_client, self._sessions.pop(session))
         if not self._sessions:
             self._empty.set()
 
@@ -197,12 +174,6 @@ def _client(ip: str) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(ipaddress.IPv6Network((address, IPV6_CLIENT_PREFIX), strict=False))
-
-
-def _count_down(counter: Counter[Hashable], key: Hashable) -> None:
-    counter[key] -= 1
-    if counter[key] <= 0:
-        del counter[key]
 
 
 def _no_log(facts: Mapping[str, object]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mailferry.endpoints.smtp import replies
 from mailferry.endpoints.smtp.auth import MECHANISMS, Challenge, Credentials, Outcome
-from mailferry.endpoints.smtp.backend import Backend, Envelope, Gate, Identity, Log, Peer
+from mailferry.endpoints.smtp.backend import Backend, Envelope, Identity, Log, Peer
 from mailferry.endpoints.smtp.commands import Auth, Hello, Mail, Plain, Rcpt, parse
 from mailferry.endpoints.smtp.connection import Connection, Step
 from mailferry.endpoints.smtp.data import Fault, Kind, Scanner
@@ -24,7 +24,7 @@ from mailferry.endpoints.smtp.lines import Lines
 from mailferry.endpoints.smtp.login import Login
 from mailferry.endpoints.smtp.replies import Reply
 
-__all__ = ["Backend", "Envelope", "Gate", "Host", "Identity", "Limits", "Log", "Peer", "Reply", "Session", "Terms"]
+__all__ = ["Backend", "Envelope", "Host", "Identity", "Limits", "Log", "Peer", "Reply", "Session", "Terms"]
 
 # Codes that say that the client is wrong about the protocol (RFC 5321 4.2.2), and 530, 538 for one that will not
 # authenticate. A bad address (5.1.x) is a user's mistake: a list of a thousand recipients may hold twenty.

@@ -4,6 +4,7 @@ User ``api`` (or ``smtp@mailtrap.io``, its older name) with a token sends on the
 the bulk stream. ``X-MT-Category`` and ``X-MT-Custom-Variables`` are read here and leave with `prepare`.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ import structlog
 
 from mailferry.endpoints.smtp.backend import Envelope, Peer
 from mailferry.endpoints.smtp.replies import Reply
+from mailferry.intake import texts
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Accepted, KeyReused, Once, Rcpt, Refused, Replayed, Submission
 from mailferry.mail import address, header
@@ -85,6 +87,9 @@ class SubmissionBackend:
             return BAD_LOGIN
         return Sender(token, stream, peer.ip)
 
+    def account(self, identity: Sender) -> int:
+        return identity.token.account_id
+
     async def mail(self, identity: Any, sender: str, size: int, peer: Peer) -> Reply | None:
         return None if sender else NEEDS_SENDER
 
@@ -95,11 +100,15 @@ class SubmissionBackend:
         (result,) = await self._accept(identity, envelope, message)
         if isinstance(result, Refused):
             return reply_to(result.refusals[0], envelope)
-        # What follows "queued as" is what a client's log keeps: the first recipient's id finds the story.
+        # What follows "queued as" is what a client's log keeps: `messages show` finds the story of all recipients by it.
         return Reply(250, "2.0.0", f"Ok: queued as {result.message_id}")
 
     async def _accept(self, sender: Sender, envelope: Envelope, message: bytes) -> list[Accepted | Refused]:
-        outcome = await self._intake.accept([_submission(sender, envelope, message)])
+        if header.is_large(message):
+            submission = await asyncio.to_thread(_submission, sender, envelope, message)
+        else:
+            submission = _submission(sender, envelope, message)
+        outcome = await self._intake.accept([submission])
         assert isinstance(outcome, list), "without an idempotency key there is nothing to replay"
         return outcome
 
@@ -148,7 +157,7 @@ def _kind(recipient: str, seen: dict[str, set[str]]) -> str:
 
 def _category(head: header.Head) -> str:
     values = header.values(head, b"x-mt-category")
-    return header.decode(values[0]).strip()[:CATEGORY_CHARACTERS] if values else ""
+    return texts.kept_line(header.decode(values[0])).strip()[:CATEGORY_CHARACTERS] if values else ""
 
 
 def _variables(head: header.Head) -> str:
@@ -163,7 +172,9 @@ def _variables(head: header.Head) -> str:
         return "{}"
     if not isinstance(found, dict):
         return "{}"
-    return msgspec.json.encode({name: _variable(value) for name, value in found.items()}).decode()
+    shown = msgspec.json.encode({texts.kept(name): texts.kept(_variable(value)) for name, value in found.items()})
+    # Numbers and what is nested grow when they become strings.
+    return shown.decode() if len(shown) <= VARIABLES_OCTETS else "{}"
 
 
 def _variable(value: Any) -> str:
