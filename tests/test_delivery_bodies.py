@@ -39,17 +39,26 @@ async def waits(reading: "asyncio.Future[bytes]") -> bool:
     return not done
 
 
-async def test_recipients_of_one_message_share_one_body(office: Office) -> None:
+async def test_recipients_of_one_message_share_its_room(office: Office) -> None:
     one, two = await claimed(office, "a", recipients=2)
     house = bodies(office, OCTETS * 3 // 2)  # room for one of them only
     first, second = house.of(one), house.of(two)
-    assert await first.read() is await second.read() == await first.read()
-    assert (await first.read()).endswith(b"aa\r\n")
+    assert await first.read() == await second.read() == await first.read()
     first.release()
-    third = house.of(one)
-    assert await third.read() is await second.read(), "it is kept as long as anybody has it"
-    for body in (second, third):
-        body.release()
+    other = house.of((await claimed(office, "b"))[0])
+    waiting = asyncio.ensure_future(other.read())
+    assert await waits(waiting), "it is kept as long as anybody has it"
+    second.release()
+    assert (await waiting).endswith(b"bb\r\n")
+
+
+@SQLITE
+async def test_what_was_handed_over_is_given_once_and_then_read(office: Office) -> None:
+    (job,) = await claimed(office, "a")
+    job.body = b"from memory"
+    body = bodies(office, 1).of(job)
+    assert await body.read() == b"from memory" and job.body is None
+    assert (await body.read()).endswith(b"aa\r\n")
 
 
 @SQLITE

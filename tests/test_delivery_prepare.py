@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from mailferry.delivery.job import Job
-from mailferry.delivery.prepare import Preparer
+from mailferry.delivery.prepare import Preparer, Read
 from mailferry.delivery.signing import Signers
 from mailferry.delivery.transports.transport import Peer, Prepared
 from mailferry.mail import dkim
@@ -117,16 +117,23 @@ async def jobs_of(
     return [(job, await stored(job)) for job in await office.claim()]
 
 
+def given(body: bytes) -> Read:
+    async def read() -> bytes:
+        return body
+
+    return read
+
+
 async def prepared(office: Office, preparer: Preparer, raw: bytes | None, peer: Peer = MODERN) -> Prepared:
     ((job, body),) = await jobs_of(office, raw)
-    made = await preparer.prepare(job, body, peer)
+    made = await preparer.prepare(job, given(body), peer)
     assert isinstance(made, Prepared), made
     return made
 
 
 async def refused(office: Office, preparer: Preparer, raw: bytes, peer: Peer) -> str:
     ((job, body),) = await jobs_of(office, raw)
-    answer = await preparer.prepare(job, body, peer)
+    answer = await preparer.prepare(job, given(body), peer)
     assert isinstance(answer, Answer) and (answer.code, answer.stage) == (0, "prepare")
     return answer.enhanced
 
@@ -145,12 +152,12 @@ def names(message: bytes) -> list[str]:
 
 async def test_an_api_message_leaves_as_it_is_stored(office: Office, preparer: Preparer) -> None:
     ((job, body),) = await jobs_of(office, None)
-    assert whole(await preparer.prepare(job, body, MODERN)) == body
+    assert whole(await preparer.prepare(job, given(body), MODERN)) == body
 
 
 async def test_mail_by_smtp_gets_a_trace_in_front_and_nothing_else(office: Office, preparer: Preparer) -> None:
     ((job, body),) = await jobs_of(office, PLAIN)
-    made = whole(await preparer.prepare(job, body, MODERN))
+    made = whole(await preparer.prepare(job, given(body), MODERN))
     trace = made.removesuffix(PLAIN)
     assert made.endswith(PLAIN)
     assert re.fullmatch(
@@ -193,7 +200,7 @@ async def test_date_and_message_id_are_added_where_they_are_missing(
         b"message-id:<x@y>\r\n" if message_id else b""
     )
     ((job, body),) = await jobs_of(office, HEAD + own + b"\r\n")
-    made = whole(await preparer.prepare(job, body, MODERN))
+    made = whole(await preparer.prepare(job, given(body), MODERN))
     assert made.endswith(HEAD + own + b"\r\n")
     found = email.message_from_bytes(made)
     assert len(found.get_all("Date", [])) == len(found.get_all("Message-ID", [])) == 1
@@ -258,7 +265,7 @@ async def test_utf8_headers_are_the_reason_whatever_else_a_host_lacks(
 
 async def test_a_utf8_address_is_the_reason_whatever_else_a_host_lacks(office: Office, preparer: Preparer) -> None:
     ((job, body),) = await jobs_of(office, SIGNED, "größe@dest.test")
-    answer = await preparer.prepare(job, body, SEVEN_BIT)
+    answer = await preparer.prepare(job, given(body), SEVEN_BIT)
     assert isinstance(answer, Answer) and answer.enhanced == "5.6.7"
 
 
@@ -290,11 +297,11 @@ async def test_a_utf8_address_needs_a_host_with_smtputf8_and_its_neighbour_does_
     office: Office, preparer: Preparer
 ) -> None:
     jobs = await jobs_of(office, PLAIN, "größe@dest.test", "a@dest.test")
-    by_address = {job.address: await preparer.prepare(job, body, NO_UTF8) for job, body in jobs}
+    by_address = {job.address: await preparer.prepare(job, given(body), NO_UTF8) for job, body in jobs}
     refusal, fine = by_address["größe@dest.test"], by_address["a@dest.test"]
     assert isinstance(refusal, Answer) and refusal.enhanced == "5.6.7"
     assert isinstance(fine, Prepared) and not fine.utf8
-    made = await preparer.prepare(*jobs[0], MODERN)
+    made = await preparer.prepare(jobs[0][0], given(jobs[0][1]), MODERN)
     assert isinstance(made, Prepared) and made.utf8 == (jobs[0][0].address == "größe@dest.test")
 
 
@@ -312,7 +319,7 @@ async def test_a_large_message_is_made_beside_the_event_loop(
     await office.add_domain("signed.test", keys=quick_key())
     for raw in (EIGHT_BIT, EIGHT_BIT + LARGE_TEXT):
         ((job, body),) = await jobs_of(office, from_signed(raw), sender="app@signed.test")
-        assert whole(await preparer.prepare(job, body, MODERN)).endswith(from_signed(raw))
+        assert whole(await preparer.prepare(job, given(body), MODERN)).endswith(from_signed(raw))
     assert made_in == [True, False], "the small one at once, for the way there and back costs more than the work"
 
 
@@ -382,7 +389,7 @@ async def test_both_signatures_are_good_whatever_was_edited(
     cases += [(large, MODERN), (large, SEVEN_BIT), (LONG_LINE, MODERN)]
     for raw, peer in cases:
         ((job, body),) = await jobs_of(office, from_signed(raw), sender="app@signed.test")
-        made = whole(await preparer.prepare(job, body, peer))
+        made = whole(await preparer.prepare(job, given(body), peer))
         assert verdicts(made, both_keys) == [True, True]
         assert made.startswith(b"DKIM-Signature:") and b"Bcc" not in made
         assert verdicts(made.replace(b"Subject: ", b"Subject: x"), both_keys) == [False, False]
@@ -393,7 +400,7 @@ async def test_a_key_that_was_not_seen_in_dns_does_not_sign(office: Office, prep
     await office.database.write(lambda c: domains.set_verified(c, domain, True, set(), office.clock()))
     office.book.forget()
     ((job, body),) = await jobs_of(office, from_signed(PLAIN), sender="app@signed.test")
-    assert b"DKIM-Signature" not in whole(await preparer.prepare(job, body, MODERN))
+    assert b"DKIM-Signature" not in whole(await preparer.prepare(job, given(body), MODERN))
 
 
 async def test_recipients_of_a_message_share_one_preparation(
@@ -402,13 +409,13 @@ async def test_recipients_of_a_message_share_one_preparation(
     await office.add_domain("signed.test", keys=quick_key())
     raw = from_signed(EIGHT_BIT)
     jobs = await jobs_of(office, raw, "a@one.test", "b@two.test", "c@three.test", sender="app@signed.test")
-    made = await asyncio.gather(*(preparer.prepare(job, body, MODERN) for job, body in jobs))
+    made = await asyncio.gather(*(preparer.prepare(job, given(body), MODERN) for job, body in jobs))
     assert signers.signings == 1 and len({id(each) for each in made}) == 1
     # A host with other abilities gets other bytes, another message its own signature.
-    assert whole(await preparer.prepare(*jobs[0], SEVEN_BIT)) != whole(made[0])
+    assert whole(await preparer.prepare(jobs[0][0], given(jobs[0][1]), SEVEN_BIT)) != whole(made[0])
     assert signers.signings == 2
     (other,) = await jobs_of(office, raw, "a@one.test", sender="app@signed.test")
-    await preparer.prepare(*other, MODERN)
+    await preparer.prepare(other[0], given(other[1]), MODERN)
     assert signers.signings == 3
 
 
@@ -418,7 +425,7 @@ async def test_a_recipient_that_goes_away_does_not_take_the_others_with_it(
     await office.add_domain("signed.test", keys=quick_key())
     jobs = await jobs_of(office, from_signed(PLAIN), "a@one.test", "b@two.test", sender="app@signed.test")
     signers.go.clear()
-    first, second = (asyncio.ensure_future(preparer.prepare(job, body, MODERN)) for job, body in jobs)
+    first, second = (asyncio.ensure_future(preparer.prepare(job, given(body), MODERN)) for job, body in jobs)
     await eventually(lambda: signers.signings, 30)
     first.cancel()
     signers.go.set()
@@ -434,9 +441,9 @@ async def test_a_preparation_that_failed_is_made_again(
     (mine,) = await jobs_of(office, from_signed(PLAIN), sender="app@signed.test")
     signers.broken = True
     with pytest.raises(RuntimeError, match="on purpose"):
-        await preparer.prepare(*mine, MODERN)
+        await preparer.prepare(mine[0], given(mine[1]), MODERN)
     signers.broken = False
-    assert isinstance(await preparer.prepare(*mine, MODERN), Prepared)
+    assert isinstance(await preparer.prepare(mine[0], given(mine[1]), MODERN), Prepared)
 
 
 @pytest.mark.usefixtures("ed25519_for_dkimpy")
@@ -444,12 +451,12 @@ async def test_a_key_that_was_replaced_signs_no_more(office: Office, preparer: P
     old, new = quick_key(), quick_key()
     domain = await office.add_domain("signed.test", keys=old)
     (waiting,) = await jobs_of(office, from_signed(PLAIN), sender="app@signed.test")
-    assert verdicts(whole(await preparer.prepare(*waiting, MODERN)), old) == [True]
+    assert verdicts(whole(await preparer.prepare(waiting[0], given(waiting[1]), MODERN)), old) == [True]
     await office.database.write(lambda c: domains.remove(c, domain.id, office.clock()))
     await office.add_domain("signed.test", keys=new)
     (later,) = await jobs_of(office, from_signed(PLAIN), sender="app@signed.test")
     for mine in (waiting, later):  # a retry of the first too: what DNS says now is what its host will ask
-        assert verdicts(whole(await preparer.prepare(*mine, MODERN)), new) == [True]
+        assert verdicts(whole(await preparer.prepare(mine[0], given(mine[1]), MODERN)), new) == [True]
 
 
 async def test_a_domain_that_is_gone_for_a_while_is_asked_for_again(
@@ -457,7 +464,7 @@ async def test_a_domain_that_is_gone_for_a_while_is_asked_for_again(
 ) -> None:
     (mine,) = await jobs_of(office, PLAIN)
     await office.change_domain(deleted_at=1)
-    answer = await preparer.prepare(*mine, MODERN)
+    answer = await preparer.prepare(mine[0], given(mine[1]), MODERN)
     assert isinstance(answer, Answer) and answer.enhanced == "4.3.5"
     await office.change_domain(deleted_at=0)
-    assert isinstance(await preparer.prepare(*mine, MODERN), Prepared)
+    assert isinstance(await preparer.prepare(mine[0], given(mine[1]), MODERN), Prepared)

@@ -1,7 +1,8 @@
-"""Stored messages on their way: each is read once, however many of its recipients are tried at the same time.
+"""Room in memory for large messages on their way.
 
-A body is read when a host is there to take it, so that a dead destination costs no memory. Large ones share a limited
-room and wait for it in the order they came; small ones are bounded by the number of attempts.
+A body is read when a host is there to take it, so that a dead destination costs nothing. Large ones share a limited room,
+counted once a message whatever the number of its recipients, and wait for it in the order they came; small ones are
+bounded by the number of attempts.
 """
 
 import asyncio
@@ -13,8 +14,8 @@ from mailferry.store.database import Database
 
 #: Octets up to which a message needs no room.
 SMALL = 256 * 1024
-#: Octets of large messages in memory at once; prepared, each is there a second time. One that is larger goes alone.
-ROOM = 128 * 1024 * 1024
+#: Octets of large messages in memory at once. One that is larger than all of it goes alone.
+ROOM = 256 * 1024 * 1024
 
 
 class Bodies:
@@ -24,32 +25,27 @@ class Bodies:
         self._database = database
         self._content = content
         self._room = _Room(room)
-        self._shared: dict[str, _Shared] = {}
+        self._held: dict[str, _Held] = {}
 
     def of(self, job: Job) -> "Body":
         return Body(self, job)
 
-    def join(self, place: Place) -> "_Shared":
-        shared = self._shared.get(place.message_id)
-        if shared is None:
-            shared = self._shared[place.message_id] = _Shared(place, asyncio.create_task(self._read(place)))
-        shared.users += 1
-        return shared
+    async def read(self, place: Place) -> bytes:
+        return await self._database.read(lambda connection: self._content.read(connection, place))
 
-    def leave(self, shared: "_Shared") -> None:
-        shared.users -= 1
-        if shared.users == 0:
-            del self._shared[shared.place.message_id]
-            if not shared.reading.cancel():  # it was read, and has its room
-                self._room.give_back(_octets(shared.place))
+    def enter(self, place: Place) -> "_Held":
+        held = self._held.get(place.message_id)
+        if held is None:
+            held = self._held[place.message_id] = _Held(place, asyncio.create_task(self._room.take(place.size)))
+        held.users += 1
+        return held
 
-    async def _read(self, place: Place) -> bytes:
-        await self._room.take(_octets(place))
-        try:
-            return await self._database.read(lambda connection: self._content.read(connection, place))
-        except asyncio.CancelledError:
-            self._room.give_back(_octets(place))
-            raise
+    def leave(self, held: "_Held") -> None:
+        held.users -= 1
+        if held.users == 0:
+            del self._held[held.place.message_id]
+            if not held.entering.cancel():
+                self._room.give_back(held.place.size)
 
 
 class Body:
@@ -58,28 +54,30 @@ class Body:
     def __init__(self, bodies: Bodies, job: Job) -> None:
         self._bodies = bodies
         self._job = job
-        self._shared: _Shared | None = None
+        self._held: _Held | None = None
 
     async def read(self) -> bytes:
-        """Raises :class:`~mailferry.store.content.ContentGone`, and the database's errors."""
-        self._job.begun = True
-        if self._job.body is not None:  # handed over from memory
-            return self._job.body
-        if self._shared is None:
-            self._shared = self._bodies.join(self._job.place)
-        # Other recipients may wait for the same: our being cancelled must not cancel it.
-        return await asyncio.shield(self._shared.reading)
+        """The stored bytes. Raises :class:`~mailferry.store.content.ContentGone`, and the database's errors."""
+        if (body := self._job.body) is not None:
+            self._job.body = None  # handed over from memory; once it is prepared, nobody needs it a second time there
+            return body
+        if self._job.place.size > SMALL:
+            if self._held is None:
+                self._held = self._bodies.enter(self._job.place)
+            # Other recipients may wait for the same: our being cancelled must not cancel it.
+            await asyncio.shield(self._held.entering)
+        return await self._bodies.read(self._job.place)
 
     def release(self) -> None:
-        if self._shared is not None:
-            self._bodies.leave(self._shared)
-            self._shared = None
+        if self._held is not None:
+            self._bodies.leave(self._held)
+            self._held = None
 
 
 @dataclass(slots=True)
-class _Shared:
+class _Held:
     place: Place
-    reading: "asyncio.Task[bytes]"
+    entering: "asyncio.Task[None]"
     users: int = 0
 
 
@@ -92,8 +90,6 @@ class _Room:
         self._given_back = asyncio.Event()
 
     async def take(self, octets: int) -> None:
-        if not octets:
-            return
         octets = min(octets, self._all)
         async with self._turn:
             while self._free < octets:
@@ -104,7 +100,3 @@ class _Room:
     def give_back(self, octets: int) -> None:
         self._free += min(octets, self._all)
         self._given_back.set()
-
-
-def _octets(place: Place) -> int:
-    return place.size if place.size > SMALL else 0

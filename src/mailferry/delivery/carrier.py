@@ -3,10 +3,10 @@
 This is where the balancer will sit; today the choice is by address (the simulator's) or by setting.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from mailferry.delivery.job import Job
-from mailferry.delivery.prepare import Preparer, refusal
+from mailferry.delivery.prepare import Preparer, Read, refusal
 from mailferry.delivery.transports.simulator import Simulator
 from mailferry.delivery.transports.transport import Parcel, Peer, Prepared, Transport
 from mailferry.mail import returnpath
@@ -33,7 +33,7 @@ class Carrier:
         self._clock = clock
         self._key_id, self._key = return_path_key
 
-    async def carry(self, job: Job, read: Callable[[], Awaitable[bytes]], may_commit: Callable[[], bool]) -> Answer:
+    async def carry(self, job: Job, read: Read, may_commit: Callable[[], bool]) -> Answer:
         """One attempt. ``read`` is asked for the stored bytes when a host is there to take them; what it raises comes out."""
         domain = await self._book.by_id(job.domain_id)
         if domain is None:
@@ -43,7 +43,8 @@ class Carrier:
             return refusal("5.7.1", "the demo domain writes to its simulator only")
 
         async def prepare(peer: Peer) -> Prepared | Answer:
-            return await self._preparer.prepare(job, await read(), peer)
+            job.begun = True
+            return await self._preparer.prepare(job, read, peer)
 
         mark = returnpath.make(job.recipient_id, self._clock(), self._key_id, self._key)
         parcel = Parcel(f"{mark}@{domain.return_path_host}", job.address, job.destination, prepare, may_commit)

@@ -17,7 +17,7 @@ Recipients whose bytes are equal share one prepared body and its signatures.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -39,6 +39,8 @@ CONTROL = b"x-mt-"
 SHARED = 64
 SHARED_OCTETS = 64 * 1024 * 1024
 
+#: Gives the stored bytes; asked once for all recipients that are alike.
+Read = Callable[[], Awaitable[bytes]]
 #: Recipients for whom this is the same get the same bytes: message, whether eight bits may pass, public keys.
 _Alike = tuple[str, bool, tuple[str, ...]]
 
@@ -59,8 +61,8 @@ class Preparer:
         #: A number of ours and the PEM, by the sealed key: SQLite gives the id of a deleted key to the next one.
         self._private: dict[bytes, tuple[int, bytes]] = {}
 
-    async def prepare(self, job: Job, body: bytes, peer: Peer) -> Prepared | Answer:
-        """Never raises for anything that is in the message: what cannot be sent is an Answer."""
+    async def prepare(self, job: Job, read: Read, peer: Peer) -> Prepared | Answer:
+        """Raises only what ``read`` does, never for anything that is in the message: what cannot be sent is an Answer."""
         domain = await self._book.by_id(job.domain_id)
         if domain is None:
             return refusal("4.3.5", "the sending domain is gone")
@@ -71,8 +73,8 @@ class Preparer:
         alike = (job.message_id, peer.eight_bit, tuple(key.public for key in keys))
         task, _ = self._shared.get(alike, (None, 0))
         if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = asyncio.create_task(self._make(domain.name, keys, job, body, peer))
-            self._share(alike, task, len(body))
+            task = asyncio.create_task(self._make(domain.name, keys, job, read, peer))
+            self._share(alike, task, job.place.size)
         # Another recipient may wait for the same task: our being cancelled must not cancel it.
         prepared = await asyncio.shield(task)
         if isinstance(prepared, Prepared):
@@ -89,8 +91,9 @@ class Preparer:
             self._octets -= dropped
 
     async def _make(
-        self, domain: str, keys: Sequence[DomainKey], job: Job, body: bytes, peer: Peer
+        self, domain: str, keys: Sequence[DomainKey], job: Job, read: Read, peer: Peer
     ) -> Prepared | Answer:
+        body = await read()
         if is_large(body):
             async with self._aside:
                 dressed = await asyncio.to_thread(self._dress, domain, keys, job, body, peer)
