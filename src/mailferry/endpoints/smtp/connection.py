@@ -73,6 +73,10 @@ class Connection(asyncio.Protocol):
         """A step raised: a bug. Say so and `leave`."""
 
     @abstractmethod
+    def stop(self) -> None:
+        """The server ends: say so and `leave` as soon as nothing of the client's is under way."""
+
+    @abstractmethod
     def closed(self) -> None:
         """The connection is gone and nothing runs for it any more; called once."""
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from mailferry.endpoints.smtp.backend import Backend, Log
+from mailferry.endpoints.smtp.connection import Connection
 from mailferry.endpoints.smtp.limits import Budget, Gate, Limits
 from mailferry.endpoints.smtp.replies import Reply
-
-if TYPE_CHECKING:
-    from mailferry.endpoints.smtp.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,8 @@ class Host(Protocol):
     gate: Gate
     log: Log
 
-    def arrived(self, session: Session, ip: str) -> Reply | None:
+    def arrived(self, session: Connection, ip: str) -> Reply | None:
         """A session has begun: None, or the 421 that it says instead of a greeting."""
 
-    def left(self, session: Session) -> None:
+    def left(self, session: Connection) -> None:
         """The session is over and nothing of it runs."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mailferry import metrics
 from mailferry.endpoints.smtp import replies
 from mailferry.endpoints.smtp.backend import Backend, Log
+from mailferry.endpoints.smtp.connection import Connection
 from mailferry.endpoints.smtp.limits import Budget, Gate, Limits, count_down
 from mailferry.endpoints.smtp.replies import Reply
 from mailferry.endpoints.smtp.session import Session, Terms
@@ -66,7 +67,7 @@ class Server:
         for listener in self._listeners:
             _check(listener, tls)
         self._servers: list[asyncio.Server] = []
-        self._sessions: dict[Session, str] = {}
+        self._sessions: dict[Connection, str] = {}
         self._by_client: Counter[Hashable] = Counter()
         self._numbers = itertools.count(1)
         self._empty = asyncio.Event()
@@ -111,7 +112,7 @@ class Server:
 
     # For the sessions.
 
-    def arrived(self, session: Session, ip: str) -> Reply | None:
+    def arrived(self, session: Connection, ip: str) -> Reply | None:
         client = _client(ip)
         metrics.SMTP_SESSIONS.inc()
         self._sessions[session] = client
@@ -122,7 +123,7 @@ class Server:
             return replies.TOO_MANY_FROM_ADDRESS
         return None
 
-    def left(self, session: Session) -> None:
+    def left(self, session: Connection) -> None:
         metrics.SMTP_SESSIONS.dec()
         count_down(self._by_client, self._sessions.pop(session))
         if not self._sessions:
