@@ -2,12 +2,17 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import Connection, text
+from structlog.testing import capture_logs
 
+from mailferry.delivery import queue as queues
+from mailferry.delivery import release
 from mailferry.delivery.claim import Room
 from mailferry.delivery.gates import Gates
+from mailferry.delivery.job import Job
 from mailferry.store.schema import domain_hours, recipients
 from tests import delivery_support
 from tests.conftest import Clock
@@ -86,12 +91,50 @@ async def test_a_retry_is_not_counted_again(office: Office, clock: Clock) -> Non
 async def test_the_next_hour_has_a_number_of_its_own(office: Office, clock: Clock) -> None:
     node = await new_domain(office, 2)
     for _ in range(2):
-        await node.accept("a@dest.test", "b@dest.test", "c@dest.test")
+        await node.accept("a@dest.test", "b@dest.test")
         jobs = await node.claim()
         assert len(jobs) == 2
         await asyncio.gather(*(node.settle(job, TAKEN) for job in jobs))
         clock.forward(hours=1)
     assert sorted(row.used for row in await node.rows(domain_hours)) == [2, 2]
+
+
+async def let_go(node: Office, hourly: int) -> int:
+    now = node.clock()
+    return await node.database.write(lambda c: release.release_hourly(c, node.domain, now, hourly))
+
+
+async def leave(node: Office, jobs: Sequence[Job]) -> list[str]:
+    for job in jobs:
+        await node.settle(job, TAKEN)
+    return [job.recipient_id for job in jobs]
+
+
+@pytest.mark.parametrize("handed_over", [0, 10], ids=["queued", "handed over"])
+async def test_new_mail_does_not_overtake_what_is_held(office: Office, clock: Clock, handed_over: int) -> None:
+    node = await new_domain(office, 2, handed_over=handed_over)
+    old = await node.accept(*(f"old{n}@dest.test" for n in range(6)))
+    left = await leave(node, [*node.jobs, *await node.claim()])
+    for _ in range(2):
+        clock.forward(hours=1)
+        (young,) = await node.accept("young@dest.test")
+        assert await node.state(young) == "held" and await node.story(young) == ["accepted", "throttled"]
+        assert await let_go(node, 2) == 2
+        left += await leave(node, await node.claim())
+    assert left == old, "two an hour, the oldest first"
+    assert len(node.jobs) == min(handed_over, 2) and node.places() == max(0, handed_over - 2)
+
+
+async def test_new_mail_does_not_take_the_place_of_what_was_let_go(office: Office, clock: Clock) -> None:
+    node = await new_domain(office, 2, handed_over=10)
+    held_before = (await node.accept("a@dest.test", "b@dest.test", "c@dest.test"))[2]
+    await leave(node, node.jobs)
+    clock.forward(hours=1)
+    assert await let_go(node, 2) == 1 and await held(node) == 0
+    first, second = await node.accept("d@dest.test", "e@dest.test")
+    assert [job.recipient_id for job in node.jobs[2:]] == [first] and await node.state(second) == "held"
+    assert [job.recipient_id for job in await node.claim()] == [held_before]
+    assert [row.used for row in await node.rows(domain_hours)] == [2, 2]
 
 
 async def test_who_is_rejected_anyway_does_not_use_the_number_up(office: Office) -> None:
@@ -117,6 +160,11 @@ async def test_a_suspended_domain_is_accepted_and_held(office: Office) -> None:
 # --- two nodes -----------------------------------------------------------------------------------------------------
 
 
+def somebody_waits(connection: Connection) -> bool:
+    found = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(connection.execute(text(found)).scalar())
+
+
 @POSTGRES
 @pytest.mark.parametrize("there", [True, False], ids=["a later one", "the first of the hour"])
 async def test_two_nodes_together_never_grant_more_than_the_limit(office: Office, clock: Clock, there: bool) -> None:
@@ -136,10 +184,6 @@ async def test_two_nodes_together_never_grant_more_than_the_limit(office: Office
         granted = sum(gates.of(office.domain).grant() for _ in range(10))
         gates.close(connection)
         return granted
-
-    def somebody_waits(connection: Connection) -> bool:
-        found = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        return bool(connection.execute(text(found)).scalar())
 
     before = await office.database.write(lambda c: grant(c, 2)) if there else 0
     first = asyncio.ensure_future(office.database.write(grant_slowly))
@@ -162,3 +206,38 @@ async def test_two_nodes_claim_no_more_than_the_limit(office: Office) -> None:
     claimed = sum(await asyncio.gather(claim(first), claim(second)))
     await second.claim()
     assert (claimed, await used(office), await held(office)) == (4, 4, 26)
+
+
+@POSTGRES
+@pytest.mark.parametrize("beside", ["accept", "release"])
+async def test_nobody_waits_in_a_circle_with_a_claim(office: Office, clock: Clock, beside: str) -> None:
+    """A claim has locked the lanes, and asks for the hour's number next."""
+    node = await new_domain(office, 3)
+    await node.accept("a@dest.test", "b@dest.test", "c@dest.test", "d@dest.test")
+    await node.claim()  # one is held
+    clock.forward(hours=1)
+    begun, go = threading.Event(), threading.Event()
+    times = 0
+
+    def claim(connection: Connection) -> None:
+        nonlocal times
+        times += 1
+        queues.lock_lanes(connection, [lane_id])
+        begun.set()
+        assert go.wait(60)
+        Gates(connection, [office.domain], clock.now, 3).close(connection)
+
+    lane_id = (await node.lane("dest.test")).id
+    with capture_logs() as logged:
+        claiming = asyncio.ensure_future(office.database.write(claim))
+        await asyncio.to_thread(begun.wait, 60)
+        other = asyncio.ensure_future(node.accept("e@dest.test") if beside == "accept" else let_go(node, 3))
+        while not await office.database.read(somebody_waits):
+            await asyncio.sleep(0.02)
+        go.set()
+        await asyncio.gather(claiming, other)
+    deadlocks = await office.database.read(
+        lambda c: c.execute(text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")).scalar()
+    )
+    assert (times, deadlocks) == (1, 0)
+    assert "commit_retried" not in {entry["event"] for entry in logged}

@@ -7,12 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
+from mailferry.delivery import queue as queues
 from mailferry.journal import retention
-from mailferry.journal.retention import forget_content, forget_keys, forget_logs
+from mailferry.journal.retention import forget_boots, forget_content, forget_hours, forget_keys, forget_logs
 from mailferry.store import segments
 from mailferry.store.content import ContentGone, Place
 from mailferry.store.given import insert_rows
-from mailferry.store.schema import attempts, events, idempotency_keys, messages, recipients, suppressions
+from mailferry.store.schema import (
+    attempts,
+    boots,
+    domain_hours,
+    events,
+    idempotency_keys,
+    messages,
+    recipients,
+    suppressions,
+)
 from mailferry.store.segments import SegmentContent
 from tests import delivery_support
 from tests.conftest import Clock
@@ -173,6 +183,43 @@ async def test_answers_of_idempotency_keys_are_kept_for_a_day(office: Office, cl
     await office.database.write(lambda c: insert_rows(c, idempotency_keys, keys))
     await office.database.write(lambda c: forget_keys(c, clock.now))
     assert [row.key for row in await office.rows(idempotency_keys)] == ["young"]
+
+
+# --- what the house wrote down for itself --------------------------------------------------------------------------
+
+
+async def test_hours_of_past_days_are_forgotten_in_pieces(
+    office: Office, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "SOME", 50)
+    hour = clock.now // retention.HOUR_MS
+    found = [{"domain_id": domain, "hour": hour - ago, "used": 3} for domain in (1, 2) for ago in range(72)]
+    await office.database.write(lambda c: insert_rows(c, domain_hours, found))
+    before = await office.count(domain_hours)
+    gone = [await office.database.write(lambda c: forget_hours(c, clock.now)) for _ in range(3)]
+    assert gone[0] == 50 and gone[2] == 0
+    kept = {row.hour for row in await office.rows(domain_hours)}
+    # Today and yesterday, whole.
+    assert kept == set(range(hour - hour % 24 - 24, hour + 1)) and sum(gone) == before - 2 * len(kept)
+
+
+async def test_old_boots_are_forgotten_unless_they_hold_a_lease_or_are_the_newest(office: Office, clock: Clock) -> None:
+    await office.accept("a@one.test", "b@two.test")
+    await office.take(room=1, owner=2)
+
+    async def boot(number: int, age: int) -> None:
+        row = {"id": number, "host": "h", "pid": number, "started_at": clock.now - age}
+        await office.database.write(lambda c: insert_rows(c, boots, [row]))
+
+    for number in (1, 2):
+        await boot(number, retention.BOOT_MS + 1)
+    await boot(3, retention.BOOT_MS)
+    await boot(4, retention.BOOT_MS + 1)
+    assert await office.database.write(lambda c: forget_boots(c, clock.now)) == 1
+    assert [row.id for row in await office.rows(boots)] == [2, 3, 4]
+    await office.database.write(lambda c: queues.free_leases(c, clock.now))
+    assert await office.database.write(lambda c: forget_boots(c, clock.now)) == 1
+    assert [row.id for row in await office.rows(boots)] == [3, 4]
 
 
 # --- sealed segments -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What must be done now and then: release held mail each hour, re-check DNS, forget what is old, seal segments.
+"""What must be done now and then: release held mail, mend lanes, re-check DNS, forget what is old, seal segments.
 
 Every task is safe to run on several nodes at once: each is one short transaction after the other.
 """
@@ -6,12 +6,13 @@ Every task is safe to run on several nodes at once: each is one short transactio
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection, func, select, text
 
 from mailferry import metrics
-from mailferry.delivery import outages, release
+from mailferry.delivery import lanes, outages, release
 from mailferry.endpoints.operations.verbs import Tools, check_domain
 from mailferry.journal import retention
 from mailferry.journal.events import WAITING
@@ -37,6 +38,7 @@ class Housekeeping:
             for seconds, task in (
                 (10.0, self.measure),
                 (MINUTE, self.release_held),
+                (MINUTE, self.mend_lanes),
                 (HOUR, self.check_domains),
                 (HOUR, self.forget),
             ):
@@ -59,12 +61,30 @@ class Housekeeping:
         metrics.COMMIT_ITEMS.set(self._database.writer.items)
 
     async def release_held(self) -> None:
-        hourly = self._tools.config["limits.new_domain_hourly"]
-        now = self._tools.clock()
-        if await self._database.write(lambda connection: release.release_hourly(connection, now, hourly)):
+        await self._in_pieces(release.adopt, release.SOME)
+        for domain_id in await self._database.read(release.domains_with_held):
+            await self._held_of(domain_id)
+
+    async def _held_of(self, domain_id: int) -> None:
+        hourly, now = self._tools.config["limits.new_domain_hourly"], self._tools.clock()
+        released = await self._in_pieces(lambda c: release.release_domain(c, domain_id, now), release.SOME)
+        released += await self._database.write(lambda c: release.release_hourly(c, domain_id, now, hourly))
+        if released:
             self._tools.wake()
-        await self._in_pieces(lambda connection: release.expire_held(connection, now), release.SOME)
+        if rejected := await self._in_pieces(lambda c: release.reject_removed(c, domain_id, now), release.SOME):
+            log.info("held_rejected", domain_id=domain_id, recipients=rejected)
+
+    async def mend_lanes(self) -> None:
+        """What waits behind a destination that is out ends by age; a lane that lost its time gets it back."""
+        now = self._tools.clock()
         await self._in_pieces(lambda connection: outages.expire(connection, now), outages.SOME)
+        while lost := await self._database.read(lanes.lost):
+            repaired = await self._database.write(partial(lanes.repair, lane_ids=lost))
+            if not repaired:  # another node was quicker
+                return
+            # It should never happen: whoever reads this has found a bug.
+            log.warning("lanes_repaired", lanes=repaired)
+            self._tools.wake()
 
     async def check_domains(self) -> None:
         found = await self._database.read(domains.all_domains)
@@ -84,6 +104,14 @@ class Housekeeping:
         logs_days = config["retention.logs_days"]
         await self._in_pieces(lambda connection: retention.forget_logs(connection, now, logs_days), retention.SOME)
         await self._database.write(lambda connection: retention.forget_keys(connection, now))
+        await self._in_pieces(lambda connection: retention.forget_hours(connection, now), retention.SOME)
+        await self._in_pieces(lambda connection: retention.forget_boots(connection, now), retention.SOME)
+        await self._forget_lanes()
+
+    async def _forget_lanes(self) -> None:
+        after: int | None = 0
+        while after is not None:
+            after = await self._database.write(partial(lanes.forget, after=after))
 
     def _forget_content(self, connection: Connection, now: int) -> list[str]:
         if connection.dialect.name == "postgresql":
@@ -92,10 +120,13 @@ class Housekeeping:
         days = self._tools.config["retention.content_days"]
         return retention.forget_content(connection, self._content, now, days)
 
-    async def _in_pieces(self, piece: Callable[[Connection], int], full: int) -> None:
-        done = full
-        while done == full:
+    async def _in_pieces(self, piece: Callable[[Connection], int], full: int) -> int:
+        total = 0
+        while True:
             done = await self._database.write(piece)
+            total += done
+            if done < full:
+                return total
 
     def _partitions_ahead(self, connection: Connection) -> None:
         assert isinstance(self._content, TableContent)

@@ -188,9 +188,10 @@ def _records(found: list[dict[str, Any]]) -> None:
 
 def _judged(record: dict[str, Any]) -> None:
     show.marked(f"{record['status']:<14}", f"{record['type']:<6}{record['domain']}")
-    show.line(f"{'':14}{record['sentence']}")
+    # The sentence repeats what a stranger's DNS said.
+    show.marked(f"{'':14}", record["sentence"])
     if record["status"] != "pass":
-        show.line(f"{'':14}Wanted: {record['value']}{'' if record['required'] else ' (optional)'}")
+        show.marked(f"{'':14}", f"Wanted: {record['value']}{'' if record['required'] else ' (optional)'}")
 
 
 def _verified(result: dict[str, Any], approve_command: str) -> str:

@@ -104,8 +104,9 @@ class Keeper:
         if not drafts:
             return outcomes
         suppressed = suppressions.matching(connection, [d.target(r) for d in drafts for r in d.recipients])
-        gates = Gates(connection, [d.row["domain_id"] for d in drafts], now, self._hourly)
+        # Lanes before the domains' hours, as a claim locks them: the other way round the two could wait for each other.
         lanes = _lanes(connection, drafts, now)
+        gates = Gates(connection, [d.row["domain_id"] for d in drafts], now, self._hourly, arriving=True)
         places = self._content.keep(connection, [(d.row["id"], d.body) for d in drafts], now)
         group = _Group()
         for (unit, kept), draft, place in _with_places(fresh, places):
@@ -142,6 +143,8 @@ class Keeper:
         gate = gates.of(draft.row["domain_id"])
         if gate.hold_reason:
             return _Fate(State.HELD, gate.hold_reason, Kind.SUSPENSION)
+        if gate.behind:
+            return _Fate(State.HELD, OVER_HOURLY, Kind.THROTTLED)
         if lane_hold or not self._borrow(draft, borrowed):
             return _Fate(State.QUEUED, due=now)
         if gate.limited and not gate.grant():
@@ -217,6 +220,7 @@ class _Group:
                 {
                     "recipient_id": recipient.id,
                     "lane_id": lane_id,
+                    "domain_id": draft.row["domain_id"],
                     "due": fate.due,
                     "owner": boot if fate.leased else 0,
                     "fence": 1 if fate.leased else 0,

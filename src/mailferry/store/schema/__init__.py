@@ -27,9 +27,10 @@ from mailferry.store.schema.people import (
     tokens,
     users,
 )
-from mailferry.store.schema.queue import lanes, queue
+from mailferry.store.schema.queue import RELEASED, lanes, queue
 
 __all__ = [
+    "RELEASED",
     "accesses",
     "accounts",
     "attempts",
