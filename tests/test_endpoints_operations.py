@@ -7,17 +7,11 @@ import stat
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from mailferry import __version__
-from mailferry.endpoints.operations.health import metrics_app, route
-from mailferry.store.database import open_database
-from tests import asgi
 from tests.commands import ask, first_run
 from tests.peers.process import free_port
 from tests.server import Mailferry, message
@@ -181,16 +175,6 @@ def fetch(port: int, path: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
     finally:
         connection.close()
-
-
-async def test_a_database_that_is_gone_is_unwell(tmp_path: Path) -> None:
-    database = open_database("", tmp_path, 1)
-    app = Starlette(routes=[Route("/health", route(database))])
-    assert (await asgi.call(app, "GET", "/health")).status == 200
-    await database.close()
-    for unwell in (app, metrics_app(database)):
-        answer = await asgi.call(unwell, "GET", "/health")
-        assert (answer.status, answer.json["status"]) == (503, "unwell")
 
 
 # --- the control socket -----------------------------------------------------------------------------------------------

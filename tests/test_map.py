@@ -19,7 +19,7 @@ FLOORS = (
     ("__main__",),
     ("cli",),
     ("roles",),
-    ("housekeeping", "listening"),
+    ("housekeeping", "listening", "ending"),
     ("first_run", "house"),
     ("endpoints",),
     ("intake",),

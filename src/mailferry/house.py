@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -18,13 +19,20 @@ from mailferry.net.hosts import BadHost, host_name
 from mailferry.resources import shared_keys
 from mailferry.resources.domains import DomainBook
 from mailferry.store.content import Content, TableContent
-from mailferry.store.database import Database, open_database
+from mailferry.store.database import Database, clock_ahead, open_database
 from mailferry.store.lock import DataLock
 from mailferry.store.migrations import NewerDatabase, migrate
 from mailferry.store.schema import boots
 from mailferry.store.schema import shared_keys as shared_keys_table
 from mailferry.store.secrets import Sealer, WrongKey, load_or_create_key
 from mailferry.store.segments import SegmentContent
+
+log = structlog.get_logger(__name__)
+
+#: Seconds that our clock may differ from the database's: beyond the first it is said, beyond the second (two leases) we
+#: would take work that another node is at, and do not start.
+CLOCK_WARN = 1.0
+CLOCK_MOST = 60.0
 
 #: In the data folder, where no [database] url is set (see store/database.py).
 SQLITE_FILE = "mailferry.db"
@@ -73,7 +81,8 @@ async def open_house(config: Config) -> AsyncIterator[House]:
         database = _open_database(config)
         try:
             with _explained(config):
-                await database.write(migrate)
+                await database.write(migrate, hurried=False)
+                await _compare_clocks(database)
                 sealer = await _sealer(config, database)
                 key = await database.write(
                     lambda connection: shared_keys.get_or_create(connection, sealer, "return path", clock())
@@ -81,9 +90,14 @@ async def open_house(config: Config) -> AsyncIterator[House]:
                 boot = await database.write(lambda connection: _begin_boot(connection, database.dialect))
             content = SegmentContent(config.data_dir / "segments") if database.dialect == "sqlite" else TableContent()
             resolver = Resolver(config["dns.nameservers"], clock=clock)
-            yield House(config, database, sealer, content, DomainBook(database, clock), resolver, hostname, boot, key)
-            if isinstance(content, SegmentContent):
-                content.close()
+            try:
+                yield House(
+                    config, database, sealer, content, DomainBook(database, clock), resolver, hostname, boot, key
+                )
+            finally:
+                await database.close()  # first: what waits in it may have bytes to be kept
+                if isinstance(content, SegmentContent):
+                    content.close()
         finally:
             await database.close()
     finally:
@@ -148,6 +162,18 @@ async def _sealer(config: Config, database: Database) -> Sealer:
         raise Unusable(f"{path} cannot be used: {error.strerror}" if error.strerror else str(error)) from error
     except ValueError as error:
         raise Unusable(str(error)) from error
+
+
+async def _compare_clocks(database: Database) -> None:
+    """Leases and retries are times that one node writes and another reads."""
+    ahead = await clock_ahead(database, clock)
+    if abs(ahead) > CLOCK_MOST:
+        raise Unusable(
+            f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's: "
+            "set both right (NTP), all nodes share their times"
+        )
+    if abs(ahead) > CLOCK_WARN:
+        log.warning("clock_differs", seconds=ahead)
 
 
 def _anything_sealed(connection: Connection) -> bool:

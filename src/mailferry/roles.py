@@ -6,6 +6,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -35,6 +36,7 @@ from mailferry.delivery.transports.relay import Relay
 from mailferry.delivery.transports.simulator import Simulator
 from mailferry.delivery.transports.transport import Transport
 from mailferry.delivery.worker import Worker
+from mailferry.ending import ALARM_SECONDS, DATABASE_SECONDS, Ending
 from mailferry.endpoints.fallback import not_served
 from mailferry.endpoints.hosts import Hosts
 from mailferry.endpoints.listeners import Listener, bind
@@ -65,23 +67,27 @@ from mailferry.resources.tokens import Credentials
 
 log = structlog.get_logger(__name__)
 
-#: SIGTERM ends the process within ten seconds: listeners get four, running attempts the next, and the rest is spare.
+#: SIGTERM ends the process within ten seconds (see ending.py): listeners get four, running attempts the next.
 ATTEMPT_GRACE = 3.5
 SMTP_GRACE = 4.0
-
-Closer = Callable[[], Awaitable[None]]
 
 
 async def serve(config: Config, announce: Callable[[Config], None]) -> None:
     """Run the roles until SIGTERM or SIGINT. ``announce`` is called when everything listens."""
     _allow_many_files()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    stop, ending = asyncio.Event(), Ending()
+
+    def end() -> None:
+        ending.begin()
+        # The kernel's own: no thread of ours runs any more while the interpreter takes itself apart.
+        signal.setitimer(signal.ITIMER_REAL, ALARM_SECONDS)
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     async with open_house(config) as house:
         await furnish(house)
-        parts = Parts(house)
+        parts = Parts(house, ending)
         try:
             await parts.start()
             announce(config)
@@ -90,7 +96,9 @@ async def serve(config: Config, announce: Callable[[Config], None]) -> None:
             log.info("stopping")
         finally:
             await parts.close()
+            await house.database.close(ending.left(DATABASE_SECONDS))
     log.info("stopped")
+    gc.freeze()  # or the interpreter searches all that was ever loaded for garbage: a quarter of a second
 
 
 async def furnish(house: House) -> None:
@@ -114,11 +122,11 @@ async def furnish(house: House) -> None:
 class Parts:
     """All that runs in this process. Started in order, closed in the opposite one."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, ending: Ending) -> None:
         self._house = house
+        self._ending = ending
         self._config = house.config
         self._roles = frozenset(house.config["server.roles"])
-        self._closers: list[Closer] = []
         self._guard_addresses: list[tuple[str, int]] = []
         self._simulator = Simulator(first_run.DEMO_DOMAIN)
         self._worker: Worker | None = None
@@ -126,7 +134,7 @@ class Parts:
     async def start(self) -> None:
         house, config = self._house, self._config
         listening = Listening(house, self._roles)
-        self._spawn(listening.tend())
+        self._spawn("certificates", listening.tend())
         budget = self._budget()
         if "delivery" in self._roles:
             self._worker = await self._start_worker(listening.own_addresses, budget)
@@ -139,17 +147,12 @@ class Parts:
             await self._start_smtp(listening, intake, credentials)
         await self._start_control(tools)
         if "housekeeping" in self._roles:
-            self._spawn(Housekeeping(tools, house.content).run())
+            self._spawn("housekeeping", Housekeeping(tools, house.content).run())
         if text := config["metrics.listen"]:
-            await self._listen("metrics.listen", text, health.metrics_app(house.database), None)
+            await self._listen("metrics.listen", text, health.metrics_app(house.database, house.content, clock), None)
 
     async def close(self) -> None:
-        """Listeners first, so that nothing is accepted that nobody would deliver; then the worker; then its helpers."""
-        for closer in reversed(self._closers):
-            try:
-                await closer()
-            except Exception:
-                log.exception("close_failed")
+        await self._ending.close()
 
     def tools(self, listening: Listening) -> Tools:
         house = self._house
@@ -177,7 +180,7 @@ class Parts:
         processes = config["delivery.signers"]
         signers = Signers(_cores() if processes < 0 else processes)
         await signers.start()
-        self._closers.append(signers.close)
+        self._ending.part("signers", signers.close)
         guard = Guard(config["net.allow_private"], own)
         preparer = Preparer(house.book, house.sealer, signers, clock, hostname=house.hostname)
         carrier = Carrier(
@@ -188,7 +191,7 @@ class Parts:
             clock,
             return_path_key=house.return_path_key,
         )
-        self._closers.append(carrier.close)
+        self._ending.part("connections", carrier.close)
         first_retry_ms = config["delivery.retry_seconds"] * 1000
         worker = Worker(
             house.database,
@@ -201,8 +204,13 @@ class Parts:
             budget=budget,
             connections=config["delivery.connections"],
         )
-        self._closers.append(lambda: worker.close(ATTEMPT_GRACE))
-        self._spawn(worker.run(), cancel=False)
+        running = asyncio.create_task(worker.run())
+
+        async def close() -> None:
+            await worker.close(ATTEMPT_GRACE)
+            await running
+
+        self._ending.part("worker", close)
         return worker
 
     def _transport(self, guard: Guard) -> Transport:
@@ -266,7 +274,7 @@ class Parts:
             operator=Operator(house.hostname, config["dns.zone"]),
             forget_domains=house.book.forget,
         )
-        routes = [Route("/health", health.route(house.database)), *mailtrap.routes(deps)]
+        routes = [Route("/health", health.route(house.database, house.content, clock)), *mailtrap.routes(deps)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})
         app.router.redirect_slashes = False
         listening.hosts = Hosts(app, listening.rules(), trusted_networks(config["server.trusted_proxies"]))
@@ -296,7 +304,7 @@ class Parts:
             await server.start()
         except OSError as error:
             raise config.wrong("smtp.listen", f"cannot be listened on: {error.strerror or error}") from error
-        self._closers.append(lambda: server.close(SMTP_GRACE))
+        self._ending.door("smtp", lambda: server.close(SMTP_GRACE))
 
     async def _start_control(self, tools: Tools) -> None:
         path = self._house.data_dir / "control.sock"
@@ -305,7 +313,7 @@ class Parts:
             await control.start()
         except OSError as error:  # most of all: the address of a UNIX socket has 107 octets
             raise self._config.wrong("server.data_dir", f"{path} cannot be listened on: {error}") from error
-        self._closers.append(control.close)
+        self._ending.door("control", control.close)
 
     async def _listen(self, setting: str, text: str, app: ASGIApp, context: ssl.SSLContext | None) -> None:
         host, port, _ = parse_listen(text)
@@ -314,18 +322,17 @@ class Parts:
         except OSError as error:
             raise self._config.wrong(setting, f"{text} cannot be listened on: {error.strerror or error}") from error
         await listener.open()
-        self._closers.append(listener.close)
+        self._ending.door(text, listener.close)
 
-    def _spawn(self, work: Awaitable[None], *, cancel: bool = True) -> None:
+    def _spawn(self, name: str, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
 
         async def close() -> None:
-            if cancel:
-                task.cancel()
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-        self._closers.append(close) if cancel else self._closers.insert(0, close)
+        self._ending.part(name, close)
 
 
 def _relay_context(config: Config) -> ssl.SSLContext | None:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from mailferry.endpoints.http_protocol import HttpProtocol
 
 KEEP_ALIVE_SECONDS = 75
-#: Running requests get this long when the process ends.
+#: Running requests get this long when the process ends, and the rest of their connections is cut off.
 GRACE_SECONDS = 4
 
 
@@ -58,10 +58,17 @@ class Listener(uvicorn.Server):
             await asyncio.sleep(0.005)
 
     async def close(self) -> None:
+        """Within GRACE_SECONDS and some ticks of uvicorn's clock."""
         self.should_exit = True
         if self._task is not None:
             await self._task
         self._bound.close()
+        for connection in tuple(self.server_state.connections):
+            # uvicorn leaves them: whoever dribbles a body would be listened to for as long as the loop runs.
+            transport: Any = connection.transport
+            # Python 3.11.2 (Debian 12) raises from abort() of a TLS layer that is closed already.
+            if not transport.is_closing():
+                transport.abort()
 
 
 def bind(host: str, port: int) -> socket.socket:

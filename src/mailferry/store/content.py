@@ -10,10 +10,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from mailferry.faults import reach
+from mailferry.store.again import no_room
 
 DAY_MS = 86_400_000
+#: A failure to keep bytes is told for so long. Then a load balancer may try us again: without mail nothing would show that
+#: the disk is mended.
+TROUBLE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +35,36 @@ class Content(Protocol):
     """Both run inside the writer's transaction or on a reading connection."""
 
     def keep(self, connection: Connection, bodies: Sequence[tuple[str, bytes]], now_ms: int) -> list[Place]:
-        """Make (message id, bytes) durable, at the latest with the connection's commit; places in the same order."""
+        """Make (message id, bytes) durable, at the latest with the connection's commit; places in the same order.
+
+        Raises OSError, or the database's error, when there is no room; nothing of the bodies is kept then.
+        """
 
     def read(self, connection: Connection, place: Place) -> bytes:
         """Raises :class:`ContentGone` when retention has taken it."""
 
     def forget(self, connection: Connection, before: date, needed: frozenset[str]) -> list[str]:
         """Drop the days before this one, but not the segments that are still needed; returns what was dropped."""
+
+    def trouble(self, now_ms: int) -> str:
+        """Why bytes cannot be kept at present, in words for an operator; empty when they can. From any thread."""
+
+
+@dataclass(slots=True)
+class LastFailure:
+    """What went wrong when bytes were last to be kept, until some are kept again or TROUBLE_MS have gone by."""
+
+    text: str = ""
+    at_ms: int = 0
+
+    def note(self, error: str, now_ms: int) -> None:
+        self.text, self.at_ms = f"bytes could not be kept: {error}", now_ms
+
+    def forget(self) -> None:
+        self.text = ""
+
+    def since(self, now_ms: int) -> str:
+        return self.text if now_ms - self.at_ms < TROUBLE_MS else ""
 
 
 class ContentGone(LookupError):
@@ -52,16 +80,18 @@ class TableContent:
 
     def __init__(self) -> None:
         self._days: set[date] = set()
+        self._failure = LastFailure()
 
     def keep(self, connection: Connection, bodies: Sequence[tuple[str, bytes]], now_ms: int) -> list[Place]:
         day = day_of(now_ms)
-        self.prepare(connection, day)
-        connection.execute(
-            text(
-                "INSERT INTO content (day, message_id, body) SELECT :day, * FROM unnest(:ids ::text[], :bodies ::bytea[])"
-            ),
-            {"day": day, "ids": [key for key, _ in bodies], "bodies": [body for _, body in bodies]},
-        )
+        try:
+            self.prepare(connection, day)
+            self._insert(connection, day, bodies)
+        except DBAPIError as error:
+            if no_room(error):
+                self._failure.note("the database's disk is full", now_ms)
+            raise
+        self._failure.forget()
         reach("after_sync")
         return [Place(day.isoformat(), 0, len(body), key) for key, body in bodies]
 
@@ -85,6 +115,17 @@ class TableContent:
                 connection.execute(text(f"DROP TABLE {name}"))
                 dropped.append(day.isoformat())
         return dropped
+
+    def trouble(self, now_ms: int) -> str:
+        return self._failure.since(now_ms)
+
+    def _insert(self, connection: Connection, day: date, bodies: Sequence[tuple[str, bytes]]) -> None:
+        connection.execute(
+            text(
+                "INSERT INTO content (day, message_id, body) SELECT :day, * FROM unnest(:ids ::text[], :bodies ::bytea[])"
+            ),
+            {"day": day, "ids": [key for key, _ in bodies], "bodies": [body for _, body in bodies]},
+        )
 
     def prepare(self, connection: Connection, day: date) -> None:
         """Make the partition of a day. Housekeeping does it days ahead, since it locks the whole table for a moment."""

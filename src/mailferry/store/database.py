@@ -6,65 +6,112 @@ On SQLite every write goes through the one writer thread; on PostgreSQL only bat
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+import structlog
+from sqlalchemy import Connection, Engine, text
 
-from mailferry.store.engines import postgres_engine, sqlite_engine
-from mailferry.store.writer import ATTEMPTS, Writer
+from mailferry.store.again import Again, conflicted
+from mailferry.store.engines import hang_up, postgres_engine, sqlite_engine, unhurried
+from mailferry.store.threads import Threads
+from mailferry.store.writer import Writer
 
 T = TypeVar("T")
 Query = Callable[[Connection], T]
+
+#: Seconds that :meth:`Database.close` gives what runs; whoever ends a process has less.
+CLOSE_SECONDS = 30.0
+#: Seconds that threads have to notice that their connection was hung up.
+HANG_UP_SECONDS = 0.3
+
+log = structlog.get_logger(__name__)
 
 
 class Database:
     """Open with :func:`open_database`; close when the process ends."""
 
-    def __init__(self, dialect: str, writer_engine: Engine, reader_engine: Engine, pool: int) -> None:
+    def __init__(
+        self,
+        dialect: str,
+        writer_engine: Engine,
+        reader_engine: Engine,
+        pool: int,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.dialect = dialect
         self.writer_engine = writer_engine
         self.reader_engine = reader_engine
-        self.writer = Writer(writer_engine, asyncio.get_running_loop())
-        self._threads = ThreadPoolExecutor(pool, thread_name_prefix="database")
+        self.writer = Writer(writer_engine, asyncio.get_running_loop(), pause=pause)
+        self._threads = Threads(pool, "database")
+        self._again = Again(pause)
+        self._closed = False
 
     async def read(self, query: Query[T]) -> T:
+        """Raises :class:`threads.Busy` where all readers hang."""
+
         def run() -> T:
             with self.reader_engine.connect() as connection:
                 return query(connection)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        return await self._threads.run(run)
 
-    async def write(self, query: Query[T]) -> T:
-        """All of it or nothing. The query may be run again after a deadlock, so it must do nothing but SQL."""
+    async def write(self, query: Query[T], *, hurried: bool = True) -> T:
+        """All of it or nothing. The query may be run again after a deadlock, so it must do nothing but SQL.
+
+        On PostgreSQL its statements have ten seconds and its locks five, unless it is not ``hurried``.
+        """
+        if not hurried:
+            query = partial(_unhurried, query)
         if self.dialect == "sqlite":
             result: T = await self.writer.submit(_each, query)
             return result
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._write_apart, query)
+        return await self._threads.run(lambda: self._again.run(lambda: self._write_apart(query), conflicted))
 
     def submit(
         self, batch: Callable[[Connection, Sequence[Any]], Sequence[T]], item: Any, octets: int = 0
     ) -> "asyncio.Future[T]":
         return self.writer.submit(batch, item, octets)
 
-    async def close(self) -> None:
-        await self.writer.close()
-        self._threads.shutdown(wait=True)
-        self.writer_engine.dispose()
-        self.reader_engine.dispose()
+    async def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Write what waits and let what runs end. What has not ended after so many seconds is cut off, and said in the log.
+
+        A second call does nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self.writer.close()
+        self._threads.close()
+        late = await self._wait(seconds)
+        if late:
+            for engine in (self.writer_engine, self.reader_engine):
+                hang_up(engine)
+            log.error("database_hung_up", threads=late)
+            late = await self._wait(HANG_UP_SECONDS)
+        if not late:  # a connection must not be closed under a thread that uses it
+            self.writer_engine.dispose()
+            self.reader_engine.dispose()
+
+    async def _wait(self, seconds: float) -> list[str]:
+        """The threads that are there still. Looks again and again: a thread that waits for them might hang itself."""
+        until, pause = time.monotonic() + seconds, 0.001
+        while (alive := self.writer.alive() + self._threads.alive()) and time.monotonic() < until:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 0.05)
+        return alive
 
     def _write_apart(self, query: Query[T]) -> T:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                with self.reader_engine.connect() as connection, connection.begin():
-                    return query(connection)
-            except DBAPIError as error:
-                if attempt == ATTEMPTS or getattr(error.orig, "sqlstate", None) not in ("40001", "40P01"):
-                    raise
-        raise AssertionError("unreachable")
+        with self.reader_engine.connect() as connection, connection.begin():
+            return query(connection)
+
+
+def _unhurried(query: Query[T], connection: Connection) -> T:
+    with unhurried(connection):
+        return query(connection)
 
 
 def _each(connection: Connection, queries: Sequence[Query[Any]]) -> list[Any]:
@@ -78,3 +125,22 @@ def open_database(url: str, data_dir: Path, pool: int) -> Database:
         path = data_dir / "mailferry.db"
         return Database("sqlite", sqlite_engine(path, writer=True), sqlite_engine(path, writer=False, pool=pool), pool)
     return Database("postgresql", postgres_engine(url, 1), postgres_engine(url, pool), pool)
+
+
+async def clock_ahead(database: Database, clock: Callable[[], int]) -> float:
+    """Seconds by which our clock is ahead of the database's; negative when it is behind. 0 on SQLite, which has ours.
+
+    The time that the question took is taken off: it is no difference.
+    """
+    if database.dialect == "sqlite":
+        return 0.0
+
+    def ask(connection: Connection) -> tuple[int, int, int]:
+        before = clock()
+        theirs = connection.execute(
+            text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+        ).scalar_one()
+        return before, int(theirs), clock()
+
+    before, theirs, after = await database.read(ask)
+    return (before - theirs if theirs < before else min(0, after - theirs)) / 1000

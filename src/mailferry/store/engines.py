@@ -3,14 +3,19 @@
 SQLite before 3.51.3 can corrupt a WAL when two connections write or checkpoint, so there is exactly one writing
 connection, readers are ``query_only``, and the bundled library of ``pysqlite3`` is taken where it exists. Never open
 the file with another process while a server runs: two builds of SQLite on one file do not see each other's locks.
+
+PostgreSQL may be anywhere, so nothing waits for it without end: neither for a connection, nor for a lock, nor for an
+answer (see :mod:`bounded`). A connection that is lost is replaced when the next one asks for it.
 """
 
+import contextlib
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import QueuePool, StaticPool
 
@@ -18,6 +23,25 @@ from sqlalchemy.pool import QueuePool, StaticPool
 BUSY_TIMEOUT = 5000
 #: 16 MiB: fewer, larger checkpoints than SQLite's 4 MiB; a checkpoint runs in the writer and delays its group.
 WAL_PAGES = 4096
+
+#: How PostgreSQL is reached, as libpq's parameters; what the URL itself says wins. A dead peer is noticed by keepalives
+#: after eleven seconds where the connection is idle, and after ten where something was sent.
+NETWORK = {
+    "connect_timeout": 5,  # seconds, for each host of the URL
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
+#: How long a statement, a lock and an idle transaction may take. Writing transactions end within ten seconds: readers of
+#: the journal wait for the oldest one. ``unhurried`` is for what must take longer.
+SESSION = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
+#: Seconds to wait for a connection of the pool.
+POOL_TIMEOUT = 5
+
+#: The engine's own option under which :func:`hang_up` finds what to do.
+_HANG_UP = "mailferry_hang_up"
 
 
 def sqlite_module() -> ModuleType:
@@ -29,11 +53,13 @@ def sqlite_module() -> ModuleType:
 
 def sqlite_engine(path: Path, *, writer: bool, pool: int = 1) -> Engine:
     """One connection that writes, or a pool of connections that only read."""
+    opened: list[Any] = []
     # Parameters are what customers send: an error that is logged must not repeat them.
     options: dict[str, Any] = {
         "module": sqlite_module(),
         "connect_args": {"check_same_thread": False},
         "hide_parameters": True,
+        "execution_options": {_HANG_UP: lambda: _interrupt(opened)},
     }
     if writer:
         options["poolclass"] = StaticPool
@@ -43,6 +69,7 @@ def sqlite_engine(path: Path, *, writer: bool, pool: int = 1) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
+        opened.append(connection)
         connection.isolation_level = None  # transactions are begun below, by name
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
@@ -62,17 +89,32 @@ def sqlite_engine(path: Path, *, writer: bool, pool: int = 1) -> Engine:
     return engine
 
 
+def _interrupt(opened: list[Any]) -> None:
+    for connection in opened:
+        with contextlib.suppress(Exception):  # it may be closed already
+            connection.interrupt()
+
+
 def postgres_engine(url: str, pool: int) -> Engine:
     """`postgresql://...` means psycopg, the one driver that is used."""
+    from mailferry.store.bounded import Line  # psycopg is an extra
+
     parsed = make_url(url).set(drivername="postgresql+psycopg")
+    line = Line()
     engine = create_engine(
         parsed,
         pool_size=pool,
         max_overflow=2,
+        pool_timeout=POOL_TIMEOUT,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"application_name": "mailferry", "options": "-c idle_in_transaction_session_timeout=30s"},
+        connect_args=_connect_args(parsed),
+        execution_options={_HANG_UP: line.hang_up},
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> Any:
+        return line.connect(*arguments, **named)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
@@ -81,3 +123,41 @@ def postgres_engine(url: str, pool: int) -> Engine:
         connection.commit()
 
     return engine
+
+
+def _connect_args(url: URL) -> dict[str, Any]:
+    given = {name: value for name, value in NETWORK.items() if name not in url.query}
+    # Of options that are named twice the last one counts.
+    own = url.query.get("options", "")
+    own = own if isinstance(own, str) else " ".join(own)
+    return {**given, "application_name": "mailferry", "options": f"{SESSION} {own}".strip()}
+
+
+@contextlib.contextmanager
+def unhurried(connection: Connection) -> Iterator[None]:
+    """In a transaction: its statements and locks take the time that they need. For migrations."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.execute(text("SET LOCAL lock_timeout = 0"))
+    usual, driver.patience = driver.patience, None
+    try:
+        yield
+    finally:
+        driver.patience = usual
+
+
+def in_transaction(connection: Connection) -> bool:
+    """False where SQLite has ended the transaction by itself, as it does when it cannot write: what was executed next would
+    be committed, statement by statement.
+    """
+    if connection.invalidated:
+        return False
+    return bool(getattr(connection.connection.driver_connection, "in_transaction", True))
+
+
+def hang_up(engine: Engine) -> None:
+    """What runs on the engine fails now, as the process ends; on PostgreSQL whatever would begin does so too."""
+    engine.get_execution_options()[_HANG_UP]()

@@ -4,24 +4,33 @@ A segment is ``DATA/segments/2026-11-24-000001.seg``: bodies one after the other
 offset and length). A new segment and its folder are synced before the first use. A sealed one (its day is over, or it
 is full) is rewritten compressed as ``.zseg``: blocks of 1 MiB, each deflated by itself, then the table of their offsets,
 so that any range can be read without the rest.
+
+A disk that is full, or fails, refuses the group that it could not take: the file is cut back to what was synced, and
+the next group goes there again.
 """
 
+import errno
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 from sqlalchemy import Connection
 
 from mailferry.faults import reach
-from mailferry.store.content import ContentGone, Place, day_of
+from mailferry.store.content import ContentGone, LastFailure, Place, day_of
 
 #: A segment is sealed beyond this: large enough to be rare, small enough to compress in seconds.
 SEGMENT_OCTETS = 256 * 1024 * 1024
 BLOCK = 1024 * 1024
+#: Nothing is accepted where less is free: what was accepted before must still be settled, and SQLite's log needs 16 MiB for
+#: that. On a small file system it is one part in FLOOR_PART.
+FLOOR_OCTETS = 64 * 1024 * 1024
+FLOOR_PART = 20
 _TAIL = struct.Struct(">8sQQ")  # magic, number of blocks, octets before compression
 _MAGIC = b"MFZSEG01"
 
@@ -37,27 +46,25 @@ class SegmentContent:
         self._name = ""
         self._day: date | None = None
         self._size = 0
+        self._failure = LastFailure()
+        self._ending = False
+        for draft in folder.glob("*.tmp"):  # of a process that died while it compressed
+            draft.unlink()
 
     def keep(self, connection: Connection, bodies: Sequence[tuple[str, bytes]], now_ms: int) -> list[Place]:
-        day = day_of(now_ms)
-        if self._file is None or day != self._day or self._size >= SEGMENT_OCTETS:
-            self._begin(day)
-        assert self._file is not None
-        places = []
-        offset = self._size
-        for key, body in bodies:
-            places.append(Place(self._name, offset, len(body), key))
-            offset += len(body)
         try:
-            _write_all(self._file, [body for _, body in bodies])
-            os.fdatasync(self._file)
-        except OSError:
-            # A part may lie there now, and after a failed sync nobody knows which: nothing more goes into this file.
-            self.close()
+            if lack := self._lack():
+                raise OSError(errno.ENOSPC, lack)
+            places = self._append(bodies, day_of(now_ms))
+        except OSError as error:
+            self._failure.note(error.strerror or str(error), now_ms)
             raise
-        self._size = offset
+        self._failure.forget()
         reach("after_sync")
         return places
+
+    def trouble(self, now_ms: int) -> str:
+        return self._lack() or self._failure.since(now_ms)
 
     def read(self, connection: Connection, place: Place) -> bytes:
         plain = self._folder / f"{place.segment}.seg"
@@ -83,17 +90,57 @@ class SegmentContent:
         sealed = []
         for path in sorted(self._folder.glob("*.seg")):
             if path.stem != self._name and self._name:
-                _compress(path)
+                if not _compress(path, lambda: self._ending):
+                    break
                 sealed.append(path.stem)
         return sealed
 
     def close(self) -> None:
+        """Of what :meth:`seal` is at, nothing is left."""
+        self._ending = True
+        self._leave_file()
+
+    def _append(self, bodies: Sequence[tuple[str, bytes]], day: date) -> list[Place]:
+        if self._file is None or day != self._day or self._size >= SEGMENT_OCTETS:
+            self._begin(day)
+        assert self._file is not None
+        places = []
+        offset = self._size
+        for key, body in bodies:
+            places.append(Place(self._name, offset, len(body), key))
+            offset += len(body)
+        try:
+            _write_all(self._file, [body for _, body in bodies])
+            os.fdatasync(self._file)
+        except OSError:
+            self._cut_back(self._file)
+            raise
+        self._size = offset
+        return places
+
+    def _cut_back(self, file: int) -> None:
+        """A part may lie behind what was synced, and O_APPEND writes behind that: its offsets would be wrong."""
+        try:
+            os.ftruncate(file, self._size)
+            os.fdatasync(file)
+        except OSError:
+            self._leave_file()  # nobody knows where it ends: the next group begins another
+
+    def _leave_file(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
+    def _lack(self) -> str:
+        """What is missing for more to be taken."""
+        found = os.statvfs(self._folder)
+        free, floor = found.f_bavail * found.f_frsize, min(FLOOR_OCTETS, found.f_blocks * found.f_frsize // FLOOR_PART)
+        if free >= floor:
+            return ""
+        return f"{free / 2**20:.1f} MiB are free where {floor / 2**20:.1f} MiB are needed"
+
     def _begin(self, day: date) -> None:
-        self.close()
+        self._leave_file()
         number = 1 + max((int(p.stem[11:]) for p in self._folder.glob(f"{day}-*.*seg")), default=0)
         name = f"{day}-{number:06d}"
         path = self._folder / f"{name}.seg"
@@ -128,21 +175,34 @@ def _write_all(file: int, bodies: list[bytes]) -> None:
             rest = rest[os.write(file, rest) :]
 
 
-def _compress(path: Path) -> None:
+def _compress(path: Path, given_up: Callable[[], bool]) -> bool:
+    """False, and nothing has changed, when it was given up in the middle."""
     target, draft = path.with_suffix(".zseg"), path.with_suffix(".tmp")
-    offsets, size = [0], 0
-    with path.open("rb") as plain, draft.open("wb") as out:
-        while block := plain.read(BLOCK):
-            size += len(block)
-            out.write(zlib.compress(block, 6))
-            offsets.append(out.tell())
-        out.write(struct.pack(f">{len(offsets)}Q", *offsets))
-        out.write(_TAIL.pack(_MAGIC, len(offsets) - 1, size))
-        out.flush()
-        os.fsync(out.fileno())
-    draft.rename(target)
+    try:
+        with path.open("rb") as plain, draft.open("wb") as out:
+            if not _write_compressed(plain, out, given_up):
+                return False
+            out.flush()
+            os.fsync(out.fileno())
+        draft.rename(target)
+    finally:
+        draft.unlink(missing_ok=True)  # most of all on a full disk
     sync_folder(path.parent)
     path.unlink()
+    return True
+
+
+def _write_compressed(plain: BinaryIO, out: BinaryIO, given_up: Callable[[], bool]) -> bool:
+    offsets, size = [0], 0
+    while block := plain.read(BLOCK):
+        if given_up():
+            return False
+        size += len(block)
+        out.write(zlib.compress(block, 6))
+        offsets.append(out.tell())
+    out.write(struct.pack(f">{len(offsets)}Q", *offsets))
+    out.write(_TAIL.pack(_MAGIC, len(offsets) - 1, size))
+    return True
 
 
 def _read_sealed(path: Path, place: Place) -> bytes:

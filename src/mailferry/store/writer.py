@@ -2,14 +2,16 @@
 
 A *batch* is a function that takes a connection and all waiting items of its kind, and returns a result an item. The
 client of each item is told only after the commit. When a batch fails as a whole its items are tried one by one, each
-under a savepoint, so that one bad item never takes its neighbours with it.
+under a savepoint, so that one bad item never takes its neighbours with it; unless no item is to blame (a full disk).
 """
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,6 +19,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from mailferry.faults import reach
+from mailferry.store.again import Again, concerns_all, passing
+from mailferry.store.engines import in_transaction
+from mailferry.store.threads import tell
 
 Batch = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
@@ -24,8 +29,6 @@ Batch = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 GROUP_ITEMS = 256
 #: Octets in one transaction, by the items' own reckoning.
 GROUP_OCTETS = 32 * 1024 * 1024
-#: A deadlock or a lost connection undoes the group; it is run again this often.
-ATTEMPTS = 4
 
 log = structlog.get_logger(__name__)
 
@@ -45,10 +48,17 @@ class _Item:
 
 
 class Writer:
-    """Belongs to the event loop it is made in; the thread ends with :meth:`close`."""
+    """Belongs to the event loop it is made in; the thread ends after :meth:`close`, or with the process."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop, name: str = "writer") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        loop: asyncio.AbstractEventLoop,
+        name: str = "writer",
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._engine = engine
+        self._again = Again(pause)
         self._loop = loop
         self._waiting: deque[_Item] = deque()
         self._wake = threading.Condition()
@@ -68,12 +78,15 @@ class Writer:
             self._wake.notify()
         return future
 
-    async def close(self) -> None:
-        """Writes what waits, then ends the thread."""
+    def close(self) -> None:
+        """Takes nothing more; writes what waits, and then the thread ends."""
         with self._wake:
             self._closing = True
             self._wake.notify()
-        await asyncio.to_thread(self._thread.join)
+
+    def alive(self) -> list[str]:
+        """The name of the thread, until it has ended."""
+        return [self._thread.name] if self._thread.is_alive() else []
 
     # --- the thread ------------------------------------------------------------------------------------------------
 
@@ -88,7 +101,7 @@ class Writer:
             reach("after_commit")
             self.groups += 1
             self.items += len(group)
-            self._loop.call_soon_threadsafe(_tell, group)
+            tell(self._loop, partial(_tell, group))
 
     def _take(self) -> list[_Item]:
         with self._wake:
@@ -102,18 +115,14 @@ class Writer:
             return group
 
     def _commit(self, group: list[_Item]) -> None:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                with self._engine.connect() as connection, connection.begin():
-                    for batch, items in _by_batch(group):
-                        _run_batch(connection, batch, items)
-                return
-            except DBAPIError as error:
-                # A rolled back group has written nothing, so running it again is safe. When the connection broke during
-                # COMMIT itself the group may stand; its keys are unique, so the second run then fails and is reported.
-                if attempt == ATTEMPTS or not _passing(error):
-                    raise
-                log.warning("commit_retried", attempt=attempt, error=str(error.orig))
+        def run() -> None:
+            with self._engine.connect() as connection, connection.begin():
+                for batch, items in _by_batch(group):
+                    _run_batch(connection, batch, items)
+
+        # A rolled back group has written nothing, so running it again is safe. When the connection broke during COMMIT
+        # itself the group may stand; its keys are unique, so the second run then fails and is reported.
+        self._again.run(run, passing)
 
 
 def _by_batch(group: list[_Item]) -> list[tuple[Batch, list[_Item]]]:
@@ -128,21 +137,19 @@ def _run_batch(connection: Connection, batch: Batch, items: list[_Item]) -> None
         with connection.begin_nested():
             results = batch(connection, [item.value for item in items])
     except Exception as error:
-        if isinstance(error, DBAPIError) and _passing(error):
+        if (isinstance(error, DBAPIError) and passing(error)) or not in_transaction(connection):
             raise
-        if len(items) == 1:
-            items[0].error = error
+        if len(items) == 1 or concerns_all(error):
+            for item in items:
+                item.error = error
+            if concerns_all(error):
+                log.error("batch_failed", items=len(items), error=repr(error))
             return
         for item in items:
             _run_batch(connection, batch, [item])
         return
     for item, result in zip(items, results, strict=True):
         item.result, item.error = result, None
-
-
-def _passing(error: DBAPIError) -> bool:
-    """Deadlock, serialization failure, a lost connection: the same group may well succeed now."""
-    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in ("40001", "40P01", "57P01")
 
 
 def _tell(group: list[_Item]) -> None:

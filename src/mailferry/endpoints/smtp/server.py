@@ -20,6 +20,8 @@ from mailferry.endpoints.smtp.session import Session, Terms
 
 # Connections that wait in the kernel while the loop is busy; the kernel cuts it to net.core.somaxconn.
 BACKLOG = 1024
+# Seconds of a server's deadline that are left for calls to the backend, which are cancelled then, to undo what they must.
+UNDO = 0.5
 # An IPv6 customer has a /64 (RFC 6177): addresses inside it are one client.
 IPV6_CLIENT_PREFIX = 64
 
@@ -93,13 +95,13 @@ class Server:
         return len(self._sessions)
 
     async def close(self, deadline: float) -> None:
-        """Stop within `deadline` seconds.
+        """Stop within `deadline` seconds, or UNDO where that is more.
 
         Nobody is let in; who is idle hears 421; a message that is arriving and a call to the backend may end and are
-        answered. What is left at the deadline is cut off.
+        answered. What is left shortly before the deadline is cut off.
         """
         self._stop_listening()
-        end = self.loop.time() + deadline
+        end = self.loop.time() + deadline - UNDO
         for session in tuple(self._sessions):
             session.stop()
         await self._wait_until(end)
@@ -108,7 +110,7 @@ class Server:
             session.abort()
         # A cancelled call may have something to undo; it is not waited for without end.
         if tasks:
-            await asyncio.wait(tasks, timeout=1)
+            await asyncio.wait(tasks, timeout=UNDO)
 
     # For the sessions.
 
