@@ -107,7 +107,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("delivery", "connections", "int", 20, "Connections at once to one destination."),
     Setting("delivery", "attempts", "int", 500, "Attempts under way at once, a process."),
-    Setting("delivery", "expire_hours", "int", 72, "A message not delivered by then is bounced."),
+    Setting(
+        "delivery",
+        "expire_hours",
+        "int",
+        72,
+        "A message not delivered by then is bounced; time in which it is held does not count.",
+    ),
     Setting(
         "delivery",
         "retry_seconds",

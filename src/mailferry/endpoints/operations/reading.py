@@ -128,7 +128,8 @@ def _waits(row: Row[Any], now: int) -> dict[str, Any]:
         "why": _why(row, now),
         "since": iso(row.created_at),
         "next_attempt": None if row.owner else iso(due),
-        "until": iso(row.expires_at),
+        # Held mail waits for a decision, and has no end by age.
+        "until": None if row.due is None else iso(row.expires_at),
     }
 
 
