@@ -25,10 +25,11 @@ format: $(VENV)/.development   ## let ruff rewrite the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.development    ## Mailferry beside Postfix + OpenDKIM, in one run; claims beside a million that wait
+bench: $(VENV)/.development    ## Mailferry beside Postfix + OpenDKIM, in one run; claims beside a million that wait; a million suppressions
 	$(BIN)/python tests/setup.py
 	$(BIN)/python -m bench $(ARGS)
 	$(BIN)/python -m bench.queue
+	$(BIN)/python -m bench.suppressions
 
 peers: $(VENV)/.development    ## the slow strangers
 	$(BIN)/python tests/setup.py

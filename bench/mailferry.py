@@ -1,4 +1,4 @@
-"""Mailferry on its embedded default as a target: SQLite, one node, its own DNS, the sink as the MX of the destination."""
+"""Mailferry as a target, by default on its embedded database: one node, its own DNS, the sink as the MX of the destination."""
 
 from __future__ import annotations
 
@@ -48,6 +48,9 @@ smtp_port = {sink}
 
 [net]
 allow_private = true
+
+[database]
+url = "{database}"
 """
 
 
@@ -56,8 +59,11 @@ class NotYet(Exception):
 
 
 @contextlib.contextmanager
-def mailferry(sink_port: int, folder: Path, *, tls: bool) -> Iterator[Target]:
-    """Starts Mailferry with a data directory in `folder`, and makes it a sending domain that is verified and approved."""
+def mailferry(sink_port: int, folder: Path, *, tls: bool, database: str = "") -> Iterator[Target]:
+    """Starts Mailferry with a data directory in `folder`, and makes it a sending domain that is verified and approved.
+
+    ``database`` is a PostgreSQL URL; empty: the embedded SQLite.
+    """
     zone: dict[str, Any] = {
         DESTINATION: {"MX": "10 mx.dest.test"},
         "mx.dest.test": {"A": "127.0.0.1"},
@@ -66,7 +72,7 @@ def mailferry(sink_port: int, folder: Path, *, tls: bool) -> Iterator[Target]:
     with _name_server(zone) as address:
         ports = {name: free_port() for name in ("http", "https", "smtp", "metrics")} | {"sink": sink_port}
         configuration = folder / "mailferry.toml"
-        configuration.write_text(SETTINGS.format(host=HOST, dns=address, **ports))
+        configuration.write_text(SETTINGS.format(host=HOST, dns=address, database=database, **ports))
         data = folder / "data"
         arguments = ["--data", str(data), "--config", str(configuration)]
         server = Process([*_command("serve"), *arguments], folder / "mailferry.log", environment=_environment())

@@ -56,10 +56,11 @@ async def test_who_was_suppressed_since_is_rejected(office: Office) -> None:
     ("changed", "reason"),
     [
         ({"state": "suspended"}, "domain_suspended"),
+        ({"state": "non_compliant"}, "domain_rejected"),
         ({"dns_verified": False}, "dns_not_verified"),
         ({"deleted_at": 1}, "domain_deleted"),
     ],
-    ids=["suspended", "dns lost", "deleted"],
+    ids=["suspended", "rejected", "dns lost", "deleted"],
 )
 async def test_mail_of_a_domain_that_may_not_send_any_more_is_held(
     office: Office, clock: Clock, changed: dict[str, Any], reason: str

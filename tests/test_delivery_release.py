@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Update, select, update
 from mailferry.delivery import outages, release
 from mailferry.delivery import queue as queues
 from mailferry.resources import domains
+from mailferry.resources.domains import IN_REVIEW
 from mailferry.store.schema import queue, recipients
 from tests import delivery_support
 from tests.conftest import Clock
@@ -183,9 +184,9 @@ async def test_the_hour_gives_the_time_back_as_well(office: Office, clock: Clock
 # --- the hourly number ---------------------------------------------------------------------------------------------
 
 
-async def throttled(office: Office, number: int, hourly: int) -> Office:
+async def throttled(office: Office, number: int, hourly: int, state: str = "under_review") -> Office:
     """A new domain that has sent its number; the rest is held."""
-    await office.change_domain(state="under_review")
+    await office.change_domain(state=state)
     node = office.node(hourly=hourly)
     await node.accept(*(f"r{n}@dest.test" for n in range(number)))
     assert await sent(node) == hourly
@@ -198,8 +199,9 @@ async def sent(node: Office) -> int:
     return len(jobs)
 
 
-async def test_each_hour_lets_its_number_go(office: Office, clock: Clock) -> None:
-    node = await throttled(office, 7, 3)
+@pytest.mark.parametrize("state", IN_REVIEW)
+async def test_each_hour_lets_its_number_go(office: Office, clock: Clock, state: str) -> None:
+    node = await throttled(office, 7, 3, state)
     assert await let_go_hourly(node, 3) == 0, "this hour is used up"
     for number in (3, 1):
         clock.forward(hours=1)

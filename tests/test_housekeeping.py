@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from mailferry import metrics
 from mailferry.config import load
 from mailferry.delivery import release
-from mailferry.endpoints.operations.verbs import Tools
+from mailferry.endpoints.operations.tools import Tools
 from mailferry.housekeeping import Housekeeping
 from mailferry.net.dns import Resolver
 from mailferry.resources import dns_records, domains

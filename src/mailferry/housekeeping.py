@@ -13,7 +13,8 @@ from sqlalchemy import Connection, func, select, text
 
 from mailferry import metrics
 from mailferry.delivery import lanes, outages, release
-from mailferry.endpoints.operations.verbs import Tools, check_domain
+from mailferry.endpoints.operations.lookups import check_domain
+from mailferry.endpoints.operations.tools import Tools
 from mailferry.journal import retention
 from mailferry.journal.events import WAITING
 from mailferry.resources import domains

@@ -46,7 +46,8 @@ from mailferry.endpoints.mailtrap.deps import Deps
 from mailferry.endpoints.mailtrap.rates import Rates
 from mailferry.endpoints.operations import health
 from mailferry.endpoints.operations.control import Control
-from mailferry.endpoints.operations.verbs import Tools
+from mailferry.endpoints.operations.lookups import Lookups
+from mailferry.endpoints.operations.tools import Tools
 from mailferry.endpoints.smtp import server as smtp
 from mailferry.endpoints.smtp.limits import Limits as SmtpLimits
 from mailferry.endpoints.smtp.submission import SubmissionBackend
@@ -142,7 +143,9 @@ class Parts:
         credentials = Credentials(house.database, clock)
         tools = self.tools(listening)
         if "api" in self._roles:
-            await self._start_http(listening, intake, credentials)
+            lookups = Lookups(tools)
+            self._ending.part("look-ups", lookups.close)
+            await self._start_http(listening, intake, credentials, lookups)
         if "smtp" in self._roles:
             await self._start_smtp(listening, intake, credentials)
         await self._start_control(tools)
@@ -260,7 +263,9 @@ class Parts:
             hand_over=self._worker.hand_over if self._worker else lambda jobs: None,
         )
 
-    async def _start_http(self, listening: Listening, intake: Intake, credentials: Credentials) -> None:
+    async def _start_http(
+        self, listening: Listening, intake: Intake, credentials: Credentials, lookups: Lookups
+    ) -> None:
         house, config = self._house, self._config
         deps = Deps(
             intake=intake,
@@ -273,6 +278,7 @@ class Parts:
             sealer=house.sealer,
             operator=Operator(house.hostname, config["dns.zone"]),
             forget_domains=house.book.forget,
+            look_up_domain=lookups.ask,
         )
         routes = [Route("/health", health.route(house.database, house.content, clock)), *mailtrap.routes(deps)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from mailferry import __version__, first_run, logs
-from mailferry.cli import card, nouns, show
+from mailferry.cli import card, domains, nouns, show, suppressions
 from mailferry.cli.options import HERE, Flag, Json, Where
 from mailferry.cli.reach import Failure, tell
 from mailferry.cli.show import Column
@@ -40,7 +40,9 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
+app.command(domains.domains)
 nouns.register(app)
+app.command(suppressions.suppressions)
 
 
 @app.command

@@ -34,6 +34,13 @@ class Where:
 HERE = Where()
 Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False, help="Print JSON.")]
 Flag = Parameter(negative=(), show_default=False)
+#: Of a noun that belongs to accounts; 0: the noun says which one that is.
+Account = Annotated[
+    int,
+    Parameter(
+        name="--account", validator=Number(gte=0), show_default=False, help="The account, where there are several."
+    ),
+]
 Limit = Annotated[int, Parameter(name="--limit", validator=Number(gte=1, lte=100_000))]
 
 

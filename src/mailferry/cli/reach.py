@@ -68,7 +68,7 @@ def _by_socket(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, An
 
 async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
     from mailferry.endpoints.operations.control import run_verb
-    from mailferry.endpoints.operations.verbs import Tools
+    from mailferry.endpoints.operations.tools import Tools
     from mailferry.house import SQLITE_FILE, clock, open_house
 
     # Never made here: a folder that was named by mistake would be filled with keys and a database.

@@ -27,10 +27,13 @@ COLOURS = {
     "held": "yellow",
     "under_review": "yellow",
     "unverified_dns": "yellow",
+    "missing_company_info": "yellow",
+    "awaiting_questionnaire": "yellow",
     "softfail": "yellow",
     "bounced": "red",
     "rejected": "red",
     "suspended": "red",
+    "non_compliant": "red",
     "fail": "red",
     "missing": "red",
 }

@@ -24,7 +24,7 @@ class Gate:
         #: Why nothing of it may leave; empty = it may.
         self.hold_reason = domains.hold_reason(row.state, row.dns_verified, row.deleted_at)
         #: It is under review: each recipient needs a grant, once.
-        self.limited = row.state == domains.UNDER_REVIEW and not self.hold_reason
+        self.limited = row.state in domains.IN_REVIEW and not self.hold_reason
         self._left = queues.allowance(connection, row.id, now, hourly) if self.limited else 0
         #: Older mail is held: what arrives now waits behind it.
         self.behind = False

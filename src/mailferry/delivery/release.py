@@ -47,7 +47,7 @@ def release_domain(connection: Connection, domain_id: int, now: int, limit: int 
     if domain is None or _hold_reason(domain):
         return 0
     held = _held(connection, domain_id, limit, counted=True)
-    if domain.state != domains.UNDER_REVIEW and len(held) < limit:
+    if domain.state not in domains.IN_REVIEW and len(held) < limit:
         held += _held(connection, domain_id, limit - len(held), counted=False)
     return _release(connection, held, now)
 
@@ -58,7 +58,7 @@ def release_hourly(connection: Connection, domain_id: int, now: int, hourly: int
     Whatever it was held for: let go all at once, it would only be held again for the number.
     """
     domain = _domain(connection, domain_id)
-    if domain is None or _hold_reason(domain) or domain.state != domains.UNDER_REVIEW:
+    if domain is None or _hold_reason(domain) or domain.state not in domains.IN_REVIEW:
         return 0
     held = _held(connection, domain_id, min(hourly, SOME), counted=False)
     if not held:

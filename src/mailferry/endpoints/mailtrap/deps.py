@@ -71,6 +71,8 @@ class Deps:
     operator: Operator
     #: After any change of domains: caches are forgotten.
     forget_domains: Callable[[], None]
+    #: Has a domain's records looked up in the background; asked again at once it does nothing.
+    look_up_domain: Callable[[int], None] = lambda domain_id: None
     limits: Limits = field(default_factory=Limits)
     body: BodyRules = field(default_factory=BodyRules)
 

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from mailferry.endpoints.mailtrap import account_accesses, accounts, api_tokens, logs, rates, sending
+from mailferry.endpoints.mailtrap import (
+    account_accesses,
+    accounts,
+    api_tokens,
+    company_info,
+    domain_reviews,
+    domains,
+    logs,
+    rates,
+    sending,
+    suppressions,
+)
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Shape
 from mailferry.endpoints.mailtrap.rates import Rate
@@ -117,6 +128,57 @@ ACCOUNTS = (
     ),
 )
 
+# --- domains
+DOMAINS = (
+    *_both("sending_domains", "domains", {"GET": Op(domains.get_list, DOMAIN_VIEWER), "POST": Op(domains.create)}),
+    *_both(
+        "sending_domains/{sending_domain_id}",
+        "domains/{domain_id}",
+        {
+            "GET": Op(domains.get_one, DOMAIN_VIEWER),
+            "PATCH": Op(domains.update, DOMAIN_ADMIN),
+            "DELETE": Op(domains.delete, DOMAIN_ADMIN),
+        },
+    ),
+    *_both(
+        "sending_domains/{sending_domain_id}/send_setup_instructions",
+        "domains/{domain_id}/send_setup_instructions",
+        {"POST": Op(domains.send_setup_instructions, DOMAIN_ADMIN)},
+    ),
+    *_both(
+        "sending_domains/{sending_domain_id}/company_info",
+        "domains/{domain_id}/company_info",
+        {
+            "GET": Op(company_info.get_one, DOMAIN_VIEWER),
+            "POST": Op(company_info.create, DOMAIN_ADMIN),
+            "PATCH": Op(company_info.update, DOMAIN_ADMIN),
+        },
+    ),
+    # Not Mailtrap's: there the review is on pages only.
+    *_both(
+        "sending_domains/{sending_domain_id}/review",
+        "domains/{domain_id}/review",
+        {"GET": Op(domain_reviews.get_one, DOMAIN_VIEWER), "POST": Op(domain_reviews.reply, DOMAIN_ADMIN)},
+    ),
+)
+
+# --- suppressions
+SUPPRESSIONS = (
+    *_both(
+        "suppressions",
+        "suppressions",
+        {
+            "GET": Op(suppressions.get_list, DOMAIN_VIEWER, rates.SUPPRESSIONS),
+            "POST": Op(suppressions.create, DOMAIN_ADMIN, rates.SUPPRESSIONS),
+        },
+    ),
+    *_both(
+        "suppressions/{suppression_id}",
+        "suppressions/{suppression_id}",
+        {"DELETE": Op(suppressions.delete, DOMAIN_ADMIN, rates.SUPPRESSIONS)},
+    ),
+)
+
 #: What later issues bring, and what nobody knows.
 UNKNOWN = (
     Path("/bulk/api/{rest:path}", {}, Shape.SEND),
@@ -127,4 +189,4 @@ UNKNOWN = (
     Path("/api", {}),
 )
 
-TABLE: tuple[Path, ...] = (*SENDING, *LOGS, *ACCOUNTS, *UNKNOWN)
+TABLE: tuple[Path, ...] = (*SENDING, *LOGS, *ACCOUNTS, *DOMAINS, *SUPPRESSIONS, *UNKNOWN)

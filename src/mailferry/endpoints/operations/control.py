@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from mailferry.endpoints.operations.verbs import VERBS, Mistake, Tools
+from mailferry.endpoints.operations.tools import Mistake, Tools
+from mailferry.endpoints.operations.verbs import VERBS
 
 log = structlog.get_logger(__name__)
 

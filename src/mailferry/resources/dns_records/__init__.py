@@ -1,9 +1,10 @@
 """What a sending domain publishes in DNS, and how what is published compares with it.
 
 ``wanted`` says what should be there, ``verify`` asks the DNS, ``judge`` reads SPF and DMARC records, ``zone`` writes
-zone files. Only ``verify`` does I/O, through the resolver that it is handed.
+zone files, ``instructions`` writes to whoever keeps the DNS. Only ``verify`` does I/O, through the resolver that it is handed.
 """
 
+from mailferry.resources.dns_records.instructions import instructions
 from mailferry.resources.dns_records.verify import (
     RecordStatus,
     conclusive,
@@ -22,6 +23,7 @@ __all__ = [
     "SendingDomain",
     "conclusive",
     "export_zone",
+    "instructions",
     "published_selectors",
     "records",
     "records_anywhere",

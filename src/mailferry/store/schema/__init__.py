@@ -28,6 +28,7 @@ from mailferry.store.schema.people import (
     users,
 )
 from mailferry.store.schema.queue import RELEASED, lanes, queue
+from mailferry.store.schema.reviews import review_messages, review_questions
 
 __all__ = [
     "RELEASED",
@@ -52,6 +53,8 @@ __all__ = [
     "projects",
     "queue",
     "recipients",
+    "review_messages",
+    "review_questions",
     "shared_keys",
     "suppression_history",
     "suppressions",

@@ -111,6 +111,8 @@ suppressions = Table(
     text_("response"),
     int_("created_at"),
     UniqueConstraint("account_id", "address", "domain_id", "stream"),
+    #: A page of the newest, of whatever kind, is found without looking at the rows between: there may be millions.
+    Index(None, "account_id", "id", "domain_id", "stream", "type"),
 )
 
 #: Every suppression that was made or lifted, by whom; the table above holds only those that stand.

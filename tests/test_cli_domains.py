@@ -2,8 +2,8 @@
 
 import pytest
 
-from mailferry.cli import nouns
-from mailferry.endpoints.operations import verbs
+from mailferry.cli import domains
+from mailferry.endpoints.operations import domains as operations
 from mailferry.net.dns import Resolver
 from mailferry.resources import dns_records
 from mailferry.resources.domains import Domain
@@ -29,7 +29,7 @@ async def test_what_a_stranger_publishes_is_shown_and_not_obeyed(
         await resolver.close()
     assert HOSTILE in status.sentence, "all of it comes so far"
 
-    nouns._judged(verbs._status(status))
+    domains._judged(operations._status(status))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and all(line.isprintable() for line in lines)
     assert "\N{REPLACEMENT CHARACTER}[2J" in lines[1] and "gnp.exe" in lines[1]
@@ -42,6 +42,6 @@ def test_what_somebody_copies_stays_in_one_piece(
     monkeypatch.setenv("COLUMNS", "40")
     key = "v=DKIM1; k=rsa; p=" + "x" * 392
     record = {"status": "missing", "type": "TXT", "domain": "mf1._domainkey.own.test", "value": key}
-    nouns._judged({**record, "sentence": f"Publish {key}.", "required": False})
+    domains._judged({**record, "sentence": f"Publish {key}.", "required": False})
     lines = capsys.readouterr().out.splitlines()
     assert lines[1:] == [f"{'':14}Publish {key}.", f"{'':14}Wanted: {key} (optional)"]

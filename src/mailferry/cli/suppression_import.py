@@ -1,0 +1,206 @@
+"""Takes a file of suppressions over: reads it, hands pieces of it to the server, writes down what was refused and why."""
+
+import contextlib
+import csv
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, TextIO
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mailferry.cli.reach import Failure, call
+from mailferry.config import Config
+from mailferry.mail import address
+from mailferry.resources.suppressions import ANY, MANUAL_IMPORT
+from mailferry.resources.suppressions.files import BadFile, read
+from mailferry.resources.suppressions.words import Line, Refused, refuse, type_of_file
+
+#: As a file's name: standard input or output.
+STDIO = "-"
+#: Lines of one piece. It is one transaction: a quarter of a second on two old cores, during which others wait to write.
+PIECE = 2000
+#: Lines that are looked at together, see :func:`_in_order`; some 30 MB.
+WINDOW = 50_000
+#: Octets of one piece, below what the control socket takes (operations/control.LINE_LIMIT).
+PIECE_OCTETS = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What the operator said of all lines, whatever they say themselves; empty: nothing."""
+
+    domain: str
+    stream: str
+    type: str
+
+
+@dataclass(slots=True)
+class Result:
+    lines: int = 0
+    added: int = 0
+    refused: int = 0
+    #: Where the refused lines are.
+    report: str = ""
+
+    def told(self) -> dict[str, Any]:
+        already = self.lines - self.added - self.refused
+        counts = {"lines": self.lines, "added": self.added, "already": already, "refused": self.refused}
+        return {**counts, "report": self.report or None}
+
+
+def take_over(config: Config, account: int, file: str, fixed: Fixed, report: Path | None) -> Result:
+    """Raises :class:`Failure`: the file is none, or the server is gone. What was imported until then stays."""
+    known = {domain["domain"] for domain in call(config, "domains.list", account=account)}
+    if fixed.domain and fixed.domain not in known:
+        raise Failure(_no_domain(fixed.domain))
+    result = Result()
+    try:
+        with _opened(file) as source, _Report(file, report) as refusals, _Bar(source) as bar:
+            lines = _usable(read(source), known, fixed, refusals, result)
+            name = "standard input" if file == STDIO else Path(file).name
+            rows = _in_order(_rows(lines, fixed, type_of_file(name)))
+            for number, piece in enumerate(_pieces(rows)):
+                result.added += _send(config, account, piece, name, first=number == 0)
+                bar.at(result.lines)
+    except BadFile as error:
+        raise Failure(f"{file}: {error}") from error
+    except OSError as error:
+        raise Failure(f"{error.filename or file}: {error.strerror}") from error
+    result.report = str(refusals.path) if refusals.path and result.refused else ""
+    return result
+
+
+def _usable(
+    found: Iterable[Line | Refused], known: set[str], fixed: Fixed, refusals: "_Report", result: Result
+) -> Iterator[Line]:
+    for each in found:
+        result.lines += 1
+        if isinstance(each, Line):
+            if fixed.domain or not each.domain or each.domain in known:
+                yield each
+                continue
+            each = refuse(each.number, each.text, _no_domain(each.domain))
+        result.refused += 1
+        refusals.write(each)
+
+
+def _rows(lines: Iterable[Line], fixed: Fixed, of_file: str) -> Iterator[list[Any]]:
+    """As the server takes them."""
+    for line in lines:
+        type_ = fixed.type or line.type or of_file or MANUAL_IMPORT
+        scope = [fixed.domain or line.domain, fixed.stream or line.stream or ANY]
+        yield [line.address, *scope, type_, line.created_at, line.category, line.response]
+
+
+def _in_order(rows: Iterator[list[Any]]) -> Iterator[list[Any]]:
+    """Files in no order at all are sorted by address, as much of them as fits into memory.
+
+    Rows that come in any order land everywhere in the database's indexes, and each costs several pages of them. In the
+    order of their addresses half of the pages are shared; files in the order of their times share the other half already.
+    """
+    while window := list(islice(rows, WINDOW)):
+        times = [row[4] or 0 for row in window]
+        if any(a > b for a, b in pairwise(times)) and any(a < b for a, b in pairwise(times)):
+            window.sort(key=lambda row: address.key(row[0]))  # of two reasons for one address the first stays first
+        yield from window
+
+
+def _pieces(rows: Iterable[list[Any]]) -> Iterator[list[list[Any]]]:
+    piece: list[list[Any]] = []
+    octets = 0
+    for row in rows:
+        octets += len(msgspec.json.encode(row)) + 1
+        piece.append(row)
+        if len(piece) >= PIECE or octets >= PIECE_OCTETS:
+            yield piece
+            piece, octets = [], 0
+    if piece:
+        yield piece
+
+
+def _send(config: Config, account: int, piece: list[list[Any]], name: str, *, first: bool) -> int:
+    try:
+        told = call(config, "suppressions.import", rows=piece, source=name, first=first, account=account)
+    except Failure as failure:
+        raise Failure(f"{failure}; what was imported stays, and the import may be run again") from failure
+    return int(told["added"])
+
+
+def _no_domain(name: str) -> str:
+    return f"{name} is no sending domain here; --domain says for which one, mailferry domains add {name} makes it one"
+
+
+# --- files and the terminal ------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == STDIO:
+        yield sys.stdin.buffer
+        return
+    with Path(file).open("rb") as source:
+        yield source
+
+
+class _Report:
+    """Refused lines as CSV: number, why, text. The file is made with the first of them."""
+
+    def __init__(self, file: str, path: Path | None) -> None:
+        self.path = path if path or file == STDIO else Path(f"{file}.refused.csv")
+        self._source = file
+        self._file: TextIO | None = None
+        self._writer: Any = None
+
+    def write(self, refused: Refused) -> None:
+        if self._writer is None:
+            self._writer = csv.writer(self._open(), lineterminator="\n")
+            self._writer.writerow(("line", "why", "text"))
+        self._writer.writerow((refused.number, refused.why, refused.text))
+
+    def _open(self) -> TextIO:
+        if self.path is None:
+            return sys.stderr
+        if self.path.exists() and self._source != STDIO and self.path.samefile(self._source):
+            raise Failure(f"--report {self.path} is the file that is imported")
+        self._file = self.path.open("w", encoding="utf-8", errors="replace", newline="")
+        return self._file
+
+    def __enter__(self) -> "_Report":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class _Bar:
+    """How far a file is read, on a terminal. A pipe has no length: then lines are counted."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        about = os.fstat(source.fileno())
+        self._source = source if stat.S_ISREG(about.st_mode) else None
+        console = Console(stderr=True)
+        columns = (BarColumn(), TextColumn("{task.fields[lines]:,} lines"), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task("", total=about.st_size if self._source else None, lines=0)
+
+    def at(self, lines: int) -> None:
+        place = self._source.tell() if self._source else None
+        self._progress.update(self._task, completed=place, lines=lines)
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()

@@ -1,0 +1,39 @@
+"""What every verb is handed, and how it says that the operator did something wrong."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mailferry.config import Config
+from mailferry.net.dns import Resolver
+from mailferry.resources.audit import Actor
+from mailferry.resources.domains import DomainBook
+from mailferry.store.database import Database
+from mailferry.store.secrets import Sealer
+
+#: The account that the first start made: what the operator adds is its, where no other is named.
+ACCOUNT = 1
+#: Who changed something, as the audit log names it.
+OPERATOR = Actor("operator", 0, "command line")
+
+
+class Mistake(ValueError):
+    """The operator's; the text is shown as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    database: Database
+    sealer: Sealer
+    book: DomainBook
+    resolver: Resolver
+    config: Config
+    hostname: str
+    clock: Callable[[], int]
+    #: Tells the worker that mail may have come due.
+    wake: Callable[[], None]
+    #: Takes newly issued host names and certificates into use.
+    reload_hosts: Callable[[], None]
+
+
+Verb = Callable[..., Awaitable[Any]]

@@ -1,0 +1,50 @@
+"""Addresses that must not be written to, each for one domain or all, one stream or any (Mailtrap's and SES's list alike).
+
+``standing`` is the list and its history, ``reading`` shows it. ``files`` reads and writes it as a file of any provider:
+``tables`` takes CSV apart, ``words`` and ``dates`` say what its cells mean.
+"""
+
+from mailferry.resources.suppressions.reading import DRIFT_MS, Query, Story, find, page, scope, stories, walk
+from mailferry.resources.suppressions.standing import (
+    ALL_DOMAINS,
+    ANY,
+    DELIVERY,
+    HARD_BOUNCE,
+    MANUAL_IMPORT,
+    SPAM_COMPLAINT,
+    STREAMS,
+    TYPES,
+    UNSUBSCRIPTION,
+    Suppression,
+    Target,
+    add,
+    entry,
+    matching,
+    remove,
+)
+
+__all__ = [
+    "ALL_DOMAINS",
+    "ANY",
+    "DELIVERY",
+    "DRIFT_MS",
+    "HARD_BOUNCE",
+    "MANUAL_IMPORT",
+    "SPAM_COMPLAINT",
+    "STREAMS",
+    "TYPES",
+    "UNSUBSCRIPTION",
+    "Query",
+    "Story",
+    "Suppression",
+    "Target",
+    "add",
+    "entry",
+    "find",
+    "matching",
+    "page",
+    "remove",
+    "scope",
+    "stories",
+    "walk",
+]

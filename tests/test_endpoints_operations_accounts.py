@@ -1,0 +1,113 @@
+"""What an operator does for accounts other than the first: whose domain is meant, and whose suppressions."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from mailferry.config import load
+from mailferry.endpoints.operations.tools import Mistake, Tools
+from mailferry.endpoints.operations.verbs import VERBS
+from mailferry.net.dns import Resolver
+from mailferry.resources import accounts, domains
+from mailferry.resources.domains import DomainBook
+from mailferry.store.database import Database
+from mailferry.store.secrets import Sealer
+from tests.conftest import Clock
+from tests.fakes.dns import FakeDNS
+
+FIRST, SECOND = 1, 2
+
+
+class Operator:
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+
+    async def ask(self, verb: str, **arguments: Any) -> Any:
+        return await VERBS[verb](self.tools, **arguments)
+
+    async def mistake(self, verb: str, **arguments: Any) -> str:
+        with pytest.raises(Mistake) as told:
+            await self.ask(verb, **arguments)
+        return str(told.value)
+
+
+@pytest.fixture
+async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
+    for name in ("First", "Second"):
+        await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
+    async with FakeDNS({}) as dns:
+        resolver = Resolver([dns.address], clock=clock)
+        config = load(None, {}, {"dns.zone": "dns.mailferry.test"})
+        yield Operator(
+            Tools(
+                database=database,
+                sealer=Sealer(bytes(32)),
+                book=DomainBook(database, clock),
+                resolver=resolver,
+                config=config,
+                hostname="mail.mailferry.test",
+                clock=clock,
+                wake=lambda: None,
+                reload_hosts=lambda: None,
+            )
+        )
+        await resolver.close()
+
+
+async def test_a_domain_is_found_in_whichever_account_has_it(operator: Operator) -> None:
+    own = await operator.ask("domains.add", domain="own.test")
+    below = await operator.ask("domains.add", domain="below.test", account=SECOND)
+    assert (own["account_id"], below["account_id"]) == (FIRST, SECOND)
+    assert [each["domain"] for each in await operator.ask("domains.list")] == ["own.test", "below.test"]
+    assert [each["domain"] for each in await operator.ask("domains.list", account=SECOND)] == ["below.test"]
+    zone = (await operator.ask("dns.export"))["zone"]
+    assert all(f"mf1.{each['id']}.dkim" in zone for each in (own, below))
+
+    await operator.ask("domains.reject", domain="below.test", reason="No")
+    review = await operator.ask("domains.review", domain="below.test")
+    assert (review["state"], review["messages"][0]["text"]) == ("non_compliant", "No")
+    assert await operator.mistake("domains.records", domain="below.test", account=FIRST) == (
+        "below.test is no sending domain here; mailferry domains add below.test"
+    )
+    assert await operator.mistake("domains.add", domain="x.test", account=9) == "there is no account 9"
+
+
+async def test_a_name_that_two_accounts_have_needs_the_account(operator: Operator) -> None:
+    for account in (FIRST, SECOND):
+        await operator.ask("domains.add", domain="both.test", account=account)
+    for verb in ("records", "verify", "remove", "review", "approve", "reject", "suspend"):
+        told = await operator.mistake(f"domains.{verb}", domain="both.test")
+        assert told == "both.test is a sending domain of the accounts 1, 2; --account says which one is meant"
+    await operator.ask("domains.suspend", domain="both.test", account=SECOND)
+    await operator.ask("domains.remove", domain="both.test", account=FIRST)
+    (left,) = await operator.ask("domains.list")
+    assert (left["account_id"], left["state"]) == (SECOND, "suspended")
+
+
+async def test_suppressions_are_those_of_one_account(operator: Operator, clock: Clock) -> None:
+    await operator.ask("domains.add", domain="below.test", account=SECOND)
+    row = ["a@x.test", "below.test", "any", "hard bounce", None, "", ""]
+    assert await operator.ask("suppressions.import", rows=[row], first=True, account=SECOND) == {"added": 1}
+    assert "below.test is no sending domain here" in await operator.mistake("suppressions.import", rows=[row])
+    added = await operator.ask("suppressions.add", email="b@x.test", domain="below.test", account=SECOND)
+    assert added["added"] and added["domain"] == "below.test"
+    assert await operator.ask("suppressions.list") == []
+    assert [each["email"] for each in (await operator.ask("suppressions.export", account=SECOND))["rows"]] == [
+        "a@x.test",
+        "b@x.test",
+    ]
+    assert await operator.mistake("suppressions.remove", email="a@x.test") == "a@x.test is not suppressed"
+    await operator.ask("suppressions.remove", email="a@x.test", account=SECOND)
+    assert [each["email"] for each in await operator.ask("suppressions.list", account=SECOND)] == ["b@x.test"]
+    for verb, arguments in (("add", {"email": "a@x.test"}), ("import", {"rows": []})):
+        assert await operator.mistake(f"suppressions.{verb}", account=9, **arguments) == "there is no account 9"
+
+
+async def test_a_domain_that_was_never_verified_is_not_approved(operator: Operator, database: Database) -> None:
+    added = await operator.ask("domains.add", domain="own.test")
+    for state in (domains.UNVERIFIED, domains.SUSPENDED, domains.NON_COMPLIANT):
+        await database.write(lambda c, state=state: domains.set_state(c, added["id"], state))  # type: ignore[misc]  # a default binds the loop variable
+        assert "own.test was never verified; publish its records" in await operator.mistake(
+            "domains.approve", domain="own.test"
+        )
