@@ -3,7 +3,7 @@
 import pytest
 
 from mailferry.cli import domains
-from mailferry.endpoints.operations import domains as operations
+from mailferry.endpoints.operations import domains as verbs
 from mailferry.net.dns import Resolver
 from mailferry.resources import dns_records
 from mailferry.resources.domains import Domain
@@ -29,7 +29,7 @@ async def test_what_a_stranger_publishes_is_shown_and_not_obeyed(
         await resolver.close()
     assert HOSTILE in status.sentence, "all of it comes so far"
 
-    domains._judged(operations._status(status))
+    domains._judged(verbs._status(status))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and all(line.isprintable() for line in lines)
     assert "\N{REPLACEMENT CHARACTER}[2J" in lines[1] and "gnp.exe" in lines[1]

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, Update, select, update
 from mailferry.delivery import outages, release
 from mailferry.delivery import queue as queues
 from mailferry.resources import domains
-from mailferry.resources.domains import IN_REVIEW
 from mailferry.store.schema import queue, recipients
 from tests import delivery_support
 from tests.conftest import Clock
@@ -199,7 +198,7 @@ async def sent(node: Office) -> int:
     return len(jobs)
 
 
-@pytest.mark.parametrize("state", IN_REVIEW)
+@pytest.mark.parametrize("state", domains.IN_REVIEW)
 async def test_each_hour_lets_its_number_go(office: Office, clock: Clock, state: str) -> None:
     node = await throttled(office, 7, 3, state)
     assert await let_go_hourly(node, 3) == 0, "this hour is used up"

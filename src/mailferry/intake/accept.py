@@ -85,10 +85,10 @@ class Intake:
         if domain is None or (domain.verified_at == 0 and domain.state != domains.DEMO):
             state = "is not verified yet" if domain else "is not a sending domain of this account"
             return Refusal(Reason.SENDER_NOT_ALLOWED, "from", detail=f"{domain_name or 'the empty domain'} {state}")
-        if domain.state == domains.NON_COMPLIANT:
-            return Refusal(Reason.SENDER_NOT_ALLOWED, "from", detail=f"{domain_name} was rejected in its review")
         if submission.sender_domains is not None and domain.id not in submission.sender_domains:
             return Refusal(Reason.SENDER_NOT_ALLOWED, "from", detail=f"this token may not send as {domain_name}")
+        if domain.state == domains.NON_COMPLIANT:
+            return Refusal(Reason.SENDER_NOT_ALLOWED, "from", detail=f"{domain_name} was rejected in its review")
         if domain.state == domains.DEMO and not all(self._simulated(r.address) for r in submission.recipients):
             return Refusal(Reason.DEMO_RECIPIENT, "to")
         return domain

@@ -32,9 +32,7 @@ async def check_domain(tools: Tools, domain: Domain) -> Sequence[RecordStatus]:
     )
     tools.book.forget()
     if verified and not domain.dns_verified:
-        found = await tools.database.read(lambda connection: domains.by_id(connection, domain.id))
-        if found and not found.hold_reason:  # it may have been stopped for another reason meanwhile
-            await let_go(tools, domain.id)
+        await let_go(tools, domain.id)
     return statuses
 
 

@@ -58,7 +58,7 @@ async def domains_approve(tools: Tools, domain: str, reason: str = "", account: 
 
 
 async def domains_reject(tools: Tools, domain: str, reason: str = "", account: int = 0) -> dict[str, Any]:
-    """Its mail is refused from now on; what was accepted before is held until its time is over."""
+    """Its mail is refused from now on; what was accepted before is held."""
     found = await _real(tools, domain, account)
     await _decide(tools, found, domains.NON_COMPLIANT, reason)
     return await _after(tools, found)
