@@ -35,12 +35,18 @@ def test_in_a_pipe_a_row_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 3 and lines[1] == lines[2] == f"{ID} {ROW['to']} {ROW['why'].rstrip()}"
 
 
-@pytest.mark.parametrize("columns", [20, 80, 120, 300])
+@pytest.mark.parametrize("columns", [20, 80])
+def test_on_a_narrow_terminal_a_row_is_a_block(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    lines = on_a_terminal(monkeypatch, columns, [ROW, ROW])
+    block = [f"Id   {ID}", f"To   {ROW['to']}", f"Why  {ROW['why']}".rstrip()]
+    assert [text.rstrip() for text in lines] == [*block, "", *block]
+
+
+@pytest.mark.parametrize("columns", [90, 120, 300])
 def test_on_a_terminal_text_folds_and_ids_never(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     lines = on_a_terminal(monkeypatch, columns, [ROW])
     assert sum(text.startswith(ID) for text in lines) == 1
-    least = len(ID) + 2 * (show.NARROWEST + 1)
-    assert max(map(len, lines)) <= max(columns, least)
+    assert max(map(len, lines)) <= columns
     assert "".join(lines).count("word") == 30
     assert (len(lines) > 2) == (columns < 300)
 

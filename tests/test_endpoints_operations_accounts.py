@@ -79,10 +79,10 @@ async def test_a_name_that_two_accounts_have_needs_the_account(operator: Operato
     for verb in ("records", "verify", "remove", "review", "approve", "reject", "suspend"):
         told = await operator.mistake(f"domains.{verb}", domain="both.test")
         assert told == "both.test is a sending domain of the accounts 1, 2; --account says which one is meant"
-    await operator.ask("domains.suspend", domain="both.test", account=SECOND)
+    await operator.ask("domains.reject", domain="both.test", account=SECOND)
     await operator.ask("domains.remove", domain="both.test", account=FIRST)
     (left,) = await operator.ask("domains.list")
-    assert (left["account_id"], left["state"]) == (SECOND, "suspended")
+    assert (left["account_id"], left["state"]) == (SECOND, "non_compliant")
 
 
 async def test_suppressions_are_those_of_one_account(operator: Operator, clock: Clock) -> None:

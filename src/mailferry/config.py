@@ -247,6 +247,7 @@ def load(
     for setting in SETTINGS:
         if setting.variable in environ:
             take(setting, environ[setting.variable], setting.variable)
+    problems += _misspelled(environ)
     for key, raw in (overrides or {}).items():
         take(BY_KEY[key], raw, "command line")
     config = Config(values, origins, file)
@@ -333,6 +334,18 @@ def _together(config: Config) -> list[str]:
             if not ipaddress.ip_address(address).is_loopback
         ]
     return problems
+
+
+def _misspelled(environ: Mapping[str, str]) -> list[str]:
+    """Only of sections that exist: others put variables with our name there too (Kubernetes for a service so called)."""
+    sections = tuple(f"MAILFERRY_{section.upper()}_" for section in {setting.section for setting in SETTINGS})
+    known = {setting.variable for setting in SETTINGS}
+    return [
+        f"{variable} from the environment: there is no such setting"
+        + _nearest(variable.removeprefix("MAILFERRY_").lower().replace("_", ".", 1))
+        for variable in sorted(environ)
+        if variable.startswith(sections) and variable not in known
+    ]
 
 
 def _nearest(key: str) -> str:

@@ -104,9 +104,15 @@ async def open_house(config: Config) -> AsyncIterator[House]:
         lock.release()
 
 
+def _own_name() -> str:
+    """A full name where the system knows one; never that of the loopback interface."""
+    full = socket.getfqdn()
+    return socket.gethostname() if full.startswith("localhost") else full
+
+
 def _hostname(config: Config) -> str:
     """Asked once: where the machine's own name is in no DNS, asking may take seconds."""
-    name = config["server.hostname"] or socket.getfqdn()
+    name = config["server.hostname"] or _own_name()
     try:
         return host_name(name)
     except BadHost as error:

@@ -6,6 +6,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import resource
@@ -23,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from mailferry import first_run
-from mailferry.config import Config, parse_host_port, parse_listen
+from mailferry.config import BY_KEY, Config, parse_host_port, parse_listen
 from mailferry.delivery.carrier import Carrier
 from mailferry.delivery.claim import Claimer
 from mailferry.delivery.job import HandoffBudget
@@ -309,7 +310,7 @@ class Parts:
         try:
             await server.start()
         except OSError as error:
-            raise config.wrong("smtp.listen", f"cannot be listened on: {error.strerror or error}") from error
+            raise config.wrong("smtp.listen", _not_bound("smtp.listen", error)) from error
         self._ending.door("smtp", lambda: server.close(SMTP_GRACE))
 
     async def _start_control(self, tools: Tools) -> None:
@@ -326,7 +327,7 @@ class Parts:
         try:
             listener = Listener(app, bind(host, port), context)
         except OSError as error:
-            raise self._config.wrong(setting, f"{text} cannot be listened on: {error.strerror or error}") from error
+            raise self._config.wrong(setting, f"{text} {_not_bound(setting, error)}") from error
         await listener.open()
         self._ending.door(text, listener.close)
 
@@ -339,6 +340,13 @@ class Parts:
                 await task
 
         self._ending.part(name, close)
+
+
+def _not_bound(setting: str, error: OSError) -> str:
+    found = f"cannot be listened on: {error.strerror or error}"
+    if error.errno != errno.EADDRINUSE:
+        return found
+    return f"{found}: choose another port there or by {BY_KEY[setting].variable}"
 
 
 def _relay_context(config: Config) -> ssl.SSLContext | None:

@@ -26,6 +26,11 @@ from mailferry.store.lock import AlreadyRunning
 MISTAKES = (Failure, Unusable, BadSetting, BadHost, first_run.BadFile, authority.AuthorityError, PermissionError)
 
 
+FORGOTTEN = (
+    "This copy of the first run's secrets is deleted. The token and the password stay valid, and cannot be shown again."
+)
+
+
 def _unclear(error: CycloptsError) -> str:
     """What was not understood about a command line, in one line like every other mistake."""
     said = " ".join(str(error).split())
@@ -36,7 +41,7 @@ def _unclear(error: CycloptsError) -> str:
 
 app = App(
     name="mailferry",
-    help="Self-hosted email delivery and testing. `mailferry serve` starts it; every other command speaks to it.",
+    help="Self-hosted email delivery. `mailferry serve` starts it; the other commands work beside it, and also while it is down.",
     version=__version__,
     help_format="plaintext",
 )
@@ -68,13 +73,15 @@ def credentials(
     *,
     where: Where = HERE,
     json: Json = False,
-    forget: Annotated[bool, Flag, Parameter(help="Delete the first run's secrets from the data folder.")] = False,
+    forget: Annotated[
+        bool, Flag, Parameter(help="Delete the first run's secrets from the data folder; they stay valid.")
+    ] = False,
 ) -> int:
-    """Show what the first run made: URLs, token, SMTP and sandbox passwords."""
+    """Show what the first run made: URLs, token, SMTP passwords."""
     config = where.load()
     if forget:
         gone = first_run.forget(config.data_dir)
-        show.line("The first run's secrets are deleted." if gone else "There was nothing to delete.")
+        show.line(FORGOTTEN if gone else "There was nothing to delete.")
         return 0
     found = first_run.credentials(config, authority.ca_file(config.data_dir))
     if json:

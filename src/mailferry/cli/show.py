@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-#: A text that folds is not made narrower than this: the terminal breaks the line instead.
+#: A text that folds is not made narrower than this: where there is less room, each row becomes a block.
 NARROWEST = 24
 #: Where nobody looks at a terminal, nothing folds: a row is a line for grep.
 ENDLESS = 100_000
@@ -67,7 +67,10 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], empty: s
         least += width + 1
     for row in cells:
         drawn.add_row(*row)
-    _print(drawn, least - 1)
+    if Console().is_terminal and least - 1 > Console().width:
+        _blocks(cells, columns)
+    else:
+        _print(drawn)
 
 
 def facts(pairs: Sequence[tuple[str, Any]]) -> None:
@@ -78,7 +81,7 @@ def facts(pairs: Sequence[tuple[str, Any]]) -> None:
     for name, value in pairs:
         if value not in ("", None, {}, []):
             drawn.add_row(name, _cell(value))
-    _print(drawn, 100)
+    _print(drawn)
 
 
 def line(text: str) -> None:
@@ -95,10 +98,21 @@ def marked(word: str, rest: str) -> None:
     Console().print(Text.assemble((word, COLOURS.get(word.strip(), "")), _tame(rest)), soft_wrap=True)
 
 
-def _print(drawn: Table, least: int) -> None:
+def _blocks(cells: Sequence[Sequence[Text]], columns: Sequence[Column]) -> None:
+    """A terminal too narrow for the table: a row is a block, and each value has a line that nothing breaks but the terminal."""
+    widest = max(len(column.heading) for column in columns)
+    for number, row in enumerate(cells):
+        if number:
+            line("")
+        for column, cell in zip(columns, row, strict=True):
+            if cell.plain:
+                name = Text(f"{column.heading:<{widest + 2}}", style="bold")
+                Console().print(Text.assemble(name, cell), soft_wrap=True)
+
+
+def _print(drawn: Table) -> None:
     console = Console()
     if console.is_terminal:
-        console.width = max(console.width, least)
         console.print(drawn)
         return
     # Rich fills each row with blanks up to the widest one.

@@ -46,7 +46,7 @@ REASONS: Mapping[Reason, Wording] = {
         403,
         "Demo domains can only be used to send emails to account owners. "
         "You can only send testing emails to your own email address.",
-        also="here that is the simulator only, for example success@simulator.amazonses.com",
+        also="here that is the simulator only, for example success@simulator.demo.mailferry.test",
         ours=False,
     ),
     Reason.SANDBOX_UNAVAILABLE: Wording(403, "the sandbox is not available yet, nothing was sent"),

@@ -67,6 +67,8 @@ async def domains_reject(tools: Tools, domain: str, reason: str = "", account: i
 async def domains_suspend(tools: Tools, domain: str, reason: str = "", account: int = 0) -> dict[str, Any]:
     """Its mail is accepted and held until it is approved again."""
     found = await _real(tools, domain, account)
+    if not found.verified_at:
+        raise Mistake(f"{found.name} was never verified: its mail is refused as it is")
     await _decide(tools, found, domains.SUSPENDED, reason)
     return await _after(tools, found)
 

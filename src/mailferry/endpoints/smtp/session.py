@@ -183,11 +183,15 @@ class Session(Connection):
         self._mail_refused = True
         return self._refuse(refusal)
 
+    def _must_start_tls(self) -> bool:
+        return self._terms.tls is not None and not self._login.is_offered(self.peer)
+
     def _mail_refusal(self, mail: Mail) -> Reply | None:
         if not self.peer.helo:
             return replies.HELLO_FIRST
         if self._terms.require_auth and not self._login.done:
-            return replies.AUTH_REQUIRED
+            # Before STARTTLS no AUTH is offered, and a client that has a password would look for its mistake there.
+            return replies.TLS_REQUIRED if self._must_start_tls() else replies.AUTH_REQUIRED
         if self._envelope is not None:
             return replies.NESTED_MAIL
         if self._messages >= self.limits.messages:
