@@ -103,7 +103,7 @@ def _blocks(cells: Sequence[Sequence[Text]], columns: Sequence[Column]) -> None:
     widest = max(len(column.heading) for column in columns)
     for number, row in enumerate(cells):
         if number:
-            line("")
+            Console().print()
         for column, cell in zip(columns, row, strict=True):
             if cell.plain:
                 name = Text(f"{column.heading:<{widest + 2}}", style="bold")
