@@ -9,6 +9,7 @@ import pytest
 from mailferry.mail.handlebars import (
     Limits,
     OutputTooLong,
+    RenderError,
     TemplateError,
     TooDeep,
     TooManySteps,
@@ -41,6 +42,20 @@ def test_steps():
     with pytest.raises(TooManySteps, match="more than 1,000 steps") as caught:
         template.render({"xs": [1] * 1000}, limits=Limits(steps=1000))
     assert (caught.value.line, caught.value.column) == (1, 1)
+
+
+def test_a_rendering_says_how_many_steps_it_took():
+    """So that a caller can have a budget for several renderings."""
+    template = compile("{{#each xs}}{{this}}{{/each}}{{#if last}}{{> gone}}{{/if}}")
+    text, steps = template.measured({"xs": [1] * 100})
+    assert text == "1" * 100 and 100 < steps < 1000
+    assert template.measured({"xs": [1] * 100}, limits=Limits(steps=steps)) == (text, steps)
+    with pytest.raises(TooManySteps) as caught:
+        template.measured({"xs": [1] * 100}, limits=Limits(steps=steps - 1))
+    assert caught.value.steps == steps - 1
+    with pytest.raises(RenderError, match="gone") as failed:
+        template.measured({"xs": [1] * 100, "last": True})
+    assert failed.value.steps > 100
 
 
 def test_depth():

@@ -28,7 +28,9 @@ class TemplateError(HandlebarsError):
 
 
 class RenderError(HandlebarsError):
-    """The template cannot be rendered with this data."""
+    """The template cannot be rendered with this data. `steps`: what was spent until then."""
+
+    steps: int = 0
 
 
 class MissingVariable(RenderError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mailferry.mail.handlebars.compiler import compile_tree
-from mailferry.mail.handlebars.errors import Fault, OutputTooLong, Source, TemplateError, TooDeep
+from mailferry.mail.handlebars.errors import Fault, OutputTooLong, RenderError, Source, TemplateError, TooDeep
 from mailferry.mail.handlebars.frames import State
 from mailferry.mail.handlebars.limits import Limits
 from mailferry.mail.handlebars.parser import parse
@@ -44,16 +44,28 @@ class Template:
         `escape=False` prints {{x}} as {{{x}}}. `strict=True` refuses to print what the data does not have; null and
         what #if, #each and sections ask for may be missing all the same. Raises RenderError.
         """
+        return self.measured(data, escape=escape, strict=strict, limits=limits)[0]
+
+    def measured(
+        self, data: Value, *, escape: bool = True, strict: bool = False, limits: Limits = DEFAULT_LIMITS
+    ) -> tuple[str, int]:
+        """The text as `render` gives it, and the steps that it took. The RenderError says in `steps` how many it took."""
         state = State(limits, escape=escape, strict=strict)
+        try:
+            return _finished(self._text(data, state), limits, self.name), limits.steps - state.steps
+        except RenderError as error:
+            error.steps = limits.steps - max(state.steps, 0)
+            raise
+
+    def _text(self, data: Value, state: State) -> str:
         partials = {name: template._code for name, template in self._partials.items()}
         try:
-            text = enter(self._code, state, 0, data, {"root": data}, partials)
+            return enter(self._code, state, 0, data, {"root": data}, partials)
         except Fault as fault:
             raise fault.error(self._code.source) from None
         except RecursionError:
             # The depth limit is there to stop before this; a caller deep in its own stack may still come here.
             raise TooDeep("blocks and partials lie too deep in each other", 1, 1, self.name) from None
-        return _finished(text, limits, self.name)
 
 
 def compile(source: str, *, name: str = "", partials: Mapping[str, Template] | None = None) -> Template:
