@@ -29,6 +29,8 @@ from mailferry.store.schema.people import (
 )
 from mailferry.store.schema.queue import RELEASED, lanes, queue
 from mailferry.store.schema.reviews import review_messages, review_questions
+from mailferry.store.schema.queue import lanes, queue
+from mailferry.store.schema.templates import template_versions, templates
 
 __all__ = [
     "RELEASED",
@@ -58,6 +60,8 @@ __all__ = [
     "shared_keys",
     "suppression_history",
     "suppressions",
+    "template_versions",
+    "templates",
     "tokens",
     "users",
 ]

@@ -20,6 +20,9 @@ messages = Table(
     text_("category"),
     text_("custom_variables", "{}"),
     text_("client_ip"),
+    #: The template that it was rendered from, 0 = none, and its variables as JSON; empty where they were too many.
+    int_("template_id"),
+    text_("template_variables"),
     #: Octets as stored.
     int_("size"),
     #: Where the bytes lie: a segment's name (SQLite) or a day (PostgreSQL), and the place in it.
