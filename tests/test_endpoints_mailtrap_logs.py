@@ -122,6 +122,22 @@ async def test_the_list_in_both_families(api: Api, written: list[str]) -> None:
     ] * 5
 
 
+async def test_the_template_of_a_message_and_its_variables(api: Api, sqlite: Database, clock: Clock) -> None:
+    ids = Ids(clock)
+    for columns in (
+        {"template_id": 40423, "template_variables": '{"name":"Ann","items":[1,null]}'},
+        {"template_id": 40423, "template_variables": "{}"},
+        {"template_id": 40423},  # more variables than the log keeps
+    ):
+        await sqlite.write(lambda c, columns=columns: write_message(c, ids, clock(), **columns))
+    listed = (await api.call("GET", LEGACY)).json["messages"]
+    assert [(each["template_id"], each["template_variables"]) for each in reversed(listed)] == [
+        (40423, {"name": "Ann", "items": [1, None]}),
+        (40423, {}),
+        (40423, None),
+    ]
+
+
 async def test_one_message_with_the_words_of_its_events(api: Api, written: list[str]) -> None:
     bob = (await api.call("GET", f"{LEGACY}/{written[0].upper()}")).json
     assert bob["events"] == [

@@ -11,7 +11,7 @@ from mailtrap.models.mail import Attachment as SdkAttachment
 from mailtrap.models.mail.batch_mail import BatchSendResponse
 from mailtrap.models.mail.mail import SendingMailResponse
 
-from mailferry.endpoints.mailtrap import sending
+from mailferry.endpoints.mailtrap import handover, sending
 from mailferry.intake.checks import Limits
 from mailferry.intake.submission import Rcpt
 from mailferry.mail.address import Mailbox
@@ -246,17 +246,13 @@ async def test_reply_to_as_a_header_is_read_as_addresses() -> None:
     ]
 
 
-async def test_templates_exclude_content_and_are_not_there_yet() -> None:
-    only = {"from": MESSAGE["from"], "to": MESSAGE["to"], "template_uuid": "b81aabcd-1a1e-41cf-91b6-eca0254b3d96"}
-    unavailable = "'template_uuid' is not supported: templates are not available yet"
-    assert errors(await Api().post("/api/send", only)) == [unavailable]
+async def test_templates_exclude_content() -> None:
     assert await refused(template_uuid="x", category="c", html="h", to=[]) == [
         "'to', 'cc' or 'bcc' address is required",
         "'subject' is not allowed with 'template_uuid'",
         "'text' is not allowed with 'template_uuid'",
         "'html' is not allowed with 'template_uuid'",
         "'category' is not allowed with 'template_uuid'",
-        unavailable,
     ]
 
 
@@ -399,7 +395,7 @@ async def test_a_bad_envelope_is_400(body: Any, texts: list[str]) -> None:
 
 
 async def test_a_large_batch_goes_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "SLICE_OCTETS", 250)
+    monkeypatch.setattr(handover, "SLICE_OCTETS", 250)
     monkeypatch.setattr(sending, "MAX_KEYED_OCTETS", 450)
     api = Api()
     body = {"base": MESSAGE | {"to": None, "text": "t" * 100}, "requests": [{"to": MESSAGE["to"]}] * 5}
@@ -414,7 +410,7 @@ async def test_a_large_batch_goes_in_slices(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_ids_of_what_was_accepted_are_told_though_the_rest_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "SLICE_OCTETS", 10)
+    monkeypatch.setattr(handover, "SLICE_OCTETS", 10)
     api = Api()
     api.intake.fail_at_call = 2
     answer = await api.post("/api/batch", {"base": MESSAGE | {"to": None}, "requests": [{"to": MESSAGE["to"]}] * 3})

@@ -169,6 +169,7 @@ SETTINGS: tuple[Setting, ...] = (
         bounds=(0, 2**31),
     ),
     Setting("limits", "api_rate", "int", 1, "Multiplies the API's rate limits; 0 lifts them.", bounds=(0, 1_000_000)),
+    Setting("limits", "templates", "int", 200, "Templates that an account may have.", bounds=(0, 1_000_000)),
     Setting(
         "retention", "logs_days", "int", 30, "Days that messages, recipients and events are kept.", bounds=(1, 36_500)
     ),

@@ -57,6 +57,7 @@ from mailferry.housekeeping import Housekeeping
 from mailferry.intake.accept import Intake
 from mailferry.intake.checks import Limits
 from mailferry.intake.keep import Keeper
+from mailferry.intake.render import Renderer
 from mailferry.journal.ids import Ids
 from mailferry.listening import Listening, own_hosts
 from mailferry.net import smtp as smtp_client
@@ -280,6 +281,8 @@ class Parts:
             operator=Operator(house.hostname, config["dns.zone"]),
             forget_domains=house.book.forget,
             look_up_domain=lookups.ask,
+            renderer=Renderer(house.database, clock),
+            max_templates=config["limits.templates"],
         )
         routes = [Route("/health", health.route(house.database, house.content, clock)), *mailtrap.routes(deps)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})

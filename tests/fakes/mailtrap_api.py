@@ -14,6 +14,7 @@ from mailferry.endpoints.mailtrap.deps import Deps
 from mailferry.endpoints.mailtrap.rates import Rates
 from mailferry.intake.checks import Limits, check, sender_domain
 from mailferry.intake.refusal import Reason, Refusal
+from mailferry.intake.render import Renderer
 from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
 from mailferry.resources.dns_records import Operator
 from mailferry.resources.permissions import ADMIN, Resource, Rights
@@ -52,13 +53,18 @@ class FakeIntake:
         if len(self.calls) == self.fail_at_call:
             raise RuntimeError("the disk is full")
         key = (once.account_id, once.endpoint, once.key) if once else None
-        if once and key in self._kept:
-            body_hash, answer = self._kept[key]
-            return Replayed(answer) if body_hash == once.body_hash else KeyReused()
+        if once and (known := await self.known(once)):
+            return known
         results = [self._one(submission) for submission in submissions]
         if once and key and any(isinstance(result, Accepted) for result in results):
             self._kept[key] = (once.body_hash, once.answer(results))
         return results
+
+    async def known(self, once: Once) -> Replayed | KeyReused | None:
+        body_hash, answer = self._kept.get((once.account_id, once.endpoint, once.key), ("", ""))
+        if not answer:
+            return None
+        return Replayed(answer) if body_hash == once.body_hash else KeyReused()
 
     def _one(self, submission: Submission) -> Accepted | Refused:
         if refusals := check(submission, self.limits):
@@ -116,6 +122,7 @@ class Api:
             "sealer": Sealer(bytes(32)),
             "operator": Operator("mail.mailferry.test", ""),
             "forget_domains": lambda: None,
+            "renderer": Renderer(changes.get("db", NoDatabase()), changes.get("clock", lambda: 1_800_000_000_000)),
             "body": BodyRules(),
         }
         self.deps = Deps(intake=self.intake, log=self.log, **(given | changes))

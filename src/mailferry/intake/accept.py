@@ -8,22 +8,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import structlog
-
-from mailferry import metrics
 from mailferry.delivery.job import Job
 from mailferry.faults import reach
 from mailferry.intake import checks
 from mailferry.intake.draft import make_draft
 from mailferry.intake.keep import Draft, Keeper, Kept, Unit, stored_answer
+from mailferry.intake.record import record
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
 from mailferry.journal.ids import Ids
 from mailferry.resources import domains
 from mailferry.resources.domains import Domain, DomainBook
 from mailferry.store.database import Database
-
-log = structlog.get_logger(__name__)
 
 #: How many recipients of a batch are gone through between two turns of the event loop, which 500 messages would block.
 BREATH = 40
@@ -64,7 +60,7 @@ class Intake:
         With ``once``, a request that was answered before gets that answer again. Refusals are not kept: a request of
         which nothing was accepted may be mended and sent again under its key.
         """
-        if once and (known := await self._database.read(lambda connection: stored_answer(connection, once))):
+        if once and (known := await self.known(once)):
             return known
         drafts = await self._drafts(submissions)
         results: list[Accepted | Refused] = [
@@ -76,8 +72,12 @@ class Intake:
             if not isinstance(outcome, Kept):
                 return outcome
         for submission, result in zip(submissions, results, strict=True):
-            _record(submission, result)
+            record(submission, result)
         return results
+
+    async def known(self, once: Once) -> Replayed | KeyReused | None:
+        """What was answered before under this key; None: it is new."""
+        return await self._database.read(lambda connection: stored_answer(connection, once))
 
     async def sender(self, submission: Submission, domain_name: str) -> Domain | Refusal:
         """The domain that may send this, or why there is none."""
@@ -106,6 +106,7 @@ class Intake:
         return drafts
 
     async def _draft(self, submission: Submission, now: int) -> Draft | Refused:
+        assert submission.template is None, "templates are rendered before (render.py)"
         large = checks.is_large(submission)
         found = await self._in_thread(lambda: self._look(submission)) if large else self._look(submission)
         if isinstance(found, Refused):
@@ -149,16 +150,3 @@ class Intake:
         if isinstance(outcome, Kept) and outcome.jobs:
             reach("in_handoff")
             self._hand_over(outcome.jobs)
-
-
-def _record(submission: Submission, result: Accepted | Refused) -> None:
-    """In the metrics, and in the log with the ids by which a message is followed."""
-    facts = {"endpoint": submission.endpoint, "client_ip": submission.client_ip, "token_id": submission.token_id}
-    if isinstance(result, Accepted):
-        metrics.ACCEPTED.labels(submission.endpoint, submission.stream).inc()
-        log.info("accepted", message_id=result.message_id, recipient_ids=result.recipient_ids, **facts)
-        return
-    for refusal in result.refusals:
-        metrics.REFUSED.labels(submission.endpoint, refusal.reason).inc()
-    first = result.refusals[0]
-    log.info("refused", reason=first.reason, detail=first.detail, refusals=len(result.refusals), **facts)

@@ -32,6 +32,8 @@ def make_draft(submission: Submission, domain: Domain, ids: Sequence[str], now: 
             "category": submission.category,
             "custom_variables": submission.custom_variables,
             "client_ip": submission.client_ip,
+            "template_id": submission.template_id,
+            "template_variables": submission.template_variables,
             "created_at": now,
         },
         body=body,

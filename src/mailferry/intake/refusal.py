@@ -36,7 +36,9 @@ class Reason(StrEnum):
     VARIABLES_TOO_LONG = "variables_too_long"
     VARIABLE_INVALID = "variable_invalid"
     NOT_ALLOWED_WITH_TEMPLATE = "not_allowed_with_template"
-    TEMPLATES_UNAVAILABLE = "templates_unavailable"
+    TEMPLATE_UNKNOWN = "template_unknown"
+    TEMPLATE_FAILED = "template_failed"  # it cannot be rendered with these variables; detail: which text, where and why
+    TEMPLATE_EMPTY = "template_empty"  # detail: what the message would lack
     MESSAGE_MALFORMED = "message_malformed"  # a raw message whose header block cannot be read; detail says where
     MESSAGE_TOO_LARGE = "message_too_large"  # detail: the limit in octets
 

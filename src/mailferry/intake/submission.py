@@ -4,8 +4,9 @@ One type for Mailtrap's API, Amazon's API and SMTP: an endpoint translates its w
 the result back into its wire, and decides nothing itself.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mailferry.intake.refusal import Refusal
 from mailferry.mail.compose import Content
@@ -17,6 +18,16 @@ class Rcpt:
 
     address: str
     kind: str = "to"
+
+
+@dataclass(frozen=True, slots=True)
+class FromTemplate:
+    """Subject, text, HTML and category come from a template: :mod:`~mailferry.intake.render` puts them in."""
+
+    #: In lower case.
+    uuid: str
+    #: As JSON gives them.
+    variables: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,11 @@ class Submission:
     #: A compact JSON object, values are strings.
     custom_variables: str = "{}"
     client_ip: str = ""
+    #: Still to be rendered; the content has neither subject nor bodies then.
+    template: FromTemplate | None = None
+    #: What it was rendered from, for the log: 0 = no template. The variables are compact JSON, empty where too many.
+    template_id: int = 0
+    template_variables: str = ""
 
 
 @dataclass(frozen=True, slots=True)

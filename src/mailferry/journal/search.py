@@ -54,6 +54,9 @@ class Entry:
     custom_variables: str
     client_ip: str
     rfc_message_id: str
+    #: 0: it came from no template. The variables are JSON, empty where they were too many to be kept.
+    template_id: int
+    template_variables: str
     #: Unix milliseconds of acceptance.
     sent_at: int
     state: State
@@ -112,14 +115,19 @@ def find(connection: Connection, query: Query, recipient_id: str) -> tuple[Entry
 # --- rows ----------------------------------------------------------------------------------------------------------
 
 
+_OF_MESSAGE = (
+    *("sender", "subject", "stream", "domain_id", "category", "custom_variables", "client_ip", "rfc_message_id"),
+    *("template_id", "template_variables"),
+)
+
+
 def _joined() -> FromClause:
     return recipients.join(messages, messages.c.id == recipients.c.message_id)
 
 
 def _entries(where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     columns = (recipients.c.id, recipients.c.message_id, recipients.c.address, recipients.c.state)
-    named = ("sender", "subject", "stream", "domain_id", "category", "custom_variables", "client_ip", "rfc_message_id")
-    wanted = [*columns, *(messages.c[name] for name in named), messages.c.created_at]
+    wanted = [*columns, *(messages.c[name] for name in _OF_MESSAGE), messages.c.created_at]
     return select(*wanted).select_from(_joined()).where(*where)
 
 
@@ -148,14 +156,7 @@ def _entry(row: Row[Any], counts: Mapping[str, int]) -> Entry:
         recipient_id=row.id,
         message_id=row.message_id,
         recipient=row.address,
-        sender=row.sender,
-        subject=row.subject,
-        stream=row.stream,
-        domain_id=row.domain_id,
-        category=row.category,
-        custom_variables=row.custom_variables,
-        client_ip=row.client_ip,
-        rfc_message_id=row.rfc_message_id,
+        **{name: getattr(row, name) for name in _OF_MESSAGE},
         sent_at=row.created_at,
         state=State(row.state),
         opted_out=any(kind in counts for kind in OPT_OUTS),

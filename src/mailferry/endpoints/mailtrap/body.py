@@ -7,13 +7,20 @@ that long; all in all about four times the budget in memory.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TypeVar
 
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from mailferry.endpoints.mailtrap.errors import Fault, Problem
+
+T = TypeVar("T")
+
+#: A body of this size is worked on in a thread, so that other requests do not wait for its attachments.
+LARGE_BODY = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ class Share:
         self._held = 0
 
     async def take(self, octets: int) -> bool:
+        """False when there was no room for as long as the patience lasts."""
         if not await self._budget.take(octets, self._patience):
             return False
         self._held += octets
@@ -95,14 +103,24 @@ class Share:
         """More than this never fits, however long one waits."""
         return self._budget.total
 
+    def give_back(self, keep: int = 0) -> None:
+        """All but so many octets."""
+        given = max(self._held - keep, 0)
+        self._held -= given
+        self._budget.give(given)
+
     def __enter__(self) -> "Share":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        held, self._held = self._held, 0
-        self._budget.give(held)
+        self.give_back()
+
+
+async def aside(size: int, work: Callable[[], T]) -> T:
+    """In a thread where the body is large."""
+    return await asyncio.to_thread(work) if size > LARGE_BODY else work()
 
 
 async def read_body(receive: Receive, headers: Headers, share: Share, rules: BodyRules) -> bytearray | Problem:

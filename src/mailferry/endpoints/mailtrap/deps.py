@@ -13,6 +13,7 @@ from mailferry.endpoints.mailtrap.body import BodyBudget, BodyRules
 from mailferry.endpoints.mailtrap.errors import Problem, Shape, problem
 from mailferry.endpoints.mailtrap.rates import Rates
 from mailferry.intake.checks import Limits
+from mailferry.intake.render import Renderer
 from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
 from mailferry.resources.audit import Actor
 from mailferry.resources.dns_records import Operator
@@ -29,6 +30,7 @@ class Intake(Protocol):
     async def accept(
         self, submissions: Sequence[Submission], once: Once | None = None
     ) -> list[Accepted | Refused] | Replayed | KeyReused: ...
+    async def known(self, once: Once) -> Replayed | KeyReused | None: ...
 
 
 class TokenBook(Protocol):
@@ -71,8 +73,11 @@ class Deps:
     operator: Operator
     #: After any change of domains: caches are forgotten.
     forget_domains: Callable[[], None]
+    renderer: Renderer
     #: Has a domain's records looked up in the background; asked again at once it does nothing.
     look_up_domain: Callable[[int], None] = lambda domain_id: None
+    #: Of one account.
+    max_templates: int = 200
     limits: Limits = field(default_factory=Limits)
     body: BodyRules = field(default_factory=BodyRules)
 

@@ -69,7 +69,9 @@ REASONS: Mapping[Reason, Wording] = {
     Reason.VARIABLES_TOO_LONG: Wording(400, "'custom_variables' is too long (maximum is {detail} bytes)"),
     Reason.VARIABLE_INVALID: Wording(400, "'{detail}' must be a string, a number or a boolean in 'custom_variables'"),
     Reason.NOT_ALLOWED_WITH_TEMPLATE: Wording(400, "'{field}' is not allowed with 'template_uuid'", ours=False),
-    Reason.TEMPLATES_UNAVAILABLE: Wording(400, "'template_uuid' is not supported: templates are not available yet"),
+    Reason.TEMPLATE_UNKNOWN: Wording(400, "'template_uuid' is not the UUID of a template of this account"),
+    Reason.TEMPLATE_FAILED: Wording(400, "'template_uuid' cannot be rendered: {detail}"),
+    Reason.TEMPLATE_EMPTY: Wording(400, "'template_uuid' gives a message without {detail}"),
     Reason.MESSAGE_MALFORMED: Wording(400, "message is malformed: {detail}"),
     Reason.MESSAGE_TOO_LARGE: Wording(413, "message is too large (maximum is {detail} bytes)"),
 }

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from starlette.responses import Response
 
 from mailferry.endpoints.mailtrap import weight, wire
-from mailferry.endpoints.mailtrap.body import Share, read_body
+from mailferry.endpoints.mailtrap.body import Share, aside, read_body
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, Problem, answer
 from mailferry.mail import address
@@ -32,8 +32,8 @@ def refuse(call: Call, fault: Fault, detail: str = "") -> NoReturn:
     raise AnsweredError(call.problem(Problem(fault, detail)))
 
 
-def invalid(errors: Mapping[str, Sequence[str]]) -> NoReturn:
-    """422, by field; ``base`` is the request as a whole."""
+def invalid(errors: Mapping[str, Sequence[str]] | str) -> NoReturn:
+    """422, by field; ``base`` is the request as a whole. Few paths say it in one sentence."""
     raise AnsweredError(answer({"errors": errors}, 422))
 
 
@@ -51,9 +51,9 @@ async def members(call: Call, wrapped_in: str = "") -> dict[str, Any]:
         body = await read_body(call.request.receive, call.request.headers, share, call.deps.body)
         if isinstance(body, Problem):
             raise AnsweredError(call.problem(body))
-        if len(body) + weight.growth(body, share.largest) > share.largest:
+        if len(body) + await aside(len(body), lambda: weight.growth(body, share.largest)) > share.largest:
             refuse(call, Fault.VALUES_TOO_MANY)
-        found = wire.decode(body) if body.strip() else {}
+        found = await aside(len(body), lambda: wire.decode(body)) if body.strip() else {}
     if isinstance(found, Problem):
         raise AnsweredError(call.problem(found))
     if not wrapped_in:

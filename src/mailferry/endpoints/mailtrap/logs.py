@@ -82,8 +82,8 @@ def _summary(entry: Entry, domain: str) -> dict[str, Any]:
         "custom_variables": msgspec.json.decode(entry.custom_variables or "null") or None,
         "sending_stream": entry.stream,
         domain: entry.domain_id,
-        "template_id": None,
-        "template_variables": None,
+        "template_id": entry.template_id or None,
+        "template_variables": msgspec.json.decode(entry.template_variables) if entry.template_variables else None,
         "opens_count": entry.opens,
         "clicks_count": entry.clicks,
     }

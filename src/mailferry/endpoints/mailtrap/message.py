@@ -6,7 +6,7 @@ once for all its requests: five hundred of them may share one large attachment.
 
 import binascii
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, cast
 
@@ -17,7 +17,7 @@ from mailferry.endpoints.mailtrap.wire import MAX_LINE, Fields
 from mailferry.intake import checks, texts
 from mailferry.intake.checks import Limits
 from mailferry.intake.refusal import Reason, Refusal
-from mailferry.intake.submission import Rcpt, Submission
+from mailferry.intake.submission import FromTemplate, Rcpt, Submission
 from mailferry.mail.address import BadAddress, Mailbox, parse, parse_mailboxes
 from mailferry.mail.compose import Attachment, Content
 from mailferry.mail.words import decode
@@ -71,8 +71,7 @@ class Translator:
         refusals: list[Refusal] = []
         fields = Fields(members, refusals)
         templated = "template_uuid" in fields
-        if templated:
-            refusals += _template(fields)
+        template = _template(fields) if templated else None
         recipients, mailboxes = _recipients(fields, self._call.deps.limits.recipients_per_field)
         content = Content(
             sender=_mailbox(fields.object("from")),
@@ -97,6 +96,7 @@ class Translator:
             category=fields.text("category"),
             custom_variables=self._property(fields, "custom_variables", _variables),
             client_ip=self._call.client_ip,
+            template=template,
         )
         return Draft(submission, tuple(refusals), templated)
 
@@ -166,9 +166,13 @@ _MEMBER = {
 # --- the fields ----------------------------------------------------------------------------------------------------
 
 
-def _template(fields: Fields) -> list[Refusal]:
-    unwanted = [Refusal(Reason.NOT_ALLOWED_WITH_TEMPLATE, name) for name in TEMPLATE_FIELDS if name in fields]
-    return [*unwanted, Refusal(Reason.TEMPLATES_UNAVAILABLE, "template_uuid")]
+def _template(fields: Fields) -> FromTemplate:
+    for name in TEMPLATE_FIELDS:
+        if fields.raw(name) not in (None, ""):
+            fields.tell(Refusal(Reason.NOT_ALLOWED_WITH_TEMPLATE, name))
+    # Names in it are the client's own, and as many as it likes: no `members`, which counts them.
+    variables = fields.object("template_variables")
+    return FromTemplate(fields.text("template_uuid", MAX_LINE).lower(), variables.all if variables else {})
 
 
 def _mailbox(fields: Fields | None) -> Mailbox:
@@ -281,5 +285,5 @@ def _scalar(value: float | bool | None) -> str:
     return "" if value is None else msgspec.json.encode(value).decode()
 
 
-def octets(drafts: Iterable[Draft]) -> int:
-    return sum(checks.octets(draft.submission.content) for draft in drafts if draft.submission.content)
+def octets(submission: Submission) -> int:
+    return checks.octets(submission.content) if submission.content else 0

@@ -3,25 +3,23 @@
 A batch is answered 200 with a result an item as soon as its envelope is sound, even if every item is refused.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from mailferry.endpoints.mailtrap import message, weight, wire
-from mailferry.endpoints.mailtrap.body import Share, read_body
+from mailferry.endpoints.mailtrap.body import Share, aside, read_body
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import FAULTS, Fault, Problem, answer, json_response, refused, refused_body
+from mailferry.endpoints.mailtrap.handover import Failed, Outcome, accept_slices, open_rendering, ready, woven
 from mailferry.endpoints.mailtrap.message import Draft, Translator
 from mailferry.intake.refusal import Reason, Refusal
-from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed
-
-T = TypeVar("T")
+from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
 
 MAX_REQUESTS = 500
 #: What a batch's base may give to its requests. Recipients are not among it.
@@ -29,11 +27,7 @@ SHARED = (
     *("from", "reply_to", "subject", "text", "html", "headers", "attachments", "category", "custom_variables"),
     *("template_uuid", "template_variables"),
 )
-#: A body of this size is decoded and translated in a thread, so that other requests do not wait for its attachments.
-LARGE_BODY = 256 * 1024
-#: A batch's messages are handed over in slices of about so many octets: 500 that share one large attachment would
-#: otherwise all be composed at once. Under an idempotency key there is one slice, for it is one transaction.
-SLICE_OCTETS = 32 * 1024 * 1024
+#: Of the messages under one idempotency key: they are one transaction.
 MAX_KEYED_OCTETS = 64 * 1024 * 1024
 MAX_KEY = 255
 
@@ -47,21 +41,23 @@ class _Received:
     body_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    """The intake broke down over it (and not over the items before it)."""
-
-
 async def send(call: Call) -> Response:
     with Share(call.deps.budget, call.deps.body.patience) as share:
         received = await _receive(call, share)
         if isinstance(received, Problem):
             return call.problem(received)
-        item = await _aside(received.size, lambda: _item(call, Translator(call), received.members))
+        item = await aside(received.size, lambda: _item(call, Translator(call), received.members))
         if isinstance(item, Refused):
             return refused(item.refusals)
         once = _once(call, "send", received, lambda results: _result(results[0]))
-        outcome = await call.deps.intake.accept([item.submission], once)
+        if item.templated and once and (known := await call.deps.intake.known(once)):
+            return _known(call, known)
+        submission = await ready(call, item, await open_rendering(call, [item]), share)
+        if isinstance(submission, Failed):
+            return call.problem(Problem(submission.fault))
+        if isinstance(submission, Refused):
+            return refused(submission.refusals)
+        outcome = await call.deps.intake.accept([submission], once)
         if not isinstance(outcome, list):
             return _known(call, outcome)
         result = outcome[0]
@@ -75,12 +71,11 @@ async def batch(call: Call) -> Response:
             return call.problem(received)
         if wrong := _envelope(call, received.members):
             return wrong
-        items = await _aside(received.size, lambda: _items(call, received.members))
+        items = await aside(received.size, lambda: _items(call, received.members))
         drafts = [item for item in items if isinstance(item, Draft)]
-        if received.key and message.octets(drafts) > MAX_KEYED_OCTETS:
-            return call.problem(Problem(Fault.BATCH_TOO_LARGE, str(MAX_KEYED_OCTETS)))
-        once = _once(call, "batch", received, lambda results: _responses(items, results))
-        outcome = await _accept_slices(call, drafts, once)
+        outcome = await (_accept_keyed(call, received, items) if received.key else accept_slices(call, drafts))
+        if isinstance(outcome, Problem):
+            return call.problem(outcome)
         return answer(_responses(items, outcome)) if isinstance(outcome, list) else _known(call, outcome)
 
 
@@ -100,15 +95,15 @@ async def _receive(call: Call, share: Share) -> _Received | Problem:
     body = await read_body(call.request.receive, headers, share, call.deps.body)
     if isinstance(body, Problem):
         return body
-    grown = await _aside(len(body), lambda: weight.growth(body, share.largest))
+    grown = await aside(len(body), lambda: weight.growth(body, share.largest))
     if len(body) + grown > share.largest:
         return Problem(Fault.VALUES_TOO_MANY)
     if grown and not await share.take(grown):
         return Problem(Fault.BUSY)
-    members = await _aside(len(body), lambda: wire.decode(body))
+    members = await aside(len(body), lambda: wire.decode(body))
     if isinstance(members, Problem):
         return members
-    body_hash = await _aside(len(body), lambda: hashlib.sha256(body).hexdigest()) if key else ""
+    body_hash = await aside(len(body), lambda: hashlib.sha256(body).hexdigest()) if key else ""
     return _Received(members, len(body), key, body_hash)
 
 
@@ -162,13 +157,7 @@ def _item(call: Call, translator: Translator, members: dict[str, Any]) -> Draft 
     return Refused(refusals) if refusals else draft
 
 
-async def _aside(size: int, work: Callable[[], T]) -> T:
-    return await asyncio.to_thread(work) if size > LARGE_BODY else work()
-
-
 # --- what became of it ---------------------------------------------------------------------------------------------
-
-_Outcome = Accepted | Refused | _Failed
 
 
 def _once(
@@ -185,38 +174,34 @@ def _once(
     return Once(call.token.account_id, name, received.key, received.body_hash, text)
 
 
-async def _accept_slices(
-    call: Call, drafts: Sequence[Draft], once: Once | None
-) -> list[_Outcome] | Replayed | KeyReused:
-    results: list[_Outcome] = []
-    for part in [drafts] if once and drafts else _slices(drafts):
-        try:
-            outcome = await call.deps.intake.accept([draft.submission for draft in part], once)
-        except Exception:
-            if not results:
-                raise
-            # What stands before is accepted, so the client must hear its ids: a 500 would make it send that again.
-            call.deps.log.exception("batch_slice_failed", request_id=call.request_id)
-            return results + [_Failed()] * (len(drafts) - len(results))
-        if not isinstance(outcome, list):
-            return outcome
-        results += outcome
-    return results
+async def _accept_keyed(
+    call: Call, received: _Received, items: Sequence[Draft | Refused]
+) -> list[Outcome] | Replayed | KeyReused | Problem:
+    """All or nothing: what an idempotency key stands for is one transaction."""
+    drafts = [item for item in items if isinstance(item, Draft)]
+    part: list[Submission | Refused | Failed] = []
+
+    def answered(results: Sequence[Accepted | Refused]) -> dict[str, Any]:
+        return _responses(items, woven(part, results))
+
+    once = _once(call, "batch", received, answered)
+    if once and any(draft.templated for draft in drafts) and (known := await call.deps.intake.known(once)):
+        return known
+    with Share(call.deps.budget, call.deps.body.patience) as share:
+        rendering, octets = await open_rendering(call, drafts), 0
+        for draft in drafts:
+            part.append(await ready(call, draft, rendering, share))
+            if isinstance(part[-1], Failed):
+                return Problem(part[-1].fault)
+            octets += message.octets(part[-1]) if isinstance(part[-1], Submission) else 0
+            if octets > MAX_KEYED_OCTETS:
+                return Problem(Fault.BATCH_TOO_LARGE, str(MAX_KEYED_OCTETS))
+        submissions = [each for each in part if isinstance(each, Submission)]
+        outcome = await call.deps.intake.accept(submissions, once) if submissions else []
+        return woven(part, outcome) if isinstance(outcome, list) else outcome
 
 
-def _slices(drafts: Sequence[Draft]) -> Iterator[Sequence[Draft]]:
-    start, size = 0, 0
-    for end, draft in enumerate(drafts):
-        octets = message.octets([draft])
-        if size and size + octets > SLICE_OCTETS:
-            yield drafts[start:end]
-            start, size = end, 0
-        size += octets
-    if drafts:
-        yield drafts[start:]
-
-
-def _responses(items: Sequence[Draft | Refused], results: Sequence[_Outcome]) -> dict[str, Any]:
+def _responses(items: Sequence[Draft | Refused], results: Sequence[Outcome]) -> dict[str, Any]:
     """Every result in its request's place: the intake's ones between those that never got there."""
     heard = iter(results)
     return {
@@ -225,12 +210,12 @@ def _responses(items: Sequence[Draft | Refused], results: Sequence[_Outcome]) ->
     }
 
 
-def _result(result: _Outcome) -> dict[str, Any]:
+def _result(result: Outcome) -> dict[str, Any]:
     if isinstance(result, Accepted):
         return {"success": True, "message_ids": result.recipient_ids}
     if isinstance(result, Refused):
         return refused_body(result.refusals)
-    return {"success": False, "errors": [FAULTS[Fault.OURS].text]}
+    return {"success": False, "errors": [FAULTS[result.fault].text]}
 
 
 def _known(call: Call, outcome: Replayed | KeyReused) -> Response:

@@ -139,6 +139,10 @@ class Fields:
     def raw(self, name: str) -> Any:
         return self._members.get(name)
 
+    @property
+    def all(self) -> Mapping[str, Any]:
+        return self._members
+
     def text(self, name: str, most: int = 0) -> str:
         """``most``: in characters; 0 leaves the length to others."""
         value = self._members.get(name)

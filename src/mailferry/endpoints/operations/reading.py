@@ -49,6 +49,8 @@ def messages_show(connection: Connection, account_id: int, wanted: str) -> dict[
         "endpoint": row.endpoint,
         "category": row.category,
         "custom_variables": msgspec.json.decode(row.custom_variables),
+        "template_id": row.template_id or None,
+        "template_variables": msgspec.json.decode(row.template_variables) if row.template_variables else None,
         "size": row.size,
         "client_ip": row.client_ip,
         "accepted_at": iso(row.created_at),

@@ -29,7 +29,6 @@ from mailferry.store.schema.people import (
 )
 from mailferry.store.schema.queue import RELEASED, lanes, queue
 from mailferry.store.schema.reviews import review_messages, review_questions
-from mailferry.store.schema.queue import lanes, queue
 from mailferry.store.schema.templates import template_versions, templates
 
 __all__ = [

@@ -1,0 +1,258 @@
+"""Templates become content: what a submission names is looked up, compiled once, and rendered with its variables.
+
+A rendering is done in the event loop as long as it is small, which nearly all are, and otherwise again in a thread, one
+at a time: nobody's loops in loops make others wait. A request has a budget of steps for all that it renders.
+"""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from mailferry.intake import checks, texts
+from mailferry.intake.record import record
+from mailferry.intake.refusal import Reason, Refusal
+from mailferry.intake.submission import Refused, Submission
+from mailferry.mail import handlebars
+from mailferry.mail.handlebars import OutputTooLong, RenderError, TemplateError, TooManySteps
+from mailferry.resources import templates
+from mailferry.resources.templates import Head, Texts
+
+T = TypeVar("T")
+
+#: What another node did to a template is seen this much later.
+CACHE_MS = 1_000
+CACHE_ENTRIES = 10_000
+#: Compiled templates are kept up to about so many octets, by the guess that a tag takes 1,500 beside its text.
+COMPILED_OCTETS = 64 * 1024 * 1024
+TAG_OCTETS = 1_500
+#: What is rendered in the event loop: 2,000 steps are five milliseconds at most.
+AT_ONCE = handlebars.Limits(steps=2_000, output=256 * 1024)
+#: Steps of all renderings of one request: twenty seconds of one core at most.
+REQUEST_STEPS = 5_000_000
+#: So many steps lie between two turns of the event loop, which a batch of small renderings would block.
+BREATH = 5_000
+#: Octets of variables that the log keeps; of more it keeps none.
+LOGGED_VARIABLES = 32 * 1024
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: What stands in the way of a rendering is told by the name that a template's field has.
+_FIELDS = ("subject", "body_html", "body_text")
+
+
+class Reader(Protocol):
+    """See store/database.py."""
+
+    async def read(self, query: Callable[[Connection], T]) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The three texts, in the order of :data:`_FIELDS`; None: the template has no such body."""
+
+    programs: tuple[handlebars.Template | TemplateError | None, ...]
+    weight: int
+
+    @classmethod
+    def of(cls, source: Texts) -> "Compiled":
+        sources = asdict(source)
+        weight = sum(len(text) * 4 + text.count("{{") * TAG_OCTETS for text in sources.values())
+        return cls(tuple(_compiled(sources[name]) for name in _FIELDS), weight)
+
+
+def _compiled(source: str) -> handlebars.Template | TemplateError | None:
+    """No template is kept that is no Handlebars; one that an earlier version of it took may be none now."""
+    try:
+        return handlebars.compile(source) if source else None
+    except TemplateError as error:
+        return error
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """``failures`` by field: why there is no text of it."""
+
+    subject: str
+    html: str
+    text: str
+    failures: Mapping[str, str]
+
+
+class Renderer:
+    """One for the process. It remembers templates by uuid for a moment, and compiled versions as long as there is room."""
+
+    def __init__(self, database: Reader, clock: Callable[[], int], *, request_steps: int = REQUEST_STEPS) -> None:
+        self._database = database
+        self._clock = clock
+        self._request_steps = request_steps
+        self._heads: dict[tuple[int, str], tuple[int, Head | None]] = {}
+        self._compiled: OrderedDict[tuple[str, int], Compiled] = OrderedDict()
+        self._compiling: dict[tuple[str, int], asyncio.Task[Compiled | None]] = {}
+        self._weight = 0
+        self._turn = asyncio.Semaphore(1)
+        self._changes = 0
+
+    def forget(self) -> None:
+        """After any change of templates on this node."""
+        self._changes += 1
+        self._heads.clear()
+
+    async def open(self, account_id: int, uuids: Iterable[str]) -> "Rendering":
+        """For one request: the templates that it names, with one query for those that are not known yet."""
+        now = self._clock()
+        wanted = {uuid for uuid in uuids if _UUID.fullmatch(uuid)}
+        missing = [uuid for uuid in wanted if self._heads.get((account_id, uuid), (0, None))[0] <= now]
+        heads = {uuid: self._heads[account_id, uuid][1] for uuid in wanted.difference(missing)}
+        if missing:
+            changes = self._changes
+            found = await self._database.read(lambda c: templates.of_uuids(c, account_id, missing))
+            heads |= {uuid: found.get(uuid) for uuid in missing}
+            if len(self._heads) > CACHE_ENTRIES:
+                self._heads.clear()
+            if changes == self._changes:  # else what was read may be older than the change
+                self._heads |= {(account_id, uuid): (now + CACHE_MS, heads[uuid]) for uuid in missing}
+        return Rendering(self, heads, self._request_steps)
+
+    async def compiled(self, head: Head) -> Compiled | None:
+        """None: it was deleted a moment ago."""
+        key = (head.uuid, head.version)
+        if found := self._compiled.get(key):
+            self._compiled.move_to_end(key)
+            return found
+        if (task := self._compiling.get(key)) is None:
+            task = self._compiling[key] = asyncio.create_task(self._compile(key, head))
+            task.add_done_callback(lambda _: self._compiling.pop(key))
+        return await asyncio.shield(task)
+
+    async def preview(self, source: Texts, data: Mapping[str, Any], *, escape: bool, strict: bool) -> Rendered:
+        """Of texts that may not be kept yet."""
+        compiled = await self.aside(lambda: Compiled.of(source))
+        return await Rendering(self, {}, self._request_steps).run(compiled, data, escape=escape, strict=strict)
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """In a thread, when its turn has come."""
+        async with self._turn:
+            return await asyncio.to_thread(work)
+
+    async def _compile(self, key: tuple[str, int], head: Head) -> Compiled | None:
+        found = await self._database.read(lambda c: templates.version(c, head.id, head.version))
+        if found is None:
+            return None
+        compiled = await self.aside(lambda: Compiled.of(found[1]))
+        self._compiled[key] = compiled
+        self._weight += compiled.weight
+        while self._weight > COMPILED_OCTETS and len(self._compiled) > 1:
+            self._weight -= self._compiled.popitem(last=False)[1].weight
+        return compiled
+
+
+class Rendering:
+    """Of one request."""
+
+    def __init__(self, renderer: Renderer, heads: Mapping[str, Head | None], steps: int) -> None:
+        self._renderer = renderer
+        self._heads = heads
+        self._most = self._left = steps
+        self._breathed = steps
+
+    async def render(self, submission: Submission, limits: checks.Limits) -> Submission | Refused:
+        """The submission with what its template gives; or all that is wrong with it."""
+        template = submission.template
+        assert template is not None and submission.content is not None
+        head = self._heads.get(template.uuid)
+        compiled = await self._renderer.compiled(head) if head else None
+        if head is None or compiled is None:
+            return _refused(submission, limits, Refusal(Reason.TEMPLATE_UNKNOWN, "template_uuid"))
+        facts = head.facts
+        rendered = await self.run(compiled, template.variables, escape=facts.escape, strict=facts.strict)
+        if refusals := _flaws(rendered):
+            return _refused(submission, limits, *refusals)
+        content = replace(
+            submission.content, subject=rendered.subject, text=rendered.text or None, html=rendered.html or None
+        )
+        return replace(
+            submission,
+            content=content,
+            category=facts.category,
+            template=None,
+            template_id=head.id,
+            template_variables=_logged(template.variables),
+        )
+
+    async def run(self, compiled: Compiled, data: Mapping[str, Any], *, escape: bool, strict: bool) -> Rendered:
+        found = dict.fromkeys(_FIELDS, "")
+        failures: dict[str, str] = {}
+        for field, program in zip(_FIELDS, compiled.programs, strict=True):
+            if isinstance(program, TemplateError):
+                failures[field] = str(program)
+            elif program is not None:
+                try:
+                    found[field] = await self._text(program, data, escape=escape, strict=strict)
+                except RenderError as error:
+                    failures[field] = self._told(error)
+        return Rendered(found["subject"], found["body_html"], found["body_text"], failures)
+
+    async def _text(self, program: handlebars.Template, data: Mapping[str, Any], *, escape: bool, strict: bool) -> str:
+        """Raises RenderError."""
+        if self._breathed - self._left > BREATH:
+            self._breathed = self._left
+            await asyncio.sleep(0)
+        try:
+            return self._spend(program, data, AT_ONCE, escape=escape, strict=strict)
+        except (TooManySteps, OutputTooLong):
+            limits = handlebars.Limits()
+            return await self._renderer.aside(lambda: self._spend(program, data, limits, escape=escape, strict=strict))
+
+    def _spend(
+        self,
+        program: handlebars.Template,
+        data: Mapping[str, Any],
+        limits: handlebars.Limits,
+        *,
+        escape: bool,
+        strict: bool,
+    ) -> str:
+        limits = replace(limits, steps=min(limits.steps, self._left))
+        try:
+            text, steps = program.measured(data, escape=escape, strict=strict, limits=limits)
+        except RenderError as error:
+            self._left -= error.steps
+            raise
+        self._left -= steps
+        return text
+
+    def _told(self, error: RenderError) -> str:
+        if isinstance(error, TooManySteps) and self._left <= 0:
+            return f"the messages of one request may take {self._most:,} steps together"
+        return str(error)
+
+
+def _flaws(rendered: Rendered) -> list[Refusal]:
+    found = [f"{field}, {why}" for field, why in rendered.failures.items()]
+    if flaw := texts.line_flaw(rendered.subject):
+        found.append(f"a variable brings {flaw} into the subject")
+    if found:
+        return [Refusal(Reason.TEMPLATE_FAILED, "template_uuid", detail=detail) for detail in found]
+    if not rendered.subject:
+        return [Refusal(Reason.TEMPLATE_EMPTY, "template_uuid", detail="a subject")]
+    if not (rendered.html or rendered.text):
+        return [Refusal(Reason.TEMPLATE_EMPTY, "template_uuid", detail="text and HTML")]
+    return []
+
+
+def _refused(submission: Submission, limits: checks.Limits, *refusals: Refusal) -> Refused:
+    """With what is wrong beside the template, so that a client hears of all its mistakes at once."""
+    others = [each for each in checks.check(submission, limits) if each.field not in ("subject", "text", "html")]
+    refused = Refused(checks.in_field_order([*others, *refusals]))
+    record(submission, refused)
+    return refused
+
+
+def _logged(variables: Mapping[str, Any]) -> str:
+    encoded = msgspec.json.encode(variables)
+    return encoded.decode() if len(encoded) <= LOGGED_VARIABLES else ""
