@@ -31,6 +31,10 @@ class Resource(StrEnum):
     CAMPAIGNS = "campaigns"
 
 
+#: Those that an account has one of, which has the account's id.
+SINGLE = frozenset({Resource.BILLING, Resource.TEMPLATES, Resource.CAMPAIGNS})
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     kind: Resource

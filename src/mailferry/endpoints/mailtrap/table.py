@@ -20,11 +20,13 @@ from mailferry.endpoints.mailtrap import (
     rates,
     sending,
     suppressions,
+    template_versions,
+    templates,
 )
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Shape
 from mailferry.endpoints.mailtrap.rates import Rate
-from mailferry.resources.permissions import ADMIN, VIEWER, Resource, Rights
+from mailferry.resources.permissions import ADMIN, SINGLE, VIEWER, Resource, Rights
 
 Function = Callable[[Call], Awaitable[Response]]
 
@@ -42,6 +44,8 @@ class Need:
     def met(self, rights: Rights) -> bool:
         if self.within is None:
             return rights.account >= self.level
+        if self.within in SINGLE:
+            return rights.on(self.within, rights.account_id) >= self.level
         granted = rights.granted(self.within, self.level)
         return granted is None or bool(granted)
 
@@ -51,6 +55,7 @@ ACCOUNT_VIEWER, ACCOUNT_ADMIN = Need(VIEWER), Need(ADMIN)
 BILLING_VIEWER = Need(VIEWER, Resource.BILLING)
 DOMAIN_VIEWER = Need(VIEWER, Resource.DOMAIN)
 DOMAIN_ADMIN = Need(ADMIN, Resource.DOMAIN)
+TEMPLATES_VIEWER, TEMPLATES_ADMIN = Need(VIEWER, Resource.TEMPLATES), Need(ADMIN, Resource.TEMPLATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,57 @@ SUPPRESSIONS = (
     ),
 )
 
+# --- templates
+_ONE = "email_templates/{email_template_id}"
+_VERSION = f"{_ONE}/versions/{{version}}"
+TEMPLATES = (
+    *_both(
+        "email_templates",
+        "email_templates",
+        {"GET": Op(templates.get_list, TEMPLATES_VIEWER), "POST": Op(templates.create, TEMPLATES_ADMIN)},
+    ),
+    *_both(
+        _ONE,
+        _ONE,
+        {
+            "GET": Op(templates.get_one, TEMPLATES_VIEWER),
+            "PATCH": Op(templates.update, TEMPLATES_ADMIN),
+            "DELETE": Op(templates.delete, TEMPLATES_ADMIN),
+        },
+    ),
+    *_both(
+        "templates",
+        "templates",
+        {
+            "GET": Op(templates.get_page, TEMPLATES_VIEWER, rates.TEMPLATES_LIST),
+            "POST": Op(templates.create_enveloped, TEMPLATES_ADMIN, rates.TEMPLATES_CREATE),
+        },
+    ),
+    *_both(
+        "templates/{template_id}",
+        "templates/{template_id}",
+        {
+            "GET": Op(templates.get_one_enveloped, TEMPLATES_VIEWER),
+            "PATCH": Op(templates.update_enveloped, TEMPLATES_ADMIN),
+            "PUT": Op(templates.update_enveloped, TEMPLATES_ADMIN),
+            "DELETE": Op(templates.delete, TEMPLATES_ADMIN),
+        },
+    ),
+    # Ours (docs/templates.md).
+    *_both(f"{_ONE}/versions", f"{_ONE}/versions", {"GET": Op(template_versions.get_list, TEMPLATES_VIEWER)}),
+    *_both(_VERSION, _VERSION, {"GET": Op(template_versions.get_one, TEMPLATES_VIEWER)}),
+    *_both(f"{_VERSION}/restore", f"{_VERSION}/restore", {"POST": Op(template_versions.restore, TEMPLATES_ADMIN)}),
+    *_both(
+        f"{_ONE}/test_data",
+        f"{_ONE}/test_data",
+        {
+            "GET": Op(template_versions.get_test_data, TEMPLATES_VIEWER),
+            "PUT": Op(template_versions.put_test_data, TEMPLATES_ADMIN),
+        },
+    ),
+    *_both(f"{_ONE}/preview", f"{_ONE}/preview", {"POST": Op(template_versions.preview, TEMPLATES_VIEWER)}),
+)
+
 #: What later issues bring, and what nobody knows.
 UNKNOWN = (
     Path("/bulk/api/{rest:path}", {}, Shape.SEND),
@@ -189,4 +245,4 @@ UNKNOWN = (
     Path("/api", {}),
 )
 
-TABLE: tuple[Path, ...] = (*SENDING, *LOGS, *ACCOUNTS, *DOMAINS, *SUPPRESSIONS, *UNKNOWN)
+TABLE: tuple[Path, ...] = (*SENDING, *LOGS, *ACCOUNTS, *DOMAINS, *SUPPRESSIONS, *TEMPLATES, *UNKNOWN)
