@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from mailferry import __version__, first_run, logs
-from mailferry.cli import card, domains, nouns, show, suppressions
+from mailferry.cli import card, domains, nouns, show, suppressions, templates
 from mailferry.cli.options import HERE, Flag, Json, Where
 from mailferry.cli.reach import Failure, tell
 from mailferry.cli.show import Column
@@ -48,6 +48,7 @@ app = App(
 app.command(domains.domains)
 nouns.register(app)
 app.command(suppressions.suppressions)
+app.command(templates.templates)
 
 
 @app.command

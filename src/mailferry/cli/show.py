@@ -89,6 +89,12 @@ def line(text: str) -> None:
     print(text)
 
 
+def text(of_others: str) -> None:
+    """Many lines of what somebody wrote, as they are."""
+    for each in of_others.splitlines():
+        line(_tame(each.expandtabs()))
+
+
 def heading(text: str) -> None:
     Console().print(Text("\n" + _tame(text), style="bold"), soft_wrap=True)
 

@@ -7,7 +7,7 @@ wrong is a :class:`Mistake` that says what would be right.
 from typing import Any
 
 from mailferry.endpoints.operations import domains as domain_verbs
-from mailferry.endpoints.operations import reading, reviews, suppressions
+from mailferry.endpoints.operations import reading, reviews, suppressions, templates
 from mailferry.endpoints.operations.lookups import operator_of
 from mailferry.endpoints.operations.tools import ACCOUNT, Mistake, Tools, Verb
 from mailferry.resources import dns_records, domains
@@ -55,4 +55,6 @@ VERBS: dict[str, Verb] = {
     "messages.show": messages_show,
     "queue.list": queue_list,
     **suppressions.VERBS,
+    # --- templates
+    **templates.VERBS,
 }
