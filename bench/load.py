@@ -46,6 +46,7 @@ class Order:
     token: str = ""
     path: str = "/api/send"
     ca_file: str = ""  # STARTTLS, or HTTPS, when given
+    members: str = ""  # JSON members that say what a message is, instead of subject and text of that size
 
     @property
     def envelope(self) -> Envelope:
@@ -270,7 +271,8 @@ async def _open_smtp(order: Order, work: Work) -> list[SmtpSession]:
 
 async def _open_http(order: Order, work: Work) -> list[HttpSession]:
     host = f"127.0.0.1:{order.port}"
-    messages = HttpMessages(order.envelope, order.size, host=host, path=order.path, token=order.token)
+    given = {"path": order.path, "token": order.token, "members": order.members}
+    messages = HttpMessages(order.envelope, order.size, host=host, **given)
     context = ssl.create_default_context(cafile=order.ca_file) if order.ca_file else None
     loop = asyncio.get_running_loop()
     sessions = []

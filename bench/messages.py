@@ -73,10 +73,11 @@ class SmtpMessages:
 class HttpMessages:
     """Requests to `POST /api/send` that make Mailferry compose a message of about the same size."""
 
-    def __init__(self, envelope: Envelope, size: int, *, host: str, path: str, token: str):
+    def __init__(self, envelope: Envelope, size: int, *, host: str, path: str, token: str, members: str = ""):
         self._envelope = envelope
         # What the composed message needs for its header fields comes off the text.
         self._text = json.dumps(text(max(size - 512, 256)))
+        self._members = members
         self._start = (
             f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
             "Content-Type: application/json\r\nAccept: application/json\r\nContent-Length: "
@@ -84,8 +85,9 @@ class HttpMessages:
 
     def request(self, number: int) -> bytes:
         envelope = self._envelope
+        said = self._members or f'"subject":"Message {number:06d} of the benchmark","text":{self._text}'
         body = (
             f'{{"from":{{"email":"{envelope.sender}","name":"Bench"}},"to":[{{"email":"{envelope.recipient(number)}"}}],'
-            f'"subject":"Message {number:06d} of the benchmark","text":{self._text}}}'
+            f"{said}}}"
         ).encode()
         return b"%b%d\r\n\r\n%b" % (self._start, len(body), body)
