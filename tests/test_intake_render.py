@@ -145,6 +145,18 @@ async def test_large_variables_are_not_logged(house: House) -> None:
     assert rendered.template_id == made.head.id
 
 
+async def test_messages_with_the_same_variables_are_rendered_once(house: House) -> None:
+    """As in a batch whose base has them; equal ones of two requests are not the same."""
+    made = await house.keep()
+    rendering = await house.renderer.open(house.account, [made.head.uuid])
+    shared: dict[str, Any] = {"name": "Ann"}
+    given = [submission(made.head.uuid, variables) for variables in (shared, shared, {"name": "Bob"}, shared)]
+    rendered = [await rendering.render(each, Limits()) for each in given]
+    assert [content(each).subject for each in rendered] == ["Hi Ann", "Hi Ann", "Hi Bob", "Hi Ann"]
+    first, second, _, fourth = (content(each).html for each in rendered)
+    assert first is second and first is not fourth
+
+
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 

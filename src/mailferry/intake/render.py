@@ -159,6 +159,7 @@ class Rendering:
         self._heads = heads
         self._most = self._left = steps
         self._breathed = steps
+        self._last: tuple[Compiled, Mapping[str, Any], Rendered, str] | None = None
 
     async def render(self, submission: Submission, limits: checks.Limits) -> Submission | Refused:
         """The submission with what its template gives; or all that is wrong with it."""
@@ -168,8 +169,7 @@ class Rendering:
         compiled = await self._renderer.compiled(head) if head else None
         if head is None or compiled is None:
             return _refused(submission, limits, Refusal(Reason.TEMPLATE_UNKNOWN, "template_uuid"))
-        facts = head.facts
-        rendered = await self.run(compiled, template.variables, escape=facts.escape, strict=facts.strict)
+        rendered, logged = await self._once(compiled, template.variables, head)
         if refusals := _flaws(rendered):
             return _refused(submission, limits, *refusals)
         content = replace(
@@ -178,11 +178,19 @@ class Rendering:
         return replace(
             submission,
             content=content,
-            category=facts.category,
+            category=head.facts.category,
             template=None,
             template_id=head.id,
-            template_variables=_logged(template.variables),
+            template_variables=logged,
         )
+
+    async def _once(self, compiled: Compiled, variables: Mapping[str, Any], head: Head) -> tuple[Rendered, str]:
+        """Messages of a batch that all have the variables of its base are rendered once."""
+        if self._last is None or self._last[0] is not compiled or self._last[1] is not variables:
+            facts = head.facts
+            rendered = await self.run(compiled, variables, escape=facts.escape, strict=facts.strict)
+            self._last = (compiled, variables, rendered, _logged(variables))
+        return self._last[2:]
 
     async def run(self, compiled: Compiled, data: Mapping[str, Any], *, escape: bool, strict: bool) -> Rendered:
         found = dict.fromkeys(_FIELDS, "")
