@@ -9,9 +9,9 @@ from sqlalchemy.exc import IntegrityError
 
 from mailferry.store.content import Content, ContentGone, TableContent, day_of
 from mailferry.store.database import Database
-from mailferry.store.given import insert_if_new, insert_rows, pack, rows
+from mailferry.store.given import delete_rows, insert_if_new, insert_rows, pack, put_rows, rows
 from mailferry.store.migrations import HEAD, NewerDatabase, current, migrate
-from mailferry.store.schema import accounts, events, idempotency_keys, metadata, queue
+from mailferry.store.schema import accounts, contact_values, events, idempotency_keys, metadata, queue
 from mailferry.store.segments import SegmentContent
 
 DAY = 86_400_000
@@ -66,6 +66,26 @@ async def test_rows_are_given_in_order(database: Database) -> None:
         lambda c: c.execute(select(events.c.recipient_id).order_by(events.c.id)).scalars().all()
     )
     assert found == [str(n) for n in range(300)]
+
+
+async def test_put_rows_replace_those_of_their_key_and_delete_rows_take_them_away(database: Database) -> None:
+    def put(connection: Connection, *values: tuple[str, int, int | None, float | None]) -> None:
+        names = ("contact_id", "field_id", "integer_key", "float_key")
+        put_rows(connection, contact_values, [dict(zip(names, each, strict=True)) for each in values])
+
+    def delete(connection: Connection, *keys: tuple[str, int]) -> None:
+        delete_rows(connection, contact_values, [{"contact_id": each, "field_id": field} for each, field in keys])
+
+    def all_rows(connection: Connection) -> list[tuple[object, ...]]:
+        columns = [contact_values.c[name] for name in ("contact_id", "field_id", "integer_key", "float_key")]
+        return [tuple(row) for row in connection.execute(select(*columns).order_by(*columns[:2]))]
+
+    await database.write(lambda c: put(c, ("a", 1, 5, None), ("a", 2, None, 0.1), ("b", 1, 2**62, None)))
+    await database.write(lambda c: put(c, ("a", 1, None, 1 / 3), ("c", 1, -1, None)))
+    await database.write(lambda c: delete(c, ("a", 2), ("b", 2), ("c", 1)))
+    assert await database.read(all_rows) == [("a", 1, None, 1 / 3), ("b", 1, 2**62, None)]
+    await database.write(lambda c: (put(c), delete(c)))
+    assert len(await database.read(all_rows)) == 2
 
 
 async def test_insert_if_new_tells_what_was_new(database: Database) -> None:

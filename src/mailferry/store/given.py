@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import (
     Column,
     Connection,
+    Delete,
     Insert,
     Row,
     Subquery,
@@ -21,10 +22,12 @@ from sqlalchemy import (
     bindparam,
     cast,
     column,
+    delete,
     func,
     insert,
     select,
     true,
+    tuple_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -83,3 +86,33 @@ def insert_if_new(
     statement = _insert_if_new(connection.dialect.name, table, tuple(values[0]), returning)
     result = connection.execute(statement, {"rows": pack(values)})
     return result.all() if returning else []
+
+
+def put_rows(connection: Connection, table: Table, values: Sequence[Mapping[str, Any]]) -> None:
+    """As :func:`insert_rows`; a row whose primary key stands already takes the new values. No key may be given twice."""
+    if values:
+        statement = _put(connection.dialect.name, table, tuple(values[0]))
+        connection.execute(statement, {"rows": pack(values)})
+
+
+@cache
+def _put(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
+    module: Any = postgresql if dialect == "postgresql" else sqlite
+    given = rows(dialect, [table.c[name] for name in names])
+    statement = module.insert(table).from_select(list(names), select(*given.c).where(true()))
+    key = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in names if name not in key}
+    return statement.on_conflict_do_update(index_elements=key, set_=changed)
+
+
+def delete_rows(connection: Connection, table: Table, keys: Sequence[Mapping[str, Any]]) -> None:
+    """Those whose columns have these values, all of them in one statement. Every key names the same columns."""
+    if keys:
+        statement = _delete(connection.dialect.name, table, tuple(keys[0]))
+        connection.execute(statement, {"rows": pack(keys)})
+
+
+@cache
+def _delete(dialect: str, table: Table, names: tuple[str, ...]) -> Delete:
+    columns = [table.c[name] for name in names]
+    return delete(table).where(tuple_(*columns).in_(select(*rows(dialect, columns).c)))

@@ -5,6 +5,17 @@ tables: ids cross rooms, and retention drops whole days.
 """
 
 from mailferry.store.schema.columns import metadata
+from mailferry.store.schema.contacts import (
+    contact_events,
+    contact_fields,
+    contact_job_pieces,
+    contact_jobs,
+    contact_list_members,
+    contact_lists,
+    contact_segments,
+    contact_values,
+    contacts,
+)
 from mailferry.store.schema.customers import (
     company_infos,
     domain_hours,
@@ -39,6 +50,15 @@ __all__ = [
     "audit_log",
     "boots",
     "company_infos",
+    "contact_events",
+    "contact_fields",
+    "contact_job_pieces",
+    "contact_jobs",
+    "contact_list_members",
+    "contact_lists",
+    "contact_segments",
+    "contact_values",
+    "contacts",
     "domain_hours",
     "domain_keys",
     "domains",
