@@ -17,6 +17,7 @@ from mailferry.delivery import queue as queues
 from mailferry.net.dns import Resolver
 from mailferry.net.hosts import BadHost, host_name
 from mailferry.resources import shared_keys
+from mailferry.resources.contacts import jobs as contact_jobs
 from mailferry.resources.domains import DomainBook
 from mailferry.store.content import Content, TableContent
 from mailferry.store.database import Database, clock_ahead, open_database
@@ -208,5 +209,6 @@ def _begin_boot(connection: Connection, dialect: str) -> int:
     if dialect == "sqlite":
         # We hold the lock, so whoever held these leases is gone: their work need not wait for the leases to end.
         queues.free_leases(connection, now)
+        contact_jobs.free_leases(connection)
     values = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": now}
     return int(connection.execute(insert(boots).values(values).returning(boots.c.id)).scalar_one())

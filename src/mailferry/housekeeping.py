@@ -18,6 +18,8 @@ from mailferry.endpoints.operations.tools import Tools
 from mailferry.journal import retention
 from mailferry.journal.events import WAITING
 from mailferry.resources import domains
+from mailferry.resources.contacts import purge
+from mailferry.resources.contacts.work import Workshop
 from mailferry.store.content import Content, TableContent, day_of
 from mailferry.store.schema import messages, queue, recipients
 from mailferry.store.segments import SegmentContent
@@ -25,11 +27,14 @@ from mailferry.store.segments import SegmentContent
 log = structlog.get_logger(__name__)
 
 MINUTE, HOUR = 60.0, 3600.0
+#: Clients ask whether an import is done.
+MOMENT = 2.0
 
 
 class Housekeeping:
     def __init__(self, tools: Tools, content: Content) -> None:
         self._tools = tools
+        self._contacts = Workshop(tools.database, tools.clock)
         self._content = content
         self._database = tools.database
 
@@ -37,6 +42,7 @@ class Housekeeping:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             for seconds, task in (
+                (MOMENT, self.import_and_export_contacts),
                 (10.0, self.measure),
                 (MINUTE, self.release_held),
                 (MINUTE, self.mend_lanes),
@@ -52,6 +58,9 @@ class Housekeeping:
             except Exception:  # the next round tries again
                 log.exception("housekeeping_failed", task=task.__name__)
             await asyncio.sleep(seconds)
+
+    async def import_and_export_contacts(self) -> None:
+        await self._contacts.run_due()
 
     async def measure(self) -> None:
         counts, oldest = await self._database.read(_waiting)
@@ -105,6 +114,7 @@ class Housekeeping:
         logs_days = config["retention.logs_days"]
         await self._in_pieces(lambda connection: retention.forget_logs(connection, now, logs_days), retention.SOME)
         await self._database.write(lambda connection: retention.forget_keys(connection, now))
+        await self._in_pieces(lambda connection: purge.piece(connection, now), purge.SOME)
         await self._in_pieces(lambda connection: retention.forget_hours(connection, now), retention.SOME)
         await self._in_pieces(lambda connection: retention.forget_boots(connection, now), retention.SOME)
         await self._forget_lanes()
