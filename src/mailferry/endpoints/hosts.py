@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 ROLE = "mailferry.role"
 CLIENT = "mailferry.client_ip"
+#: Host and port that the client asked, also behind a trusted proxy.
+HOST = "mailferry.host"
 REQUEST_ID = "mailferry.request_id"
 
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto")
@@ -57,10 +59,10 @@ class Hosts:
         if len(hosts) != 1:
             # RFC 9112 3.2. Of two, a proxy before us may have looked at the other one.
             await fallback.refuse(observed, 400, "Bad Request: exactly one Host header is needed")
-        elif (match := self.rules.match(client.host or hosts[0].decode("latin-1"))) is None:
+        elif (match := self.rules.match(host := client.host or hosts[0].decode("latin-1"))) is None:
             await fallback.refuse(observed, 421, _MISDIRECTED)
         else:
-            scope[ROLE] = match.role
+            scope[ROLE], scope[HOST] = match.role, host
             failed = await self._run(scope, receive, observed)
             if failed and not status:
                 await fallback.refuse(observed, *failed)

@@ -105,6 +105,7 @@ class Fault(StrEnum):
     THROTTLED = "throttled"
     PARAMETER_REQUIRED = "parameter_required"  # detail: its name
     NOT_FOUND = "not_found"
+    LINK_EXPIRED = "link_expired"
     METHOD_WRONG = "method_wrong"
     OURS = "ours"  # a bug or a broken part of Mailferry
 
@@ -130,6 +131,7 @@ FAULTS: Mapping[Fault, Wording] = {
     Fault.THROTTLED: Wording(429, "Throttled", ours=False),
     Fault.PARAMETER_REQUIRED: Wording(400, "Missing required parameter: {detail}", ours=False),
     Fault.NOT_FOUND: Wording(404, "Not Found", ours=False),
+    Fault.LINK_EXPIRED: Wording(403, "This link has expired, ask for a new one"),
     Fault.METHOD_WRONG: Wording(405, "Method Not Allowed"),
     Fault.OURS: Wording(500, "Internal server error", ours=False),
 }

@@ -1,7 +1,8 @@
 """What a request of the general API brought: its JSON members, checked one by one, all that is wrong told at once."""
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from starlette.responses import Response
@@ -45,12 +46,19 @@ def identity(call: Call, name: str) -> int:
     return int(text)
 
 
-async def members(call: Call, wrapped_in: str = "") -> dict[str, Any]:
-    """The body's object, or the one within it by that name. An absent body is an empty object."""
+@contextlib.asynccontextmanager
+async def held_body(call: Call) -> AsyncIterator[tuple[bytearray, Share]]:
+    """The body as it came, and what it holds of the memory for all bodies until the block ends."""
     with Share(call.deps.budget, call.deps.body.patience) as share:
         body = await read_body(call.request.receive, call.request.headers, share, call.deps.body)
         if isinstance(body, Problem):
             raise AnsweredError(call.problem(body))
+        yield body, share
+
+
+async def members(call: Call, wrapped_in: str = "") -> dict[str, Any]:
+    """The body's object, or the one within it by that name. An absent body is an empty object."""
+    async with held_body(call) as (body, share):
         if len(body) + await aside(len(body), lambda: weight.growth(body, share.largest)) > share.largest:
             refuse(call, Fault.VALUES_TOO_MANY)
         found = await aside(len(body), lambda: wire.decode(body)) if body.strip() else {}

@@ -14,6 +14,13 @@ from mailferry.endpoints.mailtrap import (
     accounts,
     api_tokens,
     company_info,
+    contact_events,
+    contact_exports,
+    contact_fields,
+    contact_imports,
+    contact_lists,
+    contact_segments,
+    contacts,
     domain_reviews,
     domains,
     logs,
@@ -235,6 +242,49 @@ TEMPLATES = (
     *_both(f"{_ONE}/preview", f"{_ONE}/preview", {"POST": Op(template_versions.preview, TEMPLATES_VIEWER)}),
 )
 
+# --- contacts
+
+
+def _contacts(path: str, ops: Mapping[str, Function]) -> tuple[Path, Path]:
+    """Whoever sees the account sees its contacts, and its admins change them. All of it is counted together."""
+    counted = {
+        method: Op(function, ACCOUNT_VIEWER if method == "GET" else ACCOUNT_ADMIN, rates.CONTACTS)
+        for method, function in ops.items()
+    }
+    return _both(f"contacts{path}", f"contacts{path}", counted)
+
+
+CONTACTS = (
+    *_contacts("", {"POST": contacts.create}),
+    *_contacts("/lists", {"GET": contact_lists.get_list, "POST": contact_lists.create}),
+    *_contacts(
+        "/lists/{list_id}",
+        {"GET": contact_lists.get_one, "PATCH": contact_lists.update, "DELETE": contact_lists.delete},
+    ),
+    *_contacts("/fields", {"GET": contact_fields.get_list, "POST": contact_fields.create}),
+    *_contacts(
+        "/fields/{field_id}",
+        {"GET": contact_fields.get_one, "PATCH": contact_fields.update, "DELETE": contact_fields.delete},
+    ),
+    *_contacts("/imports", {"POST": contact_imports.create}),
+    *_contacts("/imports/{import_id}", {"GET": contact_imports.get_one}),
+    *_contacts("/exports", {"POST": contact_exports.create}),
+    *_contacts("/exports/{export_id}", {"GET": contact_exports.get_one}),
+    # Ours: Mailtrap has segments on its pages alone.
+    *_contacts("/segments", {"GET": contact_segments.get_list, "POST": contact_segments.create}),
+    *_contacts(
+        "/segments/{segment_id}",
+        {"GET": contact_segments.get_one, "PATCH": contact_segments.update, "DELETE": contact_segments.delete},
+    ),
+    *_contacts("/segments/{segment_id}/contacts", {"GET": contact_segments.get_contacts}),
+    # Last, and with all that is left of the path: the part before an address's @ may hold a slash.
+    *_contacts("/{contact_identifier:path}/events", {"POST": contact_events.create}),
+    *_contacts(
+        "/{contact_identifier:path}",
+        {"GET": contacts.get_one, "PATCH": contacts.update, "DELETE": contacts.delete},
+    ),
+)
+
 #: What later issues bring, and what nobody knows.
 UNKNOWN = (
     Path("/bulk/api/{rest:path}", {}, Shape.SEND),
@@ -245,4 +295,4 @@ UNKNOWN = (
     Path("/api", {}),
 )
 
-TABLE: tuple[Path, ...] = (*SENDING, *LOGS, *ACCOUNTS, *DOMAINS, *SUPPRESSIONS, *TEMPLATES, *UNKNOWN)
+TABLE: tuple[Path, ...] = (*SENDING, *LOGS, *ACCOUNTS, *DOMAINS, *SUPPRESSIONS, *TEMPLATES, *CONTACTS, *UNKNOWN)

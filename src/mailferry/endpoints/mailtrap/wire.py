@@ -7,12 +7,14 @@ where. A member of another type than the API wants becomes a refusal beside all 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 from mailferry.endpoints.mailtrap.errors import Fault, Problem
 from mailferry.intake.refusal import Reason, Refusal
+
+T = TypeVar("T")
 
 _TEXT, _OBJECT, _ARRAY = "a string", "an object", "an array"
 _BOM = b"\xef\xbb\xbf"
@@ -28,10 +30,18 @@ MAX_REFUSALS = 100
 
 def decode(body: bytes | bytearray) -> dict[str, Any] | Problem:
     """The object that the body is, or what is wrong with it."""
+    return _decode(body, dict, "an object is expected")
+
+
+def decode_array(body: bytes | bytearray) -> list[Any] | Problem:
+    return _decode(body, list, "an array is expected")
+
+
+def _decode(body: bytes | bytearray, kind: type[T], expected: str) -> T | Problem:
     try:
         value = msgspec.json.decode(body)
-        if not isinstance(value, dict):
-            return Problem(Fault.JSON_INVALID, "an object is expected")
+        if not isinstance(value, kind):
+            return Problem(Fault.JSON_INVALID, expected)
         if _may_repeat(body, value):
             _decode_strictly(body.decode())
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
