@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mailferry.store.content import Content, ContentGone, TableContent, day_of
 from mailferry.store.database import Database
-from mailferry.store.given import delete_rows, insert_if_new, insert_rows, pack, put_rows, rows
+from mailferry.store.given import among, delete_rows, insert_if_new, insert_rows, pack, put_rows, rows
 from mailferry.store.migrations import HEAD, NewerDatabase, current, migrate
 from mailferry.store.schema import accounts, contact_values, events, idempotency_keys, metadata, queue
 from mailferry.store.segments import SegmentContent
@@ -86,6 +86,18 @@ async def test_put_rows_replace_those_of_their_key_and_delete_rows_take_them_awa
     assert await database.read(all_rows) == [("a", 1, None, 1 / 3), ("b", 1, 2**62, None)]
     await database.write(lambda c: (put(c), delete(c)))
     assert len(await database.read(all_rows)) == 2
+
+
+async def test_rows_among_given_values(database: Database) -> None:
+    def found(connection: Connection, *wanted: str) -> list[str]:
+        given = select(rows(connection.dialect.name, [queue.c.recipient_id]).c.recipient_id)
+        asked = select(queue.c.recipient_id).where(among(connection.dialect.name, queue.c.recipient_id, given))
+        packed = pack([{"recipient_id": each} for each in wanted])
+        return list(connection.execute(asked.order_by(queue.c.recipient_id), {"rows": packed}).scalars())
+
+    await database.write(lambda c: insert_rows(c, queue, [{"recipient_id": each} for each in ("a", "b'", "{c}")]))
+    assert await database.read(lambda c: found(c, "{c}", "a", "a", "x,y", "b")) == ["a", "{c}"]
+    assert await database.read(lambda c: found(c, "b'")) == ["b'"] and await database.read(found) == []
 
 
 async def test_insert_if_new_tells_what_was_new(database: Database) -> None:

@@ -12,13 +12,16 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Delete,
     Insert,
     Row,
+    Select,
     Subquery,
     Table,
     Text,
+    any_,
     bindparam,
     cast,
     column,
@@ -51,6 +54,17 @@ def rows(dialect: str, columns: Sequence[Column[Any]], parameter: str = "rows") 
         *(column(c.name, c.type) for c in columns)
     )
     return select(*table.render_derived(name="given", with_types=True).c).subquery(parameter)
+
+
+def among(dialect: str, column: ColumnElement[Any], wanted: Select[Any]) -> ColumnElement[bool]:
+    """``column IN (wanted)``, for a column with an index and a few thousand values at most.
+
+    PostgreSQL would join, and where it knows nothing of a table yet (one that grows by an import) read all of it; an
+    array goes through the index.
+    """
+    if dialect == "sqlite":
+        return column.in_(wanted)
+    return column == any_(func.array(wanted.scalar_subquery()))
 
 
 @cache

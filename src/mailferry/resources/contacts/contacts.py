@@ -15,7 +15,7 @@ from mailferry.mail import address as addresses
 from mailferry.resources import suppressions
 from mailferry.resources.contacts import fields, lists, values
 from mailferry.resources.contacts.values import Value
-from mailferry.store.given import delete_rows, insert_if_new, pack, put_rows, rows
+from mailferry.store.given import among, delete_rows, insert_if_new, pack, put_rows, rows
 from mailferry.store.schema import contact_events, contact_fields, contact_list_members, contact_lists, contact_values
 from mailferry.store.schema import contacts as table
 from mailferry.store.schema import suppressions as suppressed
@@ -100,16 +100,17 @@ def find(connection: Connection, account_id: int, wanted: Identifier, *, lock: b
 
 def read(connection: Connection, account_id: int, wanted: Iterable[str]) -> list[Contact]:
     """By their ids, in the order of the ids; those that are gone are missing."""
-    given = select(rows(connection.dialect.name, [table.c.id]).c.id)
+    dialect = connection.dialect.name
+    given = select(rows(dialect, [table.c.id]).c.id)
     packed = {"rows": pack([{"id": identity} for identity in wanted])}
     held: dict[str, dict[str, Value]] = {}
-    for identity, tag, value in connection.execute(_values(given), packed):
+    for identity, tag, value in connection.execute(_values(dialect, given), packed):
         held.setdefault(identity, {})[tag] = values.shown(value)
     member: dict[str, list[int]] = {}
-    for identity, list_id in connection.execute(_memberships(given), packed):
+    for identity, list_id in connection.execute(_memberships(dialect, given), packed):
         member.setdefault(identity, []).append(list_id)
     found = select(table.c.id, table.c.email, ~unsubscribed(), table.c.created_at, table.c.updated_at)
-    found = found.where(table.c.account_id == account_id, table.c.id.in_(given)).order_by(table.c.id)
+    found = found.where(table.c.account_id == account_id, among(dialect, table.c.id, given)).order_by(table.c.id)
     return [
         Contact(identity, email, held.get(identity, {}), member.get(identity, []), bool(subscribed), made, changed)
         for identity, email, subscribed, made, changed in connection.execute(found, packed)
@@ -205,10 +206,11 @@ def _folded(changes: Iterable[Change]) -> dict[str, Change]:
 
 def _touch(connection: Connection, account_id: int, wanted: Iterable[str], now: int) -> dict[str, str]:
     """Those that are there, which nobody else changes or deletes from here on."""
-    given = rows(connection.dialect.name, [table.c.address])
+    dialect = connection.dialect.name
+    given = select(rows(dialect, [table.c.address]).c.address)
     statement = (
         update(table)
-        .where(table.c.account_id == account_id, table.c.address.in_(select(given.c.address)))
+        .where(table.c.account_id == account_id, among(dialect, table.c.address, given))
         .values(updated_at=now)
         .returning(table.c.address, table.c.id)
     )
@@ -257,22 +259,22 @@ def _member(identity: str, list_id: int) -> dict[str, Any]:
 # --- reading -------------------------------------------------------------------------------------------------------
 
 
-# Asked for with IN, because SQLite may choose to go through the given rows once for each row that it joins them with.
+# Not joined: SQLite may choose to go through the given rows once for each row that it joins them with.
 
 
-def _values(given: Select[Any]) -> Select[Any]:
+def _values(dialect: str, given: Select[Any]) -> Select[Any]:
     return (
         select(contact_values.c.contact_id, contact_fields.c.merge_tag, contact_values.c.value)
         .join(contact_fields, contact_fields.c.id == contact_values.c.field_id)
-        .where(contact_values.c.contact_id.in_(given), contact_fields.c.deleted_at == 0)
+        .where(among(dialect, contact_values.c.contact_id, given), contact_fields.c.deleted_at == 0)
         .order_by(contact_values.c.contact_id, contact_values.c.field_id)
     )
 
 
-def _memberships(given: Select[Any]) -> Select[Any]:
+def _memberships(dialect: str, given: Select[Any]) -> Select[Any]:
     return (
         select(contact_list_members.c.contact_id, contact_list_members.c.list_id)
         .join(contact_lists, contact_lists.c.id == contact_list_members.c.list_id)
-        .where(contact_list_members.c.contact_id.in_(given), contact_lists.c.deleted_at == 0)
+        .where(among(dialect, contact_list_members.c.contact_id, given), contact_lists.c.deleted_at == 0)
         .order_by(contact_list_members.c.list_id)
     )
