@@ -221,7 +221,7 @@ def _touch(connection: Connection, account_id: int, wanted: Iterable[str], now: 
 def _create(connection: Connection, account_id: int, wanted: Mapping[str, Change], now: int) -> dict[str, str]:
     new = [
         {
-            "id": ids.at(now),
+            "id": ids.drawn_at(now),
             "account_id": account_id,
             "email": change.email,
             "address": address,
