@@ -1,9 +1,10 @@
 """Logs: one structured event a line, JSON or for a terminal, on standard error. Secrets never reach them."""
 
+import contextlib
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -27,11 +28,24 @@ def configure(style: str, level: str) -> None:
             _on_a_terminal() if console else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )
     # Libraries speak through the standard library: what they warn of is ours to show.
     logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING), format="%(name)s: %(message)s")
+
+
+class _StandardError:
+    """A line that it does not take (a full disk, a closed pipe) is lost, and nothing else: who logs it must go on."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            return sys.stderr.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def _on_a_terminal() -> structlog.dev.ConsoleRenderer:
