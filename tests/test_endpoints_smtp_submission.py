@@ -145,3 +145,8 @@ async def test_what_is_large_is_read_beside_the_event_loop(
     read_in.clear()
     await kept(office, FROM + large)
     assert len(read_in) > 2 and set(read_in) == {False}
+
+
+@delivery_support.SQLITE
+async def test_custom_variables_that_are_nested_too_deeply_are_left_out(office: Office) -> None:
+    assert await variables(office, b'{"a":' + b"\r\n ".join([b"[" * 60] * 16)) == {}

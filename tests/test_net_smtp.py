@@ -136,6 +136,12 @@ async def test_what_the_host_cannot_take_is_not_offered(dial):
         assert (await send(client, chunks=small)).code == 250
 
 
+async def test_a_size_of_more_digits_than_there_may_be_is_none(dial):
+    async with FakeMX(extensions=("SIZE " + "9" * 1500,)) as mx:
+        client = await dial(mx)
+        assert client.size == 0
+
+
 async def test_utf8_needs_eight_bit_too(dial):
     async with FakeMX(extensions=("SMTPUTF8",)) as mx:
         assert not (await dial(mx)).utf8

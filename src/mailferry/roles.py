@@ -306,9 +306,7 @@ class Parts:
                 connections_per_address=config["smtp.max_connections_per_ip"],
                 messages=config["smtp.max_messages_per_connection"],
             ),
-            log=lambda facts: structlog.get_logger("mailferry.smtp").debug(
-                str(facts.get("event")), **_without_event(facts)
-            ),
+            log=_log_smtp,
         )
         try:
             await server.start()
@@ -370,6 +368,13 @@ def _allow_many_files() -> None:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
+
+
+def _log_smtp(facts: Mapping[str, object]) -> None:
+    logger, event = structlog.get_logger("mailferry.smtp"), str(facts.get("event"))
+    # A step that raised is a bug of ours, and must not hide among what every session says.
+    say = logger.error if event == "smtp_error" else logger.debug
+    say(event, **_without_event(facts))
 
 
 def _without_event(facts: Mapping[str, object]) -> dict[str, object]:

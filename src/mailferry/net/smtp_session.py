@@ -159,7 +159,8 @@ class Session:
         # RFC 6531 3.1: SMTPUTF8 stands beside 8BITMIME; a host without the latter could not take the message.
         self.utf8 = b"SMTPUTF8" in extensions and self.eight_bit
         limit = extensions.get(b"SIZE", b"")
-        self.size = int(limit) if limit.isdigit() else 0
+        # RFC 1870 4: twenty digits at most.
+        self.size = int(limit) if limit.isdigit() and len(limit) <= 20 else 0
 
     async def _secure(self) -> Answer | None:
         """STARTTLS where the approach asks for it and the host offers it."""

@@ -168,7 +168,7 @@ def _variables(head: header.Head) -> str:
         return "{}"
     try:
         found = msgspec.json.decode(text.encode())
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return "{}"
     if not isinstance(found, dict):
         return "{}"
