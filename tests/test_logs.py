@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 PROGRAM = """
 import structlog
@@ -14,7 +15,7 @@ print("it went on")
 
 
 def test_a_full_disk_below_standard_error_stops_nobody_who_logs() -> None:
-    with open("/dev/full", "w") as full:  # noqa: PTH123
+    with Path("/dev/full").open("w") as full:
         ended = subprocess.run([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=full, text=True)
     assert ended.stdout == "it went on\n"
 

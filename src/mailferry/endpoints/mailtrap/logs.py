@@ -16,7 +16,7 @@ from starlette.responses import Response
 from mailferry.consumers.mailtrap_words import EVENT_TYPE, KIND, STANDING, STATUS, details
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, Problem, answer
-from mailferry.endpoints.mailtrap.query import BadQueryError, Filter, filters, first, parse
+from mailferry.endpoints.mailtrap.query import BadQueryError, Filter, filters, first, moment, parse
 from mailferry.journal import search
 from mailferry.journal.conditions import Condition, Match
 from mailferry.journal.search import Entry, Happening, Query
@@ -99,8 +99,8 @@ def _event(happening: Happening) -> dict[str, Any]:
 
 def _time(ms: int) -> str:
     """With milliseconds, so that a time out of an answer is a filter that finds the same message again."""
-    moment = _EPOCH + timedelta(milliseconds=ms)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    when = _EPOCH + timedelta(milliseconds=ms)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # --- filters -------------------------------------------------------------------------------------------------------
@@ -205,19 +205,6 @@ def _value(name: str, rule: _Rule, value: str) -> str | int:
 
 
 def _moment(given: Mapping[str, Filter], name: str) -> int | None:
-    """ISO 8601 as Unix milliseconds; without a zone it is UTC. A plus that was not percent-encoded came as a space."""
+    """Of a filter the last value counts."""
     asked = given.get(name)
-    text = asked.values[-1] if asked and asked.values else ""
-    if not text:
-        return None
-    for form in (text, text[:-6] + text[-6:].replace(" ", "+")):
-        try:
-            moment = datetime.fromisoformat(form)
-            break
-        except ValueError:
-            continue
-    else:
-        raise BadQueryError(f"'{name}' must be an ISO 8601 time")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return moment(asked.values[-1] if asked and asked.values else "", name)

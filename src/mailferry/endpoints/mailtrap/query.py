@@ -5,8 +5,10 @@ Brackets may be percent-encoded, or not.
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: More than any client writes, and little enough to look at.
 MAX_PAIRS = 1000
 MAX_VALUE = 1000
@@ -52,6 +54,24 @@ def parse(query: bytes) -> list[tuple[tuple[str, ...], str]]:
 def first(pairs: list[tuple[tuple[str, ...], str]], name: str) -> str:
     """The value of a plain parameter; empty when it is not given."""
     return next((value for path, value in pairs if path == (name,)), "")
+
+
+def moment(text: str, name: str) -> int | None:
+    """ISO 8601 as Unix milliseconds, None for nothing; without a zone it is UTC. Raises :class:`BadQueryError`."""
+    if not text:
+        return None
+    # A plus that was not percent-encoded came as a space.
+    for form in (text, text[:-6] + text[-6:].replace(" ", "+")):
+        try:
+            found = datetime.fromisoformat(form)
+            break
+        except ValueError:
+            continue
+    else:
+        raise BadQueryError(f"'{name}' must be an ISO 8601 time")
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    return (found - _EPOCH) // timedelta(milliseconds=1)
 
 
 def filters(pairs: list[tuple[tuple[str, ...], str]]) -> dict[str, Filter]:

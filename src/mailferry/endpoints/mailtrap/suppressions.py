@@ -14,7 +14,7 @@ from starlette.responses import Response
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, answer
 from mailferry.endpoints.mailtrap.forms import Form, invalid, members, refuse
-from mailferry.endpoints.mailtrap.query import BadQueryError, first, parse
+from mailferry.endpoints.mailtrap.query import BadQueryError, first, moment, parse
 from mailferry.mail import address
 from mailferry.resources import audit, domains, suppressions
 from mailferry.resources.permissions import ADMIN, Resource
@@ -150,8 +150,8 @@ def _shown(found: Suppression, stories: Mapping[str, Story]) -> dict[str, str]:
 
 
 def _time(ms: int) -> str:
-    moment = _EPOCH + timedelta(seconds=ms // 1000)
-    return moment.isoformat().replace("+00:00", "Z")
+    when = _EPOCH + timedelta(seconds=ms // 1000)
+    return when.isoformat().replace("+00:00", "Z")
 
 
 # --- filters -------------------------------------------------------------------------------------------------------
@@ -189,18 +189,4 @@ def _address(text: str) -> str:
 
 
 def _moment(pairs: list[tuple[tuple[str, ...], str]], name: str) -> int | None:
-    """ISO 8601 as Unix milliseconds; without a zone it is UTC. A plus that was not percent-encoded came as a space."""
-    text = first(pairs, name).strip()
-    if not text:
-        return None
-    for form in (text, text[:-6] + text[-6:].replace(" ", "+")):
-        try:
-            moment = datetime.fromisoformat(form)
-            break
-        except ValueError:
-            continue
-    else:
-        raise BadQueryError(f"'{name}' must be an ISO 8601 time")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return moment(first(pairs, name).strip(), name)
