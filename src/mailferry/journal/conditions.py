@@ -72,14 +72,15 @@ def _compare(column: ColumnElement[Any], condition: Condition, match: Match) -> 
     if match is Match.EMPTY:
         return column == ""
     if match is Match.ABOVE:
-        return and_(*(column > value for value in condition.values))
+        return column > max(int(value) for value in condition.values)
     if match is Match.BELOW:
-        return and_(*(column < value for value in condition.values))
+        return column < min(int(value) for value in condition.values)
     if match is Match.CONTAINS:
+        # Each OR is a level of its own, and SQLite's statements have a thousand of them.
         return or_(*(_like(column, str(value), condition.fold) for value in condition.values))
     if condition.fold:
         # The database folds both sides: what its lower() does not know (SQLite: all beyond ASCII) it leaves on both.
-        return or_(*(func.lower(column) == func.lower(value) for value in condition.values))
+        return func.lower(column).in_([func.lower(value) for value in condition.values])
     return column.in_(condition.values)
 
 

@@ -23,6 +23,8 @@ from mailferry.journal.search import Entry, Happening, Query
 from mailferry.resources.permissions import Resource
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Of one filter: each is looked for in every message by itself, while equal values are found together.
+MOST_PATTERNS = 100
 _MAX_ID = (1 << 63) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -138,7 +140,7 @@ def _word(words: Mapping[str, str]) -> Callable[[str], str]:
 
 
 def _integer(value: str) -> int:
-    if not (value.isascii() and value.isdigit()) or int(value[:20]) > _MAX_ID:
+    if not (value.isascii() and value.isdigit()) or int(value) > _MAX_ID:
         raise ValueError("an integer")
     return int(value)
 
@@ -191,9 +193,11 @@ def _conditions(given: Mapping[str, Filter]) -> Iterator[Condition]:
             continue
         values: tuple[str | int, ...] = ()
         if match not in (Match.EMPTY, Match.NOT_EMPTY):
-            values = tuple(_value(name, rule, value) for value in asked.values)
+            values = tuple(dict.fromkeys(_value(name, rule, value) for value in asked.values))
             if not values:
                 continue
+        if match in (Match.CONTAINS, Match.CONTAINS_NOT) and len(values) > MOST_PATTERNS:
+            raise BadQueryError(f"'{name}' has too many values (maximum is {MOST_PATTERNS})")
         yield Condition(rule.field, match, values, fold=asked.operator.startswith("ci_"))
 
 
