@@ -106,6 +106,15 @@ async def test_domain_without_any_host_is_final(net):
     assert (answer.enhanced, answer.stage, answer.host) == ("5.4.4", "dns", "gone.z.test")
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1%1"])
+async def test_an_address_in_place_of_a_mail_host_is_not_connected_to(net, host):
+    mx = await net.host("mx.y.test")
+    net.mail("y.test", f"10 {host}.")
+    answer = await net.transport().deliver(parcel())
+    assert (answer.code, answer.enhanced, answer.stage, answer.ip) == (0, "5.4.4", "dns", "")
+    assert not mx.sessions
+
+
 @pytest.mark.parametrize("trouble", ["servfail", "timeout"])
 async def test_name_servers_in_trouble_are_asked_again_later(net, trouble):
     await net.host("mx.y.test")

@@ -242,6 +242,21 @@ async def test_null_mx(server, resolver):
     assert await resolver.mail_hosts("b.test") == MailHosts("ok", ((10, "mx.b.test"),))
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("::1%1", "::1", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "mx.b.test.1"),
+        *("[127.0.0.1]", "[ipv6:::1]", r"127\.0\.0\.1", r"mx\032.b.test", r"\000"),
+    ],
+)
+async def test_an_address_in_an_mx_is_no_host(server, resolver, host):
+    # An address record of the name makes no host of it, neither its own nor the domain's.
+    server.zone = {"a.test": {"MX": f"0 {host}.", "A": "192.0.2.1"}, host: {"A": "192.0.2.1"}}
+    server.zone["b.test"] = {"MX": [f"0 {host}.", "10 mx_1.b.test", "20 1.mx-2.xb0"]}
+    assert await resolver.mail_hosts("a.test") == MailHosts("none")
+    assert (await resolver.mail_hosts("b.test")).hosts == ((10, "mx_1.b.test"), (20, "1.mx-2.xb0"))
+
+
 async def test_domains_without_mail_hosts_say_why(server, resolver):
     server.zone = {"text.test": {"TXT": "hello"}}
     server.trouble = {"sick.test": "servfail"}

@@ -84,6 +84,20 @@ def test_own_listeners_are_always_refused(allow_private):
     assert guard.check("8.8.8.8", 26) is None
 
 
+@pytest.mark.parametrize("ip", ["::1%1.", "::1%lo", "::ffff:127.0.0.1%2", "64:ff9b::7f00:1%1", "2002:7f00:1::%lo"])
+def test_a_zone_hides_no_listener(ip):
+    own = Guard(True, {("::1", 25), ("127.0.0.1", 25)})
+    assert "is a listener of our own" in (own.check(ip, 25) or "")
+    wildcard = Guard(True, {("::", 25)}, is_local=lambda ip: ip in ("::1", "127.0.0.1"))
+    assert "is a listener of our own" in (wildcard.check(ip, 25) or "")
+    assert Guard(False, set()).check(ip, 25) is not None
+
+
+@pytest.mark.parametrize("ip", ["64:ff9b:1::7f00:1", "::ffff:0:127.0.0.1"])
+def test_a_translator_of_our_own_leads_to_no_listener(ip):
+    assert "is a listener of our own" in (Guard(True, {("127.0.0.1", 25)}).check(ip, 25) or "")
+
+
 @pytest.mark.parametrize("wildcard", ["0.0.0.0", "::"])
 def test_wildcard_listeners_are_every_local_address(wildcard):
     guard = Guard(True, {(wildcard, 2525)}, is_local=lambda ip: ip in ("8.8.8.8", "127.0.0.9", "::1"))

@@ -5,6 +5,7 @@ the time for which such an answer may be kept.
 """
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ TRIES = 2
 LONGEST_CHAIN = 8
 """CNAMEs followed by questions of our own, where a name server does not follow them itself."""
 
+# Labels of letters, digits, hyphens, and underscores, which some mail hosts have. The last one is no number, not even one
+# that C libraries read as an address (0x7f.1): those names are addresses (RFC 3696 2), and so is what has a colon.
+_HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*(?!(?:[0-9]+|0x[0-9a-f]*)\Z)[a-z0-9_-]{1,63}")
 _CUT_OFF = 0x82  # QR and TC in the third octet, RFC 1035 4.1.1
 
 
@@ -253,10 +257,16 @@ def _read(response: dns.message.Message, rtype: Type) -> Lookup:
 
 @lru_cache(maxsize=4096)  # it is asked for each message, and a few domains get most of the mail
 def _explicit(values: tuple[str, ...]) -> MailHosts:
-    """MX values by preference. RFC 7505 3: "." alone: the domain takes no mail; beside others it is no host."""
+    """MX values by preference. RFC 7505 3: "." alone: the domain takes no mail; beside others it is no host.
+
+    RFC 5321 5.1: an MX names a domain. An address that stands there is no host, whatever its owner meant by it.
+    """
     pairs = [(int(preference), host) for preference, host in (value.split(" ", 1) for value in values)]
-    hosts = tuple(sorted(pair for pair in pairs if pair[1] != "."))
-    return MailHosts("ok", hosts) if hosts else MailHosts("null")
+    named = [pair for pair in pairs if pair[1] != "."]
+    hosts = tuple(sorted(pair for pair in named if _HOST.fullmatch(pair[1])))
+    if hosts:
+        return MailHosts("ok", hosts)
+    return MailHosts("none" if named else "null")
 
 
 def _value(rdata: dns.rdata.Rdata) -> str:

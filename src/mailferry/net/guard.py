@@ -47,6 +47,8 @@ _SPECIAL_6 = tuple(
 _UNSPECIFIED_4 = IPv4Network("0.0.0.0/8")
 _GLOBAL_6 = IPv6Network("2000::/3")  # RFC 4291 2.4: all of IPv6 that is handed out as global unicast
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052 2.1
+# Never on the public Internet, and taken apart by translators of the operator's own: RFC 8215, RFC 7915.
+_TRANSLATED = (IPv6Network("64:ff9b:1::/48"), IPv6Network("::ffff:0:0:0/96"))
 _LOW_96 = IPv6Network("::/96")  # IPv4-compatible (RFC 4291 2.5.5.1), long deprecated, still routed by some stacks
 
 
@@ -74,7 +76,7 @@ class Guard:
     def __init__(
         self, allow_private: bool, own: Iterable[tuple[str, int]], *, is_local: Callable[[str], bool] = is_local
     ) -> None:
-        listeners = [(ip_address(ip), port) for ip, port in own]
+        listeners = [(_without_zone(ip_address(ip)), port) for ip, port in own]
         self._allow_private = allow_private
         self._is_local = is_local
         self._own = frozenset(listeners)
@@ -84,7 +86,7 @@ class Guard:
     def check(self, ip: str, port: int) -> str | None:
         """Why a connection to `ip` and `port` is refused, as one sentence without a stop; None when it may be made."""
         try:
-            address = ip_address(ip)
+            address = _without_zone(ip_address(ip))
         except ValueError:
             return f"{ip} is not an IP address"
         for seen in _addresses(address):
@@ -104,6 +106,11 @@ class Guard:
         return f"is a {word} address" if word else None
 
 
+def _without_zone(address: Address) -> Address:
+    """``::1%lo`` is ``::1``: the zone (RFC 4007 11) chooses an interface, and makes no other address of it."""
+    return address if isinstance(address, IPv4Address) else IPv6Address(int(address))
+
+
 def _addresses(address: Address) -> tuple[Address, ...]:
     """The address, and the IPv4 addresses that a router on the way may take out of it."""
     if isinstance(address, IPv4Address):
@@ -111,7 +118,8 @@ def _addresses(address: Address) -> tuple[Address, ...]:
     found: list[Address] = [address]
     if address.ipv4_mapped:
         found.append(address.ipv4_mapped)
-    if address in _NAT64 or (address in _LOW_96 and int(address) > 1):
+    translated = address in _NAT64 or any(address in network for network in _TRANSLATED)
+    if translated or (address in _LOW_96 and int(address) > 1):
         found.append(IPv4Address(int(address) & 0xFFFFFFFF))
     if address.sixtofour:
         found.append(address.sixtofour)
