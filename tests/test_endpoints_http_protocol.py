@@ -299,6 +299,59 @@ async def test_an_upgrade_is_ignored_and_the_body_read(framing: bytes) -> None:
 # --- in front of every application ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (b"Transfer-Encoding: gzip, chunked", 501),
+        (b"Transfer-Encoding: deflate\r\nTransfer-Encoding: chunked", 501),
+        (b"Transfer-Encoding: gzip, chunked\r\nConnection: upgrade\r\nUpgrade: h2c", 501),
+        (b"Transfer-Encoding: gzip", 400),
+        (b"Transfer-Encoding: identity", 400),
+    ],
+)
+async def test_a_coding_that_is_not_understood_ends_the_connection(fields: bytes, status: int) -> None:
+    async with serving(linger=0.1) as house, house.client() as client:
+        client.say(WHOLE + HEAD + fields + b"\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + WHOLE)
+        assert (await client.hear())[0] == 200
+        assert (await client.refusal())[0] == status
+        await client.end()
+
+
+async def test_chunked_is_read_however_it_is_spelled() -> None:
+    async with serving() as house, house.client() as client:
+        client.say(HEAD + b"Transfer-Encoding: ,  CHUNKED \r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+        status, _, body = await client.hear()
+        assert (status, body) == (200, b"{}")
+
+
+# --- hosts ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "path"),
+    [
+        (b"http://localhost", 200, b"/"),
+        (b"HTTP://LocalHost:80/path?a=http://evil.test/", 200, b"/path"),
+        (b"https://[::1]/path", 200, b"/path"),
+        (b"http://localhost//path", 200, b"//path"),
+        (b"http://evil.test/path", 421, b""),
+        (b"http://evil.test@localhost/path", 400, b""),
+        (b"http://localhost:99999/path", 400, b""),
+        (b"http://evil.test", 421, b""),
+        (b"ftp://localhost/path", 400, b""),
+    ],
+)
+@pytest.mark.parametrize("host", [b"localhost", b"evil.test"])
+async def test_a_target_with_a_host_replaces_the_one_of_the_field(
+    target: bytes, host: bytes, status: int, path: bytes
+) -> None:
+    async with serving() as house, house.client() as client:
+        client.say(b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+        heard, _, body = await client.hear()
+        assert heard == status
+        assert body == path or heard != 200
+
+
 async def test_a_bug_and_the_end_of_the_process_are_told_in_our_words() -> None:
     async with serving() as house, house.client() as client, house.client() as other:
         client.say(b"GET /broken HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -6,6 +6,7 @@ client was answered in the middle of its body.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -18,10 +19,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mailferry.endpoints import fallback
 from mailferry.endpoints.http_limits import HttpLimits
+from mailferry.net.hosts import parse_host
 
 log = structlog.get_logger(__name__)
 
 _FRAMING = (b"content-length", b"transfer-encoding")
+_ABSOLUTE = re.compile(rb"https?://([^/?#]+)(.*)", re.IGNORECASE)
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -144,9 +147,32 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._declining:
             return
+        self._refuse_codings()
+        self._heed_target()
         super().on_headers_complete()
         self._in_head = False
         self._stop_waiting()
+
+    def _refuse_codings(self) -> None:
+        """The parser takes the chunks apart, and would hand on what is compressed within them as if it were the body."""
+        given = b",".join(value for name, value in self.headers if name == b"transfer-encoding").lower()
+        codings = [coding.strip() for coding in given.split(b",") if coding.strip()]
+        if codings not in ([], [b"chunked"]):
+            # RFC 9112 6.1. Where chunked does not come last, nobody can tell where the body ends (6.3).
+            word = "Not Implemented" if codings[-1] == b"chunked" else "Bad Request"
+            status = 501 if codings[-1] == b"chunked" else 400
+            raise _RefusedError(status, f"{word}: no other Transfer-Encoding than chunked is understood")
+
+    def _heed_target(self) -> None:
+        """RFC 9112 3.2.2: ``GET http://other/path`` names the host itself, and Host is to be ignored then."""
+        if self.url.startswith((b"/", b"*")):
+            return
+        found = _ABSOLUTE.fullmatch(self.url)
+        if found is None or parse_host(found[1].decode("latin-1")) is None:
+            raise _RefusedError(400, "Bad Request: the request target is malformed")
+        authority, self.url = found[1], b"/" + found[2].removeprefix(b"/")
+        # In place, as the scope has this very list. That there is one Host and no more is looked at later (3.2).
+        self.headers[:] = [(name, authority if name == b"host" else value) for name, value in self.headers]
 
     def on_body(self, body: bytes) -> None:
         self._moved = True
