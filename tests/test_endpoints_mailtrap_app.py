@@ -1,9 +1,19 @@
 """What happens to every request before its function is called: tokens, accounts, methods, paths. In the path's shape."""
 
+import errno
+import sqlite3
+from typing import Any
+
+import psycopg
 import pytest
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mailferry.endpoints.mailtrap.app import TABLE
 from mailferry.endpoints.mailtrap.errors import Shape
+from mailferry.store.database import unavailable
+from mailferry.store.threads import Busy
+from mailferry.store.writer import WriterClosed
 from tests.fakes.mailtrap_api import MESSAGE, SECRET, Api
 
 GENERAL_401 = {"error": "Incorrect API token"}
@@ -115,6 +125,53 @@ async def test_a_bug_of_ours_is_500_in_the_path_s_shape_and_logged_with_its_id()
     assert (name, facts["request_id"]) == ("api_failed", answer.headers["x-request-id"])
     general = await api.call("GET", "/api/email_logs")
     assert (general.status, general.json) == (500, {"error": "Internal server error"})
+
+
+class _Pg(psycopg.OperationalError):
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__("secret of a parameter")
+        self.sqlstate = sqlstate
+
+
+def _failed(cause: Exception) -> DBAPIError:
+    return OperationalError("SELECT 1", {}, cause)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        _failed(psycopg.OperationalError("connection refused")),
+        *(_failed(_Pg(state)) for state in ("08006", "53300", "57014", "57P01", "57P03", "55P03", "40001")),
+        PoolTimeout(),
+        Busy(),
+        WriterClosed(),
+        OSError(errno.ENOSPC, "no space"),
+    ],
+    ids=repr,
+)
+async def test_a_database_that_is_away_is_503_in_the_path_s_shape_and_one_line(error: Exception) -> None:
+    class Away:
+        async def read(self, *_: Any) -> Any:
+            raise error
+
+        write = accept = read
+
+    api = Api(db=Away())
+    answer = await api.call("GET", "/api/email_logs")
+    assert (answer.status, answer.json) == (503, {"error": "Service unavailable, try again later"})
+    assert answer.headers["retry-after"] == "5"
+    assert [name for name, _ in api.log.told] == ["api_unavailable"]
+    assert "secret" not in str(api.log.told)
+    api = Api()
+    api.intake.accept = Away().accept  # type: ignore[assignment]
+    answer = await api.post("/api/send", MESSAGE)
+    assert (answer.status, answer.json) == (503, {"success": False, "errors": ["Service unavailable, try again later"]})
+    assert answer.headers["retry-after"] == "5"
+
+
+@pytest.mark.parametrize("error", [_failed(_Pg("42703")), _failed(sqlite3.OperationalError("no such table: x"))])
+async def test_a_statement_that_is_wrong_is_a_bug(error: Exception) -> None:
+    assert not unavailable(error)
 
 
 def test_what_sends_has_the_shape_of_sending() -> None:

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -42,6 +43,19 @@ def test_what_the_url_says_wins(postgres_url: str) -> None:
     with engine.connect() as connection:
         assert shown(connection, *LIMITS) == LIMITS | {"statement_timeout": "7s"}
         assert option(connection, socket.TCP_KEEPIDLE) == 3
+        assert patience(connection) == 9
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("0", None), ("60000", 62), ("2min", 122), ("1s -c statement_timeout=30s", 32)]
+)
+def test_an_answer_is_waited_for_as_long_as_a_statement_may_take(
+    postgres_url: str, said: str, expected: float | None
+) -> None:
+    engine = postgres_engine(f"{postgres_url}?options={quote('-c statement_timeout=' + said)}", 1)
+    with engine.connect() as connection:
+        assert patience(connection) == expected
     engine.dispose()
 
 

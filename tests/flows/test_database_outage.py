@@ -6,18 +6,27 @@ import http.client
 import json
 import os
 import signal
+import smtplib
+import ssl
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.commands import add_own_domain, first_run
 from tests.conftest import eventually
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.peers.postgres import Cluster
-from tests.server import Mailferry, message, running
+from tests.server import DOMAIN, Mailferry, message, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
+TO = "refused@dest.test"
+#: As operators may set it: a second for a statement, and so three until nobody waits for an answer any more.
+QUICK = "?connect_timeout=2&options=-c%20statement_timeout%3D1s"
 #: What load balancers wait for an answer, in seconds.
 LOAD_BALANCER = 2.0
 
@@ -53,6 +62,35 @@ async def post(server: Mailferry, token: str, name: str) -> int:
     return status
 
 
+async def refused(server: Mailferry, token: str) -> None:
+    """In the dialect's shape, and with one line in the log."""
+    request = urllib.request.Request(f"http://127.0.0.1:{server.http}/api/send", json.dumps(message(TO)).encode())
+    request.add_header("Authorization", f"Bearer {token}")
+    request.add_header("Content-Type", "application/json")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        await asyncio.to_thread(urllib.request.urlopen, request, timeout=30)
+    answer = caught.value
+    assert answer.code == 503 and answer.headers["Retry-After"] == "5"
+    assert json.loads(answer.read()) == {"success": False, "errors": ["Service unavailable, try again later"]}
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line[0] == "{"]
+    about = [line for line in lines if line.get("request_id") == answer.headers["X-Request-Id"]]
+    assert [line["event"] for line in about] == ["api_unavailable"] and "exception" not in about[0]
+
+
+def refused_by_smtp(server: Mailferry, token: str) -> None:
+    context = ssl.create_default_context(cafile=str(server.data / "ca" / "ca.pem"))
+    with smtplib.SMTP("localhost", server.smtp, timeout=30) as client:
+        client.starttls(context=context)
+        with pytest.raises(smtplib.SMTPAuthenticationError) as caught:
+            client.login("api", "0" * 32)  # one that nobody remembers
+        assert (caught.value.smtp_code, caught.value.smtp_error[:6]) == (454, b"4.7.0 ")
+        client.login("api", token)
+        client.mail(f"a@{DOMAIN}")
+        client.rcpt(TO)
+        code, text = client.data(f"From: a@{DOMAIN}\r\nTo: {TO}\r\nSubject: x\r\n\r\nx\r\n".encode())
+        assert (code, text[:6]) == (451, b"4.3.0 ")
+
+
 def health(server: Mailferry, port: int = 0) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", port or server.http, timeout=LOAD_BALANCER)
     try:
@@ -72,13 +110,13 @@ async def well_again(server: Mailferry) -> None:
 async def test_a_frozen_database_is_told_and_all_goes_on_by_itself(
     tmp_path: Path, postgres_cluster: Cluster, postgres_url: str
 ) -> None:
-    async with sending(tmp_path, postgres_url) as (server, mx, token):
+    async with sending(tmp_path, postgres_url + QUICK) as (server, mx, token):
         with frozen(postgres_cluster):
             for port in (server.http, server.metrics):
                 status, said = await asyncio.to_thread(health, server, port)
                 assert (status, said["status"]) == (503, "unwell"), said
             # It is refused in the end, and not held for as long as the database is frozen.
-            assert await post(server, token, "refused") == 500
+            await refused(server, token)
         await well_again(server)
         assert await post(server, token, "after") == 200
         await eventually(lambda: any(t.recipients == ("after@dest.test",) for t in mx.transactions), 20)
@@ -109,7 +147,8 @@ async def test_a_database_that_ends_and_comes_back(
         postgres_cluster.kill()
         try:
             assert (await asyncio.to_thread(health, server))[0] == 503
-            assert await post(server, token, "refused") == 500
+            await refused(server, token)
+            await asyncio.to_thread(refused_by_smtp, server, token)
         finally:
             postgres_cluster.start_again()
         await well_again(server)

@@ -135,7 +135,7 @@ def test_a_full_disk_refuses_for_the_moment_and_goes_on_when_there_is_room(disk:
     disk.fill()
     for _ in range(REFUSED):
         status, said = post(server, "refused")
-        assert (status, said) == (500, {"success": False, "errors": ["Internal server error"]})
+        assert (status, said) == (503, {"success": False, "errors": ["Service unavailable, try again later"]})
         code, text = smtp(server)
         assert (code, text[:6]) == (451, b"4.3.0 "), (code, text)
     status, said = server.request("GET", "/health")
@@ -156,7 +156,7 @@ def test_what_was_accepted_is_there_after_a_full_disk_and_a_kill(tmp_path: Path)
         server = disk.server
         assert post(server, "first")[0] == 200
         disk.fill()
-        assert post(server, "refused")[0] == 500
+        assert post(server, "refused")[0] == 503
         disk.free()
         assert post(server, "second")[0] == 200
         server.kill()

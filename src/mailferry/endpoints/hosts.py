@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mailferry import metrics
 from mailferry.endpoints import fallback
 from mailferry.net.hosts import HostRules, Network, client_address
+from mailferry.store.database import unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -83,8 +84,12 @@ class Hosts:
         except asyncio.CancelledError:
             # Only the end of the process cancels; raised on, uvicorn would answer 500 in words of its own.
             return 503, "Service Unavailable: the server is shutting down, try again later"
-        except Exception:
-            log.exception("http_failed", request_id=scope[REQUEST_ID], path=scope["path"])
+        except Exception as error:
+            facts = {"request_id": scope[REQUEST_ID], "path": scope["path"]}
+            if unavailable(error):
+                log.warning("http_unavailable", error=type(error).__name__, **facts)
+                return 503, "Service Unavailable: try again later"
+            log.exception("http_failed", **facts)
             return 500, "Internal server error"
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 T = TypeVar("T")
 
@@ -64,7 +64,19 @@ def concerns_all(error: Exception) -> bool:
     return _state(error)[:2] == "53" or _state(error) in ("55P03", "57014") or sqlite_code in (_IOERR, _FULL)
 
 
-_IOERR, _FULL = 10, 13
+def away(error: DBAPIError) -> bool:
+    """The database cannot be reached, is starting, ending or too busy; SQLite is locked, or hung up at our own end."""
+    sqlite_code = (getattr(error.orig, "sqlite_errorcode", None) or 0) & 0xFF
+    if sqlite_code:
+        return sqlite_code in (_BUSY, _LOCKED, _INTERRUPT)
+    # Where no server said anything, the driver has no state to tell. SQLite's own errors always have a code.
+    nobody = (
+        not _state(error) and isinstance(error, OperationalError) and type(error.orig).__module__.startswith("psycopg")
+    )
+    return nobody or _state(error)[:2] in ("08", "57")
+
+
+_BUSY, _LOCKED, _INTERRUPT, _IOERR, _FULL = 5, 6, 9, 10, 13
 
 
 def no_room(error: DBAPIError) -> bool:

@@ -13,23 +13,24 @@ from psycopg.rows import TupleRow
 
 T = TypeVar("T")
 
-#: The server ends a statement after ten seconds (engines.py); it gets two more to say so.
-ANSWER_SECONDS = 12.0
+#: What the server gets beyond the time of a statement (engines.py), to say that it has ended it.
+MORE_SECONDS = 2.0
 #: psycopg's own: how often a wait looks up.
 INTERVAL = 0.1
 
 
 class Line:
-    """What the connections of one engine have in common: whether it is hung up."""
+    """What the connections of one engine have in common: how long each waits for an answer, and whether it is hung up."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float | None) -> None:
+        self.patience = patience
         self.hung_up = False
 
     def connect(self, *arguments: Any, **named: Any) -> "BoundedConnection":
         if self.hung_up:
             raise psycopg.OperationalError("the process is ending")
         connection = BoundedConnection.connect(*arguments, **named)
-        connection.line = self
+        connection.line, connection.patience = self, self.patience
         return connection
 
     def hang_up(self) -> None:
@@ -42,7 +43,7 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
 
     line: Line | None = None
     #: Seconds for one answer; None waits as long as the server works on it.
-    patience: float | None = ANSWER_SECONDS
+    patience: float | None = None
 
     def wait(self, gen: PQGen[T], interval: float = INTERVAL, timeout: float | None = None) -> T:
         return super().wait(self._bounded(gen), interval, timeout)

@@ -6,6 +6,7 @@ On SQLite every write goes through the one writer thread; on PostgreSQL only bat
 """
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,11 +15,14 @@ from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from mailferry.store import again
 from mailferry.store.again import Again, conflicted
 from mailferry.store.engines import hang_up, postgres_engine, sqlite_engine, unhurried
-from mailferry.store.threads import Threads
-from mailferry.store.writer import Writer
+from mailferry.store.threads import Busy, Threads
+from mailferry.store.writer import Writer, WriterClosed
 
 T = TypeVar("T")
 Query = Callable[[Connection], T]
@@ -125,6 +129,22 @@ def open_database(url: str, data_dir: Path, pool: int) -> Database:
         path = data_dir / "mailferry.db"
         return Database("sqlite", sqlite_engine(path, writer=True), sqlite_engine(path, writer=False, pool=pool), pool)
     return Database("postgresql", postgres_engine(url, 1), postgres_engine(url, pool), pool)
+
+
+#: What a file system says that is full, or may grow no more.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def unavailable(error: BaseException) -> bool:
+    """Nothing is wrong with what was asked: the database cannot be reached, has no room, or does not answer in its time.
+
+    The same may succeed later. A statement that is wrong is a bug, and none of these.
+    """
+    if isinstance(error, Busy | WriterClosed | PoolTimeout):
+        return True
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    return isinstance(error, DBAPIError) and (again.passing(error) or again.concerns_all(error) or again.away(error))
 
 
 async def clock_ahead(database: Database, clock: Callable[[], int]) -> float:

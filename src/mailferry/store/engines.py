@@ -9,6 +9,7 @@ answer (see :mod:`bounded`). A connection that is lost is replaced when the next
 """
 
 import contextlib
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -100,7 +101,8 @@ def postgres_engine(url: str, pool: int) -> Engine:
     from mailferry.store.bounded import Line  # psycopg is an extra
 
     parsed = make_url(url).set(drivername="postgresql+psycopg")
-    line = Line()
+    connect_args = _connect_args(parsed)
+    line = Line(_patience(connect_args["options"]))
     engine = create_engine(
         parsed,
         pool_size=pool,
@@ -108,7 +110,7 @@ def postgres_engine(url: str, pool: int) -> Engine:
         pool_timeout=POOL_TIMEOUT,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args=_connect_args(parsed),
+        connect_args=connect_args,
         execution_options={_HANG_UP: line.hang_up},
     )
 
@@ -131,6 +133,19 @@ def _connect_args(url: URL) -> dict[str, Any]:
     own = url.query.get("options", "")
     own = own if isinstance(own, str) else " ".join(own)
     return {**given, "application_name": "mailferry", "options": f"{SESSION} {own}".strip()}
+
+
+def _patience(options: str) -> float | None:
+    """Seconds in which an answer comes, or does not: what a statement may take, whoever said it, and a little more."""
+    from mailferry.store.bounded import MORE_SECONDS
+
+    number, unit = _STATEMENT_TIMEOUT.findall(options)[-1]
+    seconds = int(number) * _UNITS[unit or "ms"]
+    return seconds + MORE_SECONDS if seconds else None  # 0: no limit
+
+
+_STATEMENT_TIMEOUT = re.compile(r"statement_timeout\s*=\s*([0-9]+)(us|ms|s|min|h|d)?")
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from mailferry.endpoints.mailtrap.table import TABLE, Op, Path
 from mailferry.resources import accounts
 from mailferry.resources.permissions import NONE, Rights
 from mailferry.resources.tokens import Token
+from mailferry.store.database import unavailable
 
 
 def routes(deps: Deps) -> list[BaseRoute]:
@@ -62,11 +63,18 @@ class _Endpoint:
         except ClientGoneError:
             self._deps.log.info("api_client_gone", request_id=request_id, path=scope["path"])
             return
-        except Exception:
-            self._deps.log.exception("api_failed", request_id=request_id, method=request.method, path=scope["path"])
-            response = problem(self._row.shape, Problem(Fault.OURS))
+        except Exception as error:
+            response = self._failed(request, request_id, error)
         self._finish(request, request_id, response)
         await response(scope, receive, send)
+
+    def _failed(self, request: Request, request_id: str, error: Exception) -> Response:
+        facts = {"request_id": request_id, "method": request.method, "path": request.scope["path"]}
+        if unavailable(error):  # a line a request, and no more: a database that is away fails all of them
+            self._deps.log.warning("api_unavailable", error=type(error).__name__, **facts)
+            return self._problem(Fault.UNAVAILABLE)
+        self._deps.log.exception("api_failed", **facts)
+        return self._problem(Fault.OURS)
 
     def _finish(self, request: Request, request_id: str, response: Response) -> None:
         if REQUEST_ID not in request.scope:  # else the middleware says it
@@ -76,7 +84,7 @@ class _Endpoint:
             if standing := getattr(request.state, "standing", None):
                 _say(response, standing)
         cors.allow(request, response, self._allow)
-        if response.status_code >= 400:
+        if 400 <= response.status_code < 500:  # others have said more
             path = request.scope["path"]
             self._deps.log.info("api_refused", request_id=request_id, path=path, status=response.status_code)
 

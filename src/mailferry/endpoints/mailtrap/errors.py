@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from mailferry.endpoints.fallback import RETRY_SECONDS
 from mailferry.intake.refusal import Reason, Refusal
 
 
@@ -107,6 +108,7 @@ class Fault(StrEnum):
     NOT_FOUND = "not_found"
     LINK_EXPIRED = "link_expired"
     METHOD_WRONG = "method_wrong"
+    UNAVAILABLE = "unavailable"  # the database is away for a while
     OURS = "ours"  # a bug or a broken part of Mailferry
 
 
@@ -133,11 +135,14 @@ FAULTS: Mapping[Fault, Wording] = {
     Fault.NOT_FOUND: Wording(404, "Not Found", ours=False),
     Fault.LINK_EXPIRED: Wording(403, "This link has expired, ask for a new one"),
     Fault.METHOD_WRONG: Wording(405, "Method Not Allowed"),
+    Fault.UNAVAILABLE: Wording(503, "Service unavailable, try again later"),
     Fault.OURS: Wording(500, "Internal server error", ours=False),
 }
 #: Where the general API says it in other words, or under the other of its two keys.
 _GENERAL_TEXTS = {Fault.TOKEN_WRONG: "Incorrect API token"}
 _GENERAL_ERRORS = frozenset({Fault.ACCOUNT_FORBIDDEN, Fault.FORBIDDEN, Fault.BUSY})
+#: Seconds.
+_RETRY_AFTER = {Fault.BUSY: 1, Fault.UNAVAILABLE: RETRY_SECONDS}
 
 #: The graver status wins when a request has several faults: that the sender is wrong must be seen, whatever else is.
 _GRAVITY = (401, 403, 413)
@@ -193,8 +198,8 @@ def problem(shape: Shape, found: Problem) -> Response:
     else:
         body = {"error": _GENERAL_TEXTS.get(found.fault, text)}
     response = answer(body, wording.status)
-    if found.fault is Fault.BUSY:
-        response.headers["Retry-After"] = "1"
+    if found.fault in _RETRY_AFTER:
+        response.headers["Retry-After"] = str(_RETRY_AFTER[found.fault])
     return response
 
 

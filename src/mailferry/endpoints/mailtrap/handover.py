@@ -15,6 +15,7 @@ from mailferry.endpoints.mailtrap.errors import Fault, Problem
 from mailferry.endpoints.mailtrap.message import Draft
 from mailferry.intake.render import Rendering
 from mailferry.intake.submission import Accepted, Refused, Submission
+from mailferry.store.database import unavailable
 
 #: About so many octets make a slice.
 SLICE_OCTETS = 32 * 1024 * 1024
@@ -57,12 +58,15 @@ async def accept_slices(call: Call, drafts: Sequence[Draft]) -> list[Outcome] | 
                 outcome = await call.deps.intake.accept(submissions) if submissions else []
                 assert isinstance(outcome, list), "only under an idempotency key there are other answers"
                 results += woven(part, outcome)
-        except Exception:
+        except Exception as error:
             if not results:
                 raise
             # What stands before is accepted, so the client must hear its ids: a 500 would make it send that again.
-            call.deps.log.exception("batch_slice_failed", request_id=call.request_id)
-            return results + [Failed()] * (len(drafts) - len(results))
+            away = unavailable(error)
+            tell = call.deps.log.warning if away else call.deps.log.exception
+            tell("batch_slice_failed", request_id=call.request_id, error=type(error).__name__)
+            failed = Failed(Fault.UNAVAILABLE if away else Fault.OURS)
+            return results + [failed] * (len(drafts) - len(results))
     busy = Failed(Fault.BUSY)
     return Problem(busy.fault) if results and all(result == busy for result in results) else results
 
