@@ -70,6 +70,7 @@ def test_all_commands_are_here() -> None:
         ("domains", "add list records verify approve suspend remove"),
         ("dns", "export"),
         ("messages", "list show"),
+        ("tokens", "create list revoke"),
     ):
         assert {f"{noun} {verb}" for verb in verbs.split()} <= told
     assert {"serve", "credentials", "certificates", "config", "queue"} <= told
@@ -116,6 +117,29 @@ MISTAKES = [
         f"there is no message or recipient {NO_SUCH}; mailferry messages list shows them",
     ),
     (["domains", "add", "a b"], 1, "'a b' is no domain name: "),
+    (
+        ["domains", "add", "localhost"],
+        1,
+        "localhost cannot be added: a sending domain has two labels or more, such as ",
+    ),
+    (
+        ["domains", "add", "COM."],
+        1,
+        "com cannot be added: a sending domain has two labels or more, such as example.com",
+    ),
+    (["domains", "records", "localhost"], 1, "localhost is no sending domain here; "),
+    (["tokens", "create", " "], 1, "a token's name is one line of 1 to 255 characters"),
+    (
+        ["tokens", "create", "x", "--access", "root"],
+        1,
+        "'root' is no access: RESOURCE=LEVEL with one of the levels admin",
+    ),
+    (["tokens", "create", "x", "--access", "domain:a.test=admin"], 1, "the account has no 'domain:a.test': access is "),
+    (["tokens", "create", "x", "--account", "7"], 1, "there is no account 7; there are: 1"),
+    (["tokens", "revoke", "99"], 1, "there is no token 99; mailferry tokens list shows them"),
+    (["tokens", "revoke", "Shop"], 2, 'Invalid value for TOKEN: unable to convert "Shop" into int'),
+    (["messages", "list", "--account", "7"], 1, "there is no account 7; there are: 1"),
+    (["queue", "--account", "7"], 1, "there is no account 7; there are: 1"),
     (["domains", "add", f"{'x' * 64}.test"], 1, " is no domain name: "),
     (
         ["domains", "records", "unknown.test"],
@@ -164,13 +188,15 @@ def test_a_wrong_setting_is_told_by_every_command(server: Mailferry, run: Run) -
         assert "is no host name" in err
 
 
+OTHERS = (["credentials"], ["certificates"], ["certificates", "a.test", "--json"], ["tokens", "create", "x"])
+
+
 def test_a_folder_that_holds_no_mailferry_is_left_empty(tmp_path: Path, run: Run) -> None:
     for data in (tmp_path, tmp_path / "none", tmp_path / "none" / "below"):
-        for arguments in (["queue"], ["messages", "list", "--json"], ["domains", "add", "a.test"]):
+        for arguments in (["queue"], ["messages", "list", "--json"], ["domains", "add", "a.test"], *OTHERS):
             ended, out, err = run(data, *arguments)
             assert (ended, out) == (1, "")
             assert err == f"mailferry: there is no Mailferry in {data}; serve makes it, --data names another folder\n"
-        assert run(data, "credentials")[2].startswith(f"mailferry: no first-run secrets in {data}: not started yet")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -187,10 +213,14 @@ def test_nothing_is_said_plainly_and_as_json(server: Mailferry, run: Run) -> Non
 
 def test_the_demo_domain_is_listed(server: Mailferry, run: Run) -> None:
     status, out, _ = run(server.data, "domains", "list")
-    assert status == 0 and out.splitlines()[0].split() == ["Domain", "State", "DNS", "right", "Held", "because"]
-    assert out.splitlines()[1].split() == [DEMO, "demo", "no"]
+    assert status == 0 and out.splitlines()[0].split() == ["Domain", "State", "DNS", "right"]
+    assert out.splitlines()[1].split() == [DEMO, "demo", "not", "needed", "sends", "to", "its", "simulator", "only"]
     (shown,) = json.loads(run(server.data, "domains", "list", "--json")[1])
     assert (shown["domain"], shown["state"], len(shown["keys"])) == (DEMO, "demo", 2)
+    for verb in ("records", "add"):
+        status, out, _ = run(server.data, "domains", verb, DEMO)
+        assert status == 0 and out.startswith(f"{DEMO} is the demo domain: it needs no DNS records, ")
+    assert json.loads(run(server.data, "domains", "records", DEMO, "--json")[1]) == []
 
 
 def test_a_name_server_that_is_away_is_no_verdict(server: Mailferry, run: Run) -> None:
@@ -271,11 +301,40 @@ async def test_the_zone_holds_what_the_cnames_point_at(tmp_path: Path, run: Run)
         await add_own_domain(server, dns)
         status, out, _ = await asyncio.to_thread(run, server.data, "dns", "export")
         assert status == 0 and "$ORIGIN ferry.test.\n" in out
+        _, told, _ = await asyncio.to_thread(run, server.data, "dns", "export", "--json")
+        assert "$ORIGIN ferry.test.\n" in json.loads(told)["zone"]
         status, shown, _ = await asyncio.to_thread(run, server.data, "domains", "records", DOMAIN)
         assert "\nIn your zone ([dns] zone):\n" in shown and "\nOr, without the zone:\n" in shown
         records = await ask_later(server, "domains.records", domain=DOMAIN)
         targets = {each["value"] for each in records if each["type"] == "CNAME" and each["form"] == "zone"}
         assert len(targets) == 4 and all(f"{target}. " in out for target in targets)
+
+
+def test_what_waits_says_when_it_is_tried_next(tmp_path: Path, run: Run) -> None:
+    later = {"dns.nameservers": f"127.0.0.1:{free_port()}", "delivery.retry_seconds": "3600"}
+    server = Mailferry(tmp_path / "data", later)
+    server.start()
+    try:
+        body = message("softbounce@simulator.demo.mailferry.test", sender=f"hello@{DEMO}")
+        status, answer = server.post("/api/send", body, first_run(server)["api_token"])
+        assert status == 200
+        (identity,) = answer["message_ids"]
+        waits: dict[str, Any] = {}
+        while not waits.get("next_attempt") or "tried once" not in waits["why"]:
+            waits = ask(server, "messages.show", message=identity)["recipients"][0]["waits"]
+        out = run(server.data, "messages", "show", identity)[1]
+        facts = {name: value for name, _, value in (text.partition("  ") for text in out.splitlines())}
+        assert facts["next attempt (UTC)"].strip() == waits["next_attempt"][:19].replace("T", " ")
+        assert facts["given up at (UTC)"].strip() == waits["until"][:19].replace("T", " ")
+        assert facts["waits because"].strip() == "tried once, last heard: 452 mailbox full (simulated)"
+        assert waits["next_attempt"] == ask(server, "queue.list")["oldest"][0]["next_attempt"]
+        body = message("success@simulator.demo.mailferry.test", sender=f"hello@{DEMO}")
+        (gone,) = server.post("/api/send", body, first_run(server)["api_token"])[1]["message_ids"]
+        while (story := ask(server, "messages.show", message=gone)["recipients"][0])["state"] != "delivered":
+            pass
+        assert story["waits"] is None and "next attempt" not in run(server.data, "messages", "show", gone)[1]
+    finally:
+        server.end()
 
 
 # --- with a server and without ----------------------------------------------------------------------------------------
@@ -332,6 +391,9 @@ def test_names_are_issued_and_served_by_a_running_server(server: Mailferry, run:
     for name in ("ferry.internal", "sandbox.ferry.internal", "x.apps.internal", "10.1.2.3", "localhost"):
         handshake(server, ca_file, name)
 
+    told = json.loads(run(server.data, "certificates", "--json")[1])
+    assert told["ca_file"] == str(ca_file) and "ferry.internal" in told["names"] and told["served"] is True
+    assert told["trust"]["curl"] == [f"curl --cacert {ca_file} ..."]
     status, again, _ = run(server.data, "certificates")
     assert status == 0 and "ferry.internal" in again.splitlines()[1] and "10.1.2.3" in again.splitlines()[1]
 
@@ -341,16 +403,17 @@ def handshake(server: Mailferry, ca_file: Path, name: str) -> None:
         ssl.create_default_context(cafile=str(ca_file)).wrap_socket(raw, server_hostname=name).close()
 
 
-def test_names_may_be_issued_before_the_first_start(tmp_path: Path, run: Run) -> None:
-    status, out, _ = run(tmp_path / "data", "certificates", "ferry.internal")
+def test_names_may_be_issued_while_the_server_is_stopped(tmp_path: Path, run: Run) -> None:
+    server = Mailferry(tmp_path / "data", {"dns.nameservers": f"127.0.0.1:{free_port()}"})
+    server.start()
+    server.stop()
+    status, out, _ = run(server.data, "certificates", "ferry.internal")
     assert status == 0 and "The next start of the server serves them.\n" in out
-    assert "ferry.internal" in issued_hosts(tmp_path / "data")
-    assert not (tmp_path / "data" / "mailferry.db").exists()
-    (tmp_path / "data" / "ca" / "hosts.json").write_text("nonsense")
-    status, out, err = run(tmp_path / "data", "certificates", "other.internal")
-    assert (status, out) == (1, "") and err.startswith(
-        f"mailferry: {tmp_path / 'data' / 'ca' / 'hosts.json'} cannot be read"
-    )
+    assert "ferry.internal" in issued_hosts(server.data)
+    hosts = server.data / "ca" / "hosts.json"
+    hosts.write_text("nonsense")
+    status, out, err = run(server.data, "certificates", "other.internal")
+    assert (status, out) == (1, "") and err.startswith(f"mailferry: {hosts} cannot be read")
 
 
 # --- settings and credentials -----------------------------------------------------------------------------------------
@@ -379,14 +442,16 @@ def test_settings_are_shown_with_their_sources_and_without_secrets(tmp_path: Pat
 
 
 def test_credentials_are_shown_until_they_are_forgotten(server: Mailferry, run: Run, tmp_path: Path) -> None:
-    for name, value in server.settings.items():
-        run(server.data, "config", **{name.replace(".", "_"): value})  # the settings that the server runs with
+    # Of a server that runs its own settings are told, whichever this command was started with.
     status, out, _ = run(server.data, "credentials", "--json")
     found = json.loads(out)
     assert status == 0 and found["api_token"] == first_run(server)["api_token"]
     assert found["ca_file"] == str(server.data / "ca" / "ca.pem") and Path(found["ca_file"]).exists()
     assert found["http_url"] == f"http://127.0.0.1:{server.http}" and found["smtp"]["port"] == server.smtp
-    assert found["api_token"] in run(server.data, "credentials")[1]
+    shown = run(server.data, "credentials")[1]
+    assert (
+        found["api_token"] in shown and shown.startswith("\nMailferry runs.\n") and f":{server.http}/api/send" in shown
+    )
 
     copy = tmp_path / "first-run.json"
     copy.write_bytes((server.data / "first-run.json").read_bytes())
@@ -395,6 +460,20 @@ def test_credentials_are_shown_until_they_are_forgotten(server: Mailferry, run: 
     assert not copy.exists()
     assert run(tmp_path, "credentials", "--forget")[1] == "There was nothing to delete.\n"
     assert json.loads(run(tmp_path, "credentials", "--json")[1])["api_token"] is None
+    (tmp_path / "mailferry.db").touch()
+    status, out, err = run(tmp_path, "credentials")
+    assert (status, out) == (1, "") and "for a new token: " in err and f"tokens create NAME --data {tmp_path}\n" in err
     copy.write_text("{")
     status, out, err = run(tmp_path, "credentials", "--json")
     assert (status, out) == (1, "") and err.startswith(f"mailferry: {copy} cannot be read: ")
+
+
+def test_a_stopped_server_is_told_as_stopped(tmp_path: Path, run: Run) -> None:
+    server = Mailferry(tmp_path / "data", {"dns.nameservers": f"127.0.0.1:{free_port()}", "server.roles": "smtp"})
+    server.start()
+    found = json.loads(run(server.data, "credentials", "--json")[1])
+    assert (found["http_url"], found["https_url"], found["smtp"]["port"]) == (None, None, server.smtp)
+    server.stop()
+    status, out, err = run(server.data, "credentials")
+    assert (status, err) == (0, "") and "runs." not in out and out.startswith("\nMailferry does not run, ")
+    assert "With the settings of this command it will be found here:" in out and "http://127.0.0.1:8025\n" in out

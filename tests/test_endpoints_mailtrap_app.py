@@ -4,6 +4,7 @@ import errno
 import sqlite3
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -178,3 +179,27 @@ def test_what_sends_has_the_shape_of_sending() -> None:
     for row in TABLE:
         sends = row.path.startswith(("/api/send", "/api/batch", "/bulk/"))
         assert (row.shape is Shape.SEND) == sends, row.path
+
+
+REFUSED = [
+    ("POST", "/api/send", MESSAGE | {"subject": "", "to": []}, 400, "recipient_required, subject_required"),
+    ("POST", "/api/send", MESSAGE | {"text": 5, "html": True}, 400, "wrong_type"),
+    ("POST", "/api/send", b"{", 400, "json_invalid"),
+    ("GET", "/api/send", b"", 405, "method_wrong"),
+    ("GET", "/api/nothing", b"", 404, "not_found"),
+    ("GET", "/api/accounts/8/email_logs", b"", 403, "account_forbidden"),
+    ("POST", "/api/domains", {"domain": {"domain_name": SECRET}}, 422, "Validation failed: Domain name is not a valid"),
+    ("POST", "/api/suppressions", {"email": f"{SECRET}@", "domain": SECRET}, 422, "email is invalid"),
+]
+
+
+@pytest.mark.parametrize(("method", "target", "body", "status", "reason"), REFUSED)
+async def test_the_log_says_why_and_repeats_nothing(
+    method: str, target: str, body: object, status: int, reason: str
+) -> None:
+    api = Api()
+    octets = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    assert (await api.call(method, target, body=octets)).status == status
+    (told,) = [facts for event, facts in api.log.told if event == "api_refused"]
+    assert told["status"] == status and told["reason"].startswith(reason)
+    assert SECRET not in repr(api.log.told)

@@ -134,7 +134,17 @@ INVALID_NAMES = [
     "a.test:25",
     "a·.test",
 ]
-INVALID_NAMES += ["a b.test", "a\0.test", "x" * 64, f"{'a.' * 130}test", "x" * 100_000, "ü" * 1000]
+INVALID_NAMES += [
+    "localhost",
+    "com",
+    "Test.",
+    "a b.test",
+    "a\0.test",
+    "x" * 64,
+    f"{'a.' * 130}test",
+    "x" * 100_000,
+    "ü" * 1000,
+]
 
 
 @FAMILIES

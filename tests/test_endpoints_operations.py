@@ -154,6 +154,38 @@ def test_the_first_label_chooses_the_stream(server: Mailferry) -> None:
     assert len(ask(server, "messages.list", limit=1000)) == before
 
 
+# --- the front page ---------------------------------------------------------------------------------------------------
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [(BROWSER, "text/html"), ("*/*", "text/plain"), (None, "text/plain"), ("text/plain", "text/plain")],
+)
+def test_the_address_alone_says_what_is_here(server: Mailferry, accept: str | None, kind: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.http, timeout=30)
+    connection.request("GET", "/", headers={"Accept": accept} if accept else {})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    assert answer.status == 200 and answer.headers["content-type"] == f"{kind}; charset=utf-8"
+    assert text.startswith("<!doctype html>") == (kind == "text/html")
+    assert f"Mailferry {__version__}" in text and "/health" in text and "/api/send" in text and "docs" in text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    # It tells nothing of this installation.
+    for own in ("mail.mailferry.test", "example.test", str(server.data), str(server.smtp), "mailferry.test"):
+        assert own not in text
+
+
+def test_a_client_of_an_api_is_told_that_its_path_is_missing(server: Mailferry) -> None:
+    for method, path in (("GET", "/"), ("GET", "/favicon.ico"), ("GET", "//"), ("GET", "/index.html")):
+        status, body = server.request(method, path, headers={"Accept": "application/json"})
+        assert (status, body) == (404, {"error": "Not Found"})
+    assert server.request("GET", "/nothing", headers={"Accept": BROWSER}) == (404, {"error": "Not Found"})
+    assert server.request("POST", "/", body=b"{}")[0] == 405
+
+
 # --- health and metrics -----------------------------------------------------------------------------------------------
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import Connection, insert
 
 from mailferry.config import load
 from mailferry.endpoints.operations.tools import Mistake, Tools
@@ -12,6 +14,7 @@ from mailferry.net.dns import Resolver
 from mailferry.resources import accounts, domains
 from mailferry.resources.domains import DomainBook
 from mailferry.store.database import Database
+from mailferry.store.schema import messages, queue, recipients
 from mailferry.store.secrets import Sealer
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
@@ -70,7 +73,7 @@ async def test_a_domain_is_found_in_whichever_account_has_it(operator: Operator)
     assert await operator.mistake("domains.records", domain="below.test", account=FIRST) == (
         "below.test is no sending domain here; mailferry domains add below.test"
     )
-    assert await operator.mistake("domains.add", domain="x.test", account=9) == "there is no account 9"
+    assert await operator.mistake("domains.add", domain="x.test", account=9) == "there is no account 9; there are: 1, 2"
 
 
 async def test_a_name_that_two_accounts_have_needs_the_account(operator: Operator) -> None:
@@ -101,7 +104,10 @@ async def test_suppressions_are_those_of_one_account(operator: Operator, clock: 
     await operator.ask("suppressions.remove", email="a@x.test", account=SECOND)
     assert [each["email"] for each in await operator.ask("suppressions.list", account=SECOND)] == ["b@x.test"]
     for verb, arguments in (("add", {"email": "a@x.test"}), ("import", {"rows": []})):
-        assert await operator.mistake(f"suppressions.{verb}", account=9, **arguments) == "there is no account 9"
+        assert (
+            await operator.mistake(f"suppressions.{verb}", account=9, **arguments)
+            == "there is no account 9; there are: 1, 2"
+        )
 
 
 async def test_a_domain_that_was_never_verified_is_not_approved(operator: Operator, database: Database) -> None:
@@ -111,3 +117,37 @@ async def test_a_domain_that_was_never_verified_is_not_approved(operator: Operat
         assert "own.test was never verified; publish its records" in await operator.mistake(
             "domains.approve", domain="own.test"
         )
+
+
+async def test_messages_and_the_queue_are_those_of_all_accounts_or_of_one(
+    operator: Operator, database: Database, clock: Clock
+) -> None:
+    sent = {account: new_id() for account in (FIRST, SECOND)}
+    for account, identity in sent.items():
+        await database.write(lambda c, a=account, i=identity: wait(c, a, i, clock()))  # type: ignore[misc]  # a default binds the loop variable
+    for verb, rows in (("messages.list", lambda found: found), ("queue.list", lambda found: found["oldest"])):
+        assert {each["account_id"] for each in rows(await operator.ask(verb))} == {FIRST, SECOND}
+        (one,) = rows(await operator.ask(verb, account=SECOND))
+        assert (one["account_id"], one["message_id"]) == (SECOND, sent[SECOND])
+        assert await operator.mistake(verb, account=9) == "there is no account 9; there are: 1, 2"
+    assert (await operator.ask("queue.list"))["waiting"] == [{"state": "held", "reason": "x", "recipients": 2}]
+    assert (await operator.ask("queue.list", account=FIRST))["waiting"][0]["recipients"] == 1
+    for account in (0, SECOND):
+        story = await operator.ask("messages.show", message=sent[SECOND], account=account)
+        assert story["account_id"] == SECOND and story["recipients"][0]["waits"]["why"] == "held: x"
+    assert await operator.mistake("messages.show", message=sent[SECOND], account=FIRST) == (
+        f"there is no message or recipient {sent[SECOND]} in account 1; mailferry messages list shows them"
+    )
+
+
+def new_id() -> str:
+    return str(uuid4())
+
+
+def wait(connection: Connection, account: int, message: str, now: int) -> None:
+    """A message with one recipient that is held."""
+    recipient = new_id()
+    connection.execute(insert(messages).values(id=message, account_id=account, created_at=now))
+    values = {"id": recipient, "message_id": message, "account_id": account, "address": "a@dest.test"}
+    connection.execute(insert(recipients).values(**values, state="held", reason="x", updated_at=now))
+    connection.execute(insert(queue).values(recipient_id=recipient, due=None, expires_at=now))

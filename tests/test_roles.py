@@ -212,7 +212,7 @@ def test_a_command_has_a_running_server_load_the_files_now(
         return status, printed.out + printed.err
 
     pem = tmp_path / "fullchain.pem"
-    assert certificates() == (0, f"{pem} is right; no server runs that could load it.\n")
+    assert certificates() == (0, f"{pem} is right; no server runs in {server.data} that could load it.\n")
     server.start()
     try:
         first = shown_by(server, authority)

@@ -9,7 +9,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +217,10 @@ class Config:
     @property
     def key_file(self) -> Path:
         return Path(self["secrets.key_file"] or self.data_dir / "secret.key")
+
+    def but(self, values: Mapping[str, Any]) -> "Config":
+        """With these values in place of its own."""
+        return replace(self, values={**self.values, **values})
 
     def wrong(self, key: str, problem: str) -> BadSetting:
         """The error for a value that turned out to be useless; it names the setting and where the value came from."""

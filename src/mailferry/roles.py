@@ -39,6 +39,7 @@ from mailferry.delivery.transports.transport import Transport
 from mailferry.delivery.worker import Worker
 from mailferry.ending import ALARM_SECONDS, DATABASE_SECONDS, Ending
 from mailferry.endpoints.fallback import not_served
+from mailferry.endpoints.front import front
 from mailferry.endpoints.hosts import Hosts
 from mailferry.endpoints.listeners import Listener, bind
 from mailferry.endpoints.mailtrap import app as mailtrap
@@ -143,7 +144,7 @@ class Parts:
             self._worker = await self._start_worker(listening.own_addresses, budget)
         intake = self._intake(budget)
         credentials = Credentials(house.database, clock)
-        tools = self.tools(listening)
+        tools = self.tools(listening, credentials)
         if "api" in self._roles:
             lookups = Lookups(tools)
             self._ending.part("look-ups", lookups.close)
@@ -159,7 +160,7 @@ class Parts:
     async def close(self) -> None:
         await self._ending.close()
 
-    def tools(self, listening: Listening) -> Tools:
+    def tools(self, listening: Listening, credentials: Credentials) -> Tools:
         house = self._house
         return Tools(
             database=house.database,
@@ -171,6 +172,7 @@ class Parts:
             clock=clock,
             wake=self._worker.wake if self._worker else lambda: None,
             reload_hosts=listening.reload,
+            forget_tokens=credentials.forget,
         )
 
     # --- delivery --------------------------------------------------------------------------------------------------
@@ -284,7 +286,8 @@ class Parts:
             renderer=Renderer(house.database, clock),
             max_templates=config["limits.templates"],
         )
-        routes = [Route("/health", health.route(house.database, house.content, clock)), *mailtrap.routes(deps)]
+        well = Route("/health", health.route(house.database, house.content, clock))
+        routes = [Route("/", front), well, *mailtrap.routes(deps)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})
         app.router.redirect_slashes = False
         listening.hosts = Hosts(app, listening.rules(), trusted_networks(config["server.trusted_proxies"]))

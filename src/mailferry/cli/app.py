@@ -5,14 +5,14 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from mailferry import __version__, first_run, logs
-from mailferry.cli import card, domains, nouns, show, suppressions, templates
+from mailferry.cli import card, domains, nouns, show, suppressions, templates, tokens
 from mailferry.cli.options import HERE, Flag, Json, Where
-from mailferry.cli.reach import Failure, tell
+from mailferry.cli.reach import Failure, check_house, tell
 from mailferry.cli.show import Column
 from mailferry.config import ROLES, SETTINGS, BadSetting, Config, Setting
 from mailferry.house import Unusable
@@ -27,7 +27,8 @@ MISTAKES = (Failure, Unusable, BadSetting, BadHost, first_run.BadFile, authority
 
 
 FORGOTTEN = (
-    "This copy of the first run's secrets is deleted. The token and the password stay valid, and cannot be shown again."
+    "This copy of the first run's secrets is deleted. The token and the password stay valid, and cannot be shown again; "
+    "mailferry tokens create makes another token."
 )
 
 
@@ -49,6 +50,7 @@ app.command(domains.domains)
 nouns.register(app)
 app.command(suppressions.suppressions)
 app.command(templates.templates)
+app.command(tokens.tokens)
 
 
 @app.command
@@ -78,19 +80,23 @@ def credentials(
         bool, Flag, Parameter(help="Delete the first run's secrets from the data folder; they stay valid.")
     ] = False,
 ) -> int:
-    """Show what the first run made: URLs, token, SMTP passwords."""
+    """Show what the first run made, token and passwords, and where the server is found."""
     config = where.load()
     if forget:
         gone = first_run.forget(config.data_dir)
         show.line(FORGOTTEN if gone else "There was nothing to delete.")
         return 0
+    listeners = tell(config, "server.listeners")
+    config = config.but(listeners or {})
     found = first_run.credentials(config, authority.ca_file(config.data_dir))
     if json:
         show.as_json(found)
-    elif found["api_token"] is None:
-        raise Failure(f"no first-run secrets in {config.data_dir}: not started yet, or forgotten")
-    else:
-        show.line(card.text(config))
+        return 0
+    check_house(config)
+    if found["api_token"] is None:
+        again = card.command(config, "tokens create NAME")
+        raise Failure(f"the first run's secrets were deleted from {config.data_dir}; for a new token: {again}")
+    show.line(card.text(config, runs=listeners is not None))
     return 0
 
 
@@ -98,6 +104,7 @@ def credentials(
 def certificates(
     *hosts: Annotated[str, Parameter(help="Names, *.NAME for all one label below it, or IP addresses.")],
     where: Where = HERE,
+    json: Json = False,
 ) -> int:
     """Issue the server's certificate for further host names, serve them, and say how clients trust it.
 
@@ -105,25 +112,45 @@ def certificates(
     Without names it says what is issued. With [tls] certificate it has a running server load that file now.
     """
     config = where.load()
-    if config["tls.certificate"]:
-        _load_given(config, hosts)
-        return 0
-    wanted = certificate_names(hosts)
-    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority.ensure_authority(config.data_dir)
-    known = authority.remember_hosts(config.data_dir, wanted)
-    running = tell(config, "certificates.reload")
-    ca_file = authority.ca_file(config.data_dir)
-    show.line(f"Authority: {ca_file}\nNames:     {', '.join(sorted(known))}")
-    show.line("The server that runs serves them now." if running else "The next start of the server serves them.")
-    for client, lines in trust_instructions(ca_file):
-        show.heading(client)
-        for line in lines:
-            show.line(f"  {line}")
+    result = _load_given(config, hosts) if config["tls.certificate"] else _issue(config, hosts)
+    if json:
+        show.as_json(result)
+    elif config["tls.certificate"]:
+        state = (
+            "is in use now" if result["served"] else f"is right; no server runs in {config.data_dir} that could load it"
+        )
+        show.line(f"{result['certificate']} {state}.")
+    else:
+        _issued(result)
     return 0
 
 
-def _load_given(config: Config, hosts: tuple[str, ...]) -> None:
+def _issue(config: Config, hosts: tuple[str, ...]) -> dict[str, Any]:
+    check_house(config)
+    wanted = certificate_names(hosts)
+    authority.ensure_authority(config.data_dir)
+    known = authority.remember_hosts(config.data_dir, wanted)
+    ca_file = authority.ca_file(config.data_dir)
+    return {
+        "ca_file": str(ca_file),
+        "names": sorted(known),
+        "served": tell(config, "certificates.reload") is not None,
+        "trust": {client: list(lines) for client, lines in trust_instructions(ca_file)},
+    }
+
+
+def _issued(result: dict[str, Any]) -> None:
+    show.line(f"Authority: {result['ca_file']}\nNames:     {', '.join(result['names']) or 'none beside its own'}")
+    if result["names"]:
+        served = result["served"]
+        show.line("The server that runs serves them now." if served else "The next start of the server serves them.")
+    for client, lines in result["trust"].items():
+        show.heading(client)
+        for line in lines:
+            show.line(f"  {line}")
+
+
+def _load_given(config: Config, hosts: tuple[str, ...]) -> dict[str, Any]:
     certificate, key = Path(config["tls.certificate"]), Path(config["tls.key"])
     if hosts:
         raise Failure(f"names are those of [tls] certificate, {certificate}, and are served by [http] hosts")
@@ -131,8 +158,8 @@ def _load_given(config: Config, hosts: tuple[str, ...]) -> None:
         server_context(certificate, key)
     except OSError as error:
         raise config.wrong("tls.certificate", tls_problem(certificate, key, error)) from error
-    running = tell(config, "certificates.reload")
-    show.line(f"{certificate} {'is in use now' if running else 'is right; no server runs that could load it'}.")
+    served = tell(config, "certificates.reload") is not None
+    return {"certificate": str(certificate), "key": str(key), "served": served}
 
 
 @app.command(name="config")

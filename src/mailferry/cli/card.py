@@ -12,22 +12,29 @@ from mailferry.net import authority
 from mailferry.net.hosts import url_host
 
 SUCCESS = f"success@{first_run.SIMULATOR_DOMAIN}"
+RUNS = "Mailferry runs."
+STOPPED = "Mailferry does not run, or is just starting."
+EXPECTED = "With the settings of this command it will be found here:"
 SENDER = f"hello@{first_run.DEMO_DOMAIN}"
 
 
 def announce(config: Config) -> None:
     """Secrets are shown on a terminal only: standard output that goes into a file is a log."""
     if sys.stdout.isatty():
-        print(text(config))
+        print(text(config, runs=True))
     else:
         print(f"Mailferry runs. Credentials: {command(config, 'credentials')}")
     sys.stdout.flush()
 
 
-def text(config: Config) -> str:
-    """Lines to copy are in one piece each, however long: a terminal breaks them on the screen alone."""
+def text(config: Config, *, runs: bool) -> str:
+    """Lines to copy are in one piece each, however long: a terminal breaks them on the screen alone.
+
+    ``config``: the running server's; of one that does not run nobody knows the settings of its next start.
+    """
     found = first_run.credentials(config, authority.ca_file(config.data_dir))
-    lines = ["", "Mailferry runs.", "", *_places(config, found), ""]
+    lines = ["", *([RUNS] if runs else [f"{STOPPED} Start it: {command(config, 'serve')}", EXPECTED]), ""]
+    lines += [*_places(config, found), ""]
     if found["api_token"]:
         lines += [*_first_message(config, found), f"and read its story: {command(config, 'messages list')}"]
     lines.append(f"Your own domain: {command(config, 'domains add example.com')}")
@@ -96,8 +103,8 @@ def _smtp(config: Config, found: dict[str, Any]) -> str:
     connect, at = _named(config, _bracketed(host), port)
     return (
         f"  printf 'From: {SENDER}\\r\\nTo: {SUCCESS}\\r\\nSubject: Hello\\r\\n\\r\\nIt works.\\r\\n' | "
-        f"curl --ssl-reqd{_trust(found)}{connect} {'smtps' if tls else 'smtp'}://{at} --user api:{found['api_token']} "
-        f"--mail-from {SENDER} --mail-rcpt {SUCCESS} -T -"
+        f"curl -sS --ssl-reqd{_trust(found)}{connect} {'smtps' if tls else 'smtp'}://{at} --user api:{found['api_token']} "
+        f"--mail-from {SENDER} --mail-rcpt {SUCCESS} -T - && echo Accepted."
     )
 
 

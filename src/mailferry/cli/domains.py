@@ -4,16 +4,24 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from mailferry import first_run
 from mailferry.cli import card, reviews, show
 from mailferry.cli.options import HERE, Account, Json, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 from mailferry.endpoints.operations.tools import ACCOUNT
-from mailferry.resources.domains import IN_REVIEW, UNDER_REVIEW
+from mailferry.resources.domains import DEMO, IN_REVIEW, NON_COMPLIANT, UNDER_REVIEW, UNVERIFIED
 
 domains = App(
     name="domains", help="Sending domains: add, publish the records, verify, approve.", help_format="plaintext"
 )
+
+#: What a state means for new mail, where that is not plain.
+REMARKS = {
+    DEMO: "sends to its simulator only",
+    UNVERIFIED: "mail is refused until its records are right",
+    NON_COMPLIANT: "mail is refused",
+}
 
 Domain = Annotated[str, Parameter(help="The domain, e.g. example.com.")]
 
@@ -25,6 +33,9 @@ def add(domain: Domain, /, *, where: Where = HERE, account: Account = 0, json: J
     result = call(config, "domains.add", domain=domain, account=account or ACCOUNT)
     if json:
         show.as_json(result)
+        return
+    if not result["records"]:
+        show.line(_demo(result["domain"]))
         return
     show.line(f"{result['domain']} {'is added' if result['added'] else 'was there already'}. Publish these records:")
     _records(result["records"])
@@ -38,19 +49,24 @@ def list_(*, where: Where = HERE, account: Account = 0, json: Json = False) -> N
     columns = [
         Column("domain", "Domain"),
         Column("state", "State"),
-        Column("dns_verified", "DNS right"),
-        Column("hold_reason", "Held because"),
+        Column("dns", "DNS right"),
+        Column("remark", "", folds=True),
     ]
     if len({each["account_id"] for each in result}) > 1:
         columns.insert(0, Column("account_id", "Account"))
-    show.as_json(result) if json else show.table(result, columns, "No domains.")
+    show.as_json(result) if json else show.table([_row(each) for each in result], columns, "No domains.")
 
 
 @domains.command
 def records(domain: Domain, /, *, where: Where = HERE, account: Account = 0, json: Json = False) -> None:
     """Show the DNS records that a domain publishes."""
     result = call(where.load(), "domains.records", domain=domain, account=account)
-    show.as_json(result) if json else _records(result)
+    if json:
+        show.as_json(result)
+    elif result:
+        _records(result)
+    else:
+        show.line(_demo(domain))
 
 
 @domains.command
@@ -74,6 +90,19 @@ def remove(domain: Domain, /, *, where: Where = HERE, account: Account = 0, json
     """Remove a domain; its mail is refused from now on."""
     result = call(where.load(), "domains.remove", domain=domain, account=account)
     show.as_json(result) if json else show.line(f"{result['removed']} is removed.")
+
+
+def _row(domain: dict[str, Any]) -> dict[str, Any]:
+    remark = f"mail is held: {domain['hold_reason']}" if domain["hold_reason"] else ""
+    told = {"dns": domain["dns_verified"], "remark": REMARKS.get(domain["state"], remark)}
+    return {**domain, **told, **({"dns": "not needed"} if domain["state"] == DEMO else {})}
+
+
+def _demo(domain: str) -> str:
+    return (
+        f"{domain} is the demo domain: it needs no DNS records, since its mail goes to its simulator only "
+        f"(success@, bounce@ and softbounce@{first_run.SIMULATOR_DOMAIN})."
+    )
 
 
 def _records(found: list[dict[str, Any]]) -> None:

@@ -1,11 +1,12 @@
 """``mailferry NOUN VERB``: dns, messages, queue. Each command is a verb of the control socket and a way to show it."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from mailferry.cli import show
-from mailferry.cli.options import HERE, Json, Limit, Where
+from mailferry.cli.options import HERE, Account, Json, Limit, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 from mailferry.journal.events import State
@@ -21,9 +22,10 @@ def register(app: App) -> None:
 
 
 @dns.command
-def export(*, where: Where = HERE) -> None:
+def export(*, where: Where = HERE, json: Json = False) -> None:
     """Print the zone file of [dns] zone: what the CNAMEs of all sending domains point at."""
-    print(call(where.load(), "dns.export")["zone"], end="")
+    result = call(where.load(), "dns.export")
+    show.as_json(result) if json else print(result["zone"], end="")
 
 
 @messages.command(name="list")
@@ -34,11 +36,13 @@ def list_messages(
     to: Annotated[str, Parameter(show_default=False, help="Part of the recipient's address.")] = "",
     sender: Annotated[str, Parameter(name="--from", show_default=False, help="Part of the sender's address.")] = "",
     limit: Annotated[Limit, Parameter(help="At most this many.")] = 50,
+    account: Account = 0,
     json: Json = False,
 ) -> None:
-    """Show the newest messages, one line a recipient."""
-    result = call(where.load(), "messages.list", state=state or "", to=to, sender=sender, limit=limit)
+    """Show the newest messages of all accounts or of one, one line a recipient."""
+    result = call(where.load(), "messages.list", state=state or "", to=to, sender=sender, limit=limit, account=account)
     columns = [
+        *_account_column(result),
         Column("id", "Id"),
         Column("accepted", "Accepted (UTC)"),
         Column("state", "State"),
@@ -46,7 +50,7 @@ def list_messages(
         Column("subject", "Subject", folds=True),
         Column("reason", "", folds=True),
     ]
-    rows = [{**each, "accepted": _time(each["accepted_at"])} for each in result]
+    rows = [{**each, "accepted": show.moment(each["accepted_at"])} for each in result]
     show.as_json(result) if json else show.table(rows, columns, "No messages.")
 
 
@@ -56,10 +60,11 @@ def show_message(
     /,
     *,
     where: Where = HERE,
+    account: Account = 0,
     json: Json = False,
 ) -> None:
-    """Show one message's whole story."""
-    result = call(where.load(), "messages.show", message=identity)
+    """Show one message's whole story, and when it is tried next while it waits."""
+    result = call(where.load(), "messages.show", message=identity, account=account)
     show.as_json(result) if json else _story(result)
 
 
@@ -68,14 +73,16 @@ def list_queue(
     *,
     where: Where = HERE,
     limit: Annotated[Limit, Parameter(help="Rows shown, the oldest first.")] = 50,
+    account: Account = 0,
     json: Json = False,
 ) -> None:
-    """What waits, why, since when and until when."""
-    result = call(where.load(), "queue.list", limit=limit)
+    """Show what waits, of all accounts or of one: why, since when, and until when."""
+    result = call(where.load(), "queue.list", limit=limit, account=account)
     if json:
         show.as_json(result)
         return
     columns = [
+        *_account_column(result["oldest"]),
         Column("id", "Id"),
         Column("to", "To", folds=True),
         Column("state", "State"),
@@ -85,7 +92,7 @@ def list_queue(
         Column("until", "Until"),
     ]
     times = ("since", "next_attempt", "until")
-    rows = [{**each, **{name: _time(each[name]) for name in times}} for each in result["oldest"]]
+    rows = [{**each, **{name: show.moment(each[name]) for name in times}} for each in result["oldest"]]
     show.table(rows, columns, "Nothing waits.")
     if result["waiting"]:
         show.line("")
@@ -95,9 +102,9 @@ def list_queue(
 
 
 def _story(story: dict[str, Any]) -> None:
-    names = ("message_id", "rfc_message_id", "from", "subject", "stream", "endpoint", "category", "size")
+    names = ("message_id", "account_id", "rfc_message_id", "from", "subject", "stream", "endpoint", "category", "size")
     pairs = [(name.replace("_", " "), story[name]) for name in (*names, "custom_variables")]
-    show.facts([*pairs, ("accepted (UTC)", _time(story["accepted_at"]))])
+    show.facts([*pairs, ("accepted (UTC)", show.moment(story["accepted_at"]))])
     columns = [
         Column("when", "When (UTC)"),
         Column("kind", "Event"),
@@ -106,19 +113,30 @@ def _story(story: dict[str, Any]) -> None:
     ]
     for recipient in story["recipients"]:
         show.heading(f"{recipient['to']} ({recipient['id']})")
-        show.facts([(name, recipient[name]) for name in ("state", "reason", "attempts")])
-        events = [{**event, "when": _time(event["at"]), "heard": _heard(event)} for event in recipient["events"]]
+        facts = [(name, recipient[name]) for name in ("state", "reason", "attempts")]
+        if recipient["waits"]:
+            facts += [(name, text) for name, text in _waiting(recipient["waits"])]
+        show.facts(facts)
+        events = [{**event, "when": show.moment(event["at"]), "heard": _heard(event)} for event in recipient["events"]]
         show.table(events, columns, "")
+
+
+def _waiting(waits: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [
+        ("waits because", waits["why"]),
+        ("next attempt (UTC)", show.moment(waits["next_attempt"])),
+        ("given up at (UTC)", show.moment(waits["until"])),
+    ]
+
+
+def _account_column(rows: Sequence[dict[str, Any]]) -> list[Column]:
+    """Where it says something."""
+    return [Column("account_id", "Account")] if len({row["account_id"] for row in rows}) > 1 else []
 
 
 def _heard(event: dict[str, Any]) -> str:
     parts = (event.get("code") or "", event.get("enhanced", ""), event.get("response", ""), event.get("reason", ""))
     return " ".join(str(part) for part in parts if part)
-
-
-def _time(iso: str | None) -> str | None:
-    """2026-11-24T07:38:39.105Z as people write it; programs have --json."""
-    return iso[:19].replace("T", " ") if iso else None
 
 
 def _number(count: int, what: str) -> str:

@@ -30,12 +30,21 @@ def call(config: Config, verb: str, **arguments: Any) -> Any:
     return _result(answer)
 
 
-def tell(config: Config, verb: str) -> bool:
-    """Have a running server do something; False when none runs. Raises :class:`Failure` with what was wrong."""
+def tell(config: Config, verb: str) -> Any:
+    """The verb's result from a running server; None when none runs. Raises :class:`Failure` with what was wrong."""
     answer = _by_socket(config.data_dir / "control.sock", verb, {})
-    if answer is not None:
-        _result(answer)
-    return answer is not None
+    return _result(answer) if answer is not None else None
+
+
+def check_house(config: Config) -> None:
+    """Raises :class:`Failure` where no server was ever started.
+
+    Nothing is made by other commands: a folder that was named by mistake would be filled with keys and a database.
+    """
+    from mailferry.house import SQLITE_FILE
+
+    if not config.data_dir.is_dir() or not (config["database.url"] or (config.data_dir / SQLITE_FILE).exists()):
+        raise Failure(f"there is no Mailferry in {config.data_dir}; serve makes it, --data names another folder")
 
 
 def _result(answer: dict[str, Any]) -> Any:
@@ -69,11 +78,9 @@ def _by_socket(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, An
 async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
     from mailferry.endpoints.operations.control import run_verb
     from mailferry.endpoints.operations.tools import Tools
-    from mailferry.house import SQLITE_FILE, clock, open_house
+    from mailferry.house import clock, open_house
 
-    # Never made here: a folder that was named by mistake would be filled with keys and a database.
-    if not config.data_dir.is_dir() or not (config["database.url"] or (config.data_dir / SQLITE_FILE).exists()):
-        raise Failure(f"there is no Mailferry in {config.data_dir}; serve makes it, --data names another folder")
+    check_house(config)
     logs.configure(config["log.format"], "warning")
     async with open_house(config) as house:
         tools = Tools(

@@ -103,9 +103,7 @@ def _review(result: dict[str, Any]) -> None:
     columns = [Column("id", "No."), Column("question", "Question", folds=True), Column("answer", "Answer", folds=True)]
     show.table(asked, columns, "None.")
     show.heading("Thread")
-    said = [
-        {**each, "at": each["at"][:19].replace("T", " "), "text": _line(each["text"])} for each in result["messages"]
-    ]
+    said = [{**each, "at": show.moment(each["at"]), "text": _line(each["text"])} for each in result["messages"]]
     columns = [Column("at", "When (UTC)"), Column("name", "Who", folds=True), Column("text", "", folds=True)]
     show.table(said, columns, "Nothing was said.")
 

@@ -92,16 +92,16 @@ def line(text: str) -> None:
 def text(of_others: str) -> None:
     """Many lines of what somebody wrote, as they are."""
     for each in of_others.splitlines():
-        line(_tame(each.expandtabs()))
+        line(tame(each.expandtabs()))
 
 
 def heading(text: str) -> None:
-    Console().print(Text("\n" + _tame(text), style="bold"), soft_wrap=True)
+    Console().print(Text("\n" + tame(text), style="bold"), soft_wrap=True)
 
 
 def marked(word: str, rest: str) -> None:
     """A line whose first word has its colour."""
-    Console().print(Text.assemble((word, COLOURS.get(word.strip(), "")), _tame(rest)), soft_wrap=True)
+    Console().print(Text.assemble((word, COLOURS.get(word.strip(), "")), tame(rest)), soft_wrap=True)
 
 
 def _blocks(cells: Sequence[Sequence[Text]], columns: Sequence[Column]) -> None:
@@ -134,12 +134,17 @@ def _cell(value: Any) -> Text:
     if isinstance(value, bool):
         return Text("yes" if value else "no")
     if isinstance(value, list):
-        return Text(_tame(", ".join(map(str, value))))
+        return Text(tame(", ".join(map(str, value))))
     if isinstance(value, Mapping):
         return Text(msgspec.json.encode(value).decode())
-    return Text(_tame(str(value)), style=COLOURS.get(str(value), ""))
+    return Text(tame(str(value)), style=COLOURS.get(str(value), ""))
 
 
-def _tame(text: str) -> str:
+def moment(iso: str | None) -> str | None:
+    """2026-11-24T07:38:39.105Z as people write it; programs have --json."""
+    return iso[:19].replace("T", " ") if iso else None
+
+
+def tame(text: str) -> str:
     """A subject or a reply may hold control characters, and a terminal would obey them."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

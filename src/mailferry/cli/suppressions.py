@@ -204,9 +204,7 @@ def _table(result: list[dict[str, Any]]) -> None:
         Column("since", "Since (UTC)"),
         Column("response", "", folds=True),
     ]
-    rows = [
-        {**each, "domain": each["domain"] or "all", "since": each["since"][:19].replace("T", " ")} for each in result
-    ]
+    rows = [{**each, "domain": each["domain"] or "all", "since": show.moment(each["since"])} for each in result]
     show.table(rows, columns, "No suppressions.")
 
 

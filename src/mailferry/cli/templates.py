@@ -25,7 +25,7 @@ def list_(*, where: Where = HERE, json: Json = False) -> None:
         Column("version", "Version"),
         Column("updated", "Updated (UTC)"),
     ]
-    rows = [{**each, "updated": each["updated_at"][:19].replace("T", " ")} for each in result]
+    rows = [{**each, "updated": show.moment(each["updated_at"])} for each in result]
     show.as_json(result) if json else show.table(rows, columns, "No templates.")
 
 
@@ -99,7 +99,7 @@ def _template(found: dict[str, Any]) -> None:
         ("UUID", found["uuid"]),
         ("Category", found["category"]),
         ("Version", found["version"]),
-        ("Changed", f"{found['updated_at'][:19].replace('T', ' ')} UTC"),
+        ("Changed", f"{show.moment(found['updated_at'])} UTC"),
         ("Rendered", f"{'with' if found['escape'] else 'without'} HTML escapes; a missing variable is {missing}"),
         ("Reads", found["reads"]),
         ("Subject", found["subject"]),

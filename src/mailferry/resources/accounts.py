@@ -16,6 +16,10 @@ def any_account(connection: Connection) -> bool:
     return bool(connection.execute(select(func.count()).select_from(accounts)).scalar())
 
 
+def all_ids(connection: Connection) -> list[int]:
+    return list(connection.execute(select(accounts.c.id).order_by(accounts.c.id)).scalars())
+
+
 def organization_of(connection: Connection, account_id: int) -> int | None:
     """0: it stands alone; None: there is no such account."""
     return connection.execute(select(accounts.c.organization_id).where(accounts.c.id == account_id)).scalar()

@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
@@ -93,14 +94,14 @@ def rename(connection: Connection, token_id: int, name: str) -> None:
     connection.execute(update(tokens).where(tokens.c.id == token_id).values(name=name))
 
 
-def of_account(connection: Connection, account_id: int, now: int) -> list[Row[tuple[object, ...]]]:
-    """Rows of the table, those that have not ended, in the order of their ids."""
+def of_account(connection: Connection, account_id: int, now: int) -> list[Row[Any]]:
+    """Rows of the table, those that have not ended, in the order of their ids; account 0: of all accounts."""
     alive = or_(tokens.c.expires_at == 0, tokens.c.expires_at > now)
-    found = select(tokens).where(tokens.c.account_id == account_id, alive).order_by(tokens.c.id)
-    return list(connection.execute(found).all())
+    found = select(tokens).where(alive).order_by(tokens.c.id)
+    return list(connection.execute(found.where(tokens.c.account_id == account_id) if account_id else found).all())
 
 
-def by_id(connection: Connection, account_id: int, token_id: int, now: int) -> Row[tuple[object, ...]] | None:
+def by_id(connection: Connection, account_id: int, token_id: int, now: int) -> Row[Any] | None:
     alive = or_(tokens.c.expires_at == 0, tokens.c.expires_at > now)
     found = select(tokens).where(tokens.c.account_id == account_id, tokens.c.id == token_id, alive)
     return connection.execute(found).one_or_none()

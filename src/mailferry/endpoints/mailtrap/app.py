@@ -85,8 +85,10 @@ class _Endpoint:
                 _say(response, standing)
         cors.allow(request, response, self._allow)
         if 400 <= response.status_code < 500:  # others have said more
-            path = request.scope["path"]
-            self._deps.log.info("api_refused", request_id=request_id, path=path, status=response.status_code)
+            path, reason = request.scope["path"], ", ".join(getattr(response, "reasons", ()))
+            self._deps.log.info(
+                "api_refused", request_id=request_id, path=path, status=response.status_code, reason=reason
+            )
 
     async def _answer(self, request: Request, request_id: str) -> Response:
         if request.method == "OPTIONS" and self._row.ops:

@@ -165,4 +165,4 @@ def _refuse_all(text: str) -> NoReturn:
 
 def _refuse(errors: Errors) -> NoReturn:
     """An array here, with an object a contact."""
-    raise AnsweredError(answer({"errors": errors}, 422))
+    raise AnsweredError(answer({"errors": errors}, 422, ["contacts are invalid"]))

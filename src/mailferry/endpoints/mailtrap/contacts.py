@@ -65,7 +65,9 @@ async def delete(call: Call) -> Response:
 
     if not await call.write(write):
         # The older contract has the other key here, so its clients are given both.
-        raise AnsweredError(answer({"errors": NOT_FOUND} | ({"error": "Not Found"} if call.legacy else {}), 404))
+        raise AnsweredError(
+            answer({"errors": NOT_FOUND} | ({"error": "Not Found"} if call.legacy else {}), 404, [NOT_FOUND])
+        )
     return Response(status_code=204)
 
 
@@ -153,7 +155,7 @@ def _actor(call: Call) -> str:
 def _refuse_taken(call: Call) -> NoReturn:
     """The older contract knows a conflict here, the newer one does not."""
     if call.legacy:
-        raise AnsweredError(answer({"errors": EXISTS}, 409))
+        raise AnsweredError(answer({"errors": EXISTS}, 409, [EXISTS]))
     invalid({"email": [TAKEN]})
 
 

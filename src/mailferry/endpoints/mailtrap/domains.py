@@ -132,7 +132,7 @@ def _name(given: Mapping[str, Any]) -> str:
     if name is None or (isinstance(name, str) and not name.strip()):
         _refuse_name(BLANK)
     try:
-        return domains.spelled(name) if isinstance(name, str) else _refuse_name(INVALID)
+        return domains.named_anew(name) if isinstance(name, str) else _refuse_name(INVALID)
     except BadAddress:
         _refuse_name(INVALID)
 

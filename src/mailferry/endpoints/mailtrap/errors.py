@@ -161,6 +161,12 @@ class Problem:
     detail: str = ""
 
 
+class Reasoned(Response):
+    """Knows why it refuses: words of ours alone, since what a client wrote may be a secret, and the log is read by others."""
+
+    reasons: tuple[str, ...] = ()
+
+
 def status(refusals: Iterable[Refusal]) -> int:
     found = {REASONS[refusal.reason].status for refusal in refusals}
     return next((grave for grave in _GRAVITY if grave in found), 400)
@@ -180,7 +186,7 @@ def texts(refusals: Iterable[Refusal]) -> list[str]:
 def refused(refusals: Iterable[Refusal]) -> Response:
     """The answer of a send request of which nothing was kept."""
     refusals = tuple(refusals)
-    return answer(refused_body(refusals), status(refusals))
+    return answer(refused_body(refusals), status(refusals), [refusal.reason for refusal in refusals])
 
 
 def refused_body(refusals: Iterable[Refusal]) -> dict[str, Any]:
@@ -197,18 +203,21 @@ def problem(shape: Shape, found: Problem) -> Response:
         body = {"errors": text}
     else:
         body = {"error": _GENERAL_TEXTS.get(found.fault, text)}
-    response = answer(body, wording.status)
+    response = answer(body, wording.status, [found.fault])
     if found.fault in _RETRY_AFTER:
         response.headers["Retry-After"] = str(_RETRY_AFTER[found.fault])
     return response
 
 
-def answer(body: Any, status: int = 200) -> Response:
-    return json_response(msgspec.json.encode(body), status)
+def answer(body: Any, status: int = 200, reasons: Iterable[str] = ()) -> Response:
+    """``reasons``: of a refusal, as the log names them."""
+    response = json_response(msgspec.json.encode(body), status)
+    response.reasons = tuple(dict.fromkeys(reasons))
+    return response
 
 
-def json_response(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, media_type="application/json; charset=utf-8")
+def json_response(body: bytes, status: int = 200) -> Reasoned:
+    return Reasoned(body, status, media_type="application/json; charset=utf-8")
 
 
 def _texts(refusal: Refusal) -> tuple[str, str]:

@@ -35,7 +35,11 @@ def refuse(call: Call, fault: Fault, detail: str = "") -> NoReturn:
 
 def invalid(errors: Mapping[str, Sequence[str]] | str) -> NoReturn:
     """422, by field; ``base`` is the request as a whole. Few paths say it in one sentence."""
-    raise AnsweredError(answer({"errors": errors}, 422))
+    if isinstance(errors, str):
+        raise AnsweredError(answer({"errors": errors}, 422, [errors]))
+    # Of a field its name alone: the text beside it may repeat what the client wrote.
+    reasons = [f"{name} is invalid" for name in errors if name != "base"]
+    raise AnsweredError(answer({"errors": errors}, 422, [*errors.get("base", ()), *reasons]))
 
 
 def identity(call: Call, name: str) -> int:

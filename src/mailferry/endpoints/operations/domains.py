@@ -13,6 +13,10 @@ from mailferry.resources.domains import Domain
 
 async def domains_add(tools: Tools, domain: str, account: int = ACCOUNT) -> dict[str, Any]:
     name = _name(domain)
+    try:
+        domains.named_anew(name)
+    except address.BadAddress as error:
+        raise Mistake(f"{name} cannot be added: {error}") from None
     await known_account(tools, account)
     keys = await asyncio.to_thread(domains.fresh_keys)
     made, new = await tools.database.write(
@@ -31,6 +35,7 @@ async def domains_list(tools: Tools, account: int = 0) -> list[dict[str, Any]]:
 
 
 async def domains_records(tools: Tools, domain: str, account: int = 0) -> list[dict[str, Any]]:
+    """None of the demo domain's: it is in no DNS."""
     return _records(tools, await domain_of(tools, domain, account))
 
 
@@ -48,6 +53,7 @@ async def domains_remove(tools: Tools, domain: str, account: int = 0) -> dict[st
     found = await domain_of(tools, domain, account)
     await tools.database.write(lambda connection: domain_changes.remove(connection, found, OPERATOR, tools.clock()))
     tools.book.forget()
+    tools.forget_tokens()
     return {"removed": found.name}
 
 
@@ -74,8 +80,9 @@ async def domain_of(tools: Tools, name: str, account: int = 0) -> Domain:
 
 
 async def known_account(tools: Tools, account: int) -> None:
-    if await tools.database.read(lambda connection: accounts.organization_of(connection, account)) is None:
-        raise Mistake(f"there is no account {account}")
+    known = await tools.database.read(accounts.all_ids)
+    if account not in known:
+        raise Mistake(f"there is no account {account}; there are: {', '.join(map(str, known))}")
 
 
 def _name(text: str) -> str:
@@ -87,6 +94,8 @@ def _name(text: str) -> str:
 
 def _records(tools: Tools, domain: Domain) -> list[dict[str, Any]]:
     """The form that works anywhere, and in a zone of the operator's the CNAMEs as well."""
+    if domain.state == domains.DEMO:
+        return []
     operator = operator_of(tools)
     shown = [_record(record) for record in dns_records.records(domain, operator)]
     if operator.zone:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, or_, select
 
 from mailferry.journal.events import WAITING
 from mailferry.store.schema import attempts, events, lanes, messages, queue, recipients
@@ -13,23 +13,23 @@ from mailferry.store.schema import attempts, events, lanes, messages, queue, rec
 def messages_list(
     connection: Connection, account_id: int, *, limit: int = 50, state: str = "", to: str = "", sender: str = ""
 ) -> list[dict[str, Any]]:
-    """Newest first, one entry a recipient."""
-    where = [recipients.c.account_id == account_id]
+    """Newest first, one entry a recipient. Here and below account 0 is all of them."""
+    where = _of(account_id, recipients)
     if state:
         where.append(recipients.c.state == state)
     if to:
         where.append(recipients.c.address.icontains(to, autoescape=True))
     if sender:
         where.append(messages.c.sender.icontains(sender, autoescape=True))
-    found = connection.execute(_entries().where(and_(*where)).order_by(recipients.c.id.desc()).limit(limit))
+    found = connection.execute(_entries().where(*where).order_by(recipients.c.id.desc()).limit(limit))
     return [_entry(row) for row in found]
 
 
-def messages_show(connection: Connection, account_id: int, wanted: str) -> dict[str, Any] | None:
+def messages_show(connection: Connection, account_id: int, wanted: str, now: int) -> dict[str, Any] | None:
     """The whole story: by a message's id, or by one of its recipients' (the id that a client was given)."""
     row = connection.execute(
         select(messages)
-        .where(messages.c.account_id == account_id)
+        .where(*_of(account_id, messages))
         .where(
             or_(
                 messages.c.id == wanted,
@@ -42,6 +42,7 @@ def messages_show(connection: Connection, account_id: int, wanted: str) -> dict[
     found = connection.execute(_entries().where(recipients.c.message_id == row.id).order_by(recipients.c.id)).all()
     return {
         "message_id": row.id,
+        "account_id": row.account_id,
         "rfc_message_id": row.rfc_message_id,
         "from": row.sender,
         "subject": row.subject,
@@ -54,7 +55,10 @@ def messages_show(connection: Connection, account_id: int, wanted: str) -> dict[
         "size": row.size,
         "client_ip": row.client_ip,
         "accepted_at": iso(row.created_at),
-        "recipients": [_entry(each) | _story(connection, each.id) for each in found],
+        "recipients": [
+            _entry(each) | {"waits": _waits(each, now) if each.state in WAITING else None} | _story(connection, each.id)
+            for each in found
+        ],
     }
 
 
@@ -63,12 +67,12 @@ def queue_list(connection: Connection, account_id: int, now: int, limit: int) ->
     counts = connection.execute(
         select(recipients.c.state, recipients.c.reason, func.count())
         .join(queue, queue.c.recipient_id == recipients.c.id)
-        .where(recipients.c.account_id == account_id)
+        .where(*_of(account_id, recipients))
         .group_by(recipients.c.state, recipients.c.reason)
     ).all()
     found = connection.execute(
         _entries()
-        .where(recipients.c.account_id == account_id, recipients.c.state.in_(WAITING))
+        .where(*_of(account_id, recipients), recipients.c.state.in_(WAITING))
         .order_by(recipients.c.id)
         .limit(limit)
     )
@@ -82,6 +86,10 @@ def iso(milliseconds: int | None) -> str | None:
     if milliseconds is None:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _of(account_id: int, table: Table) -> list[ColumnElement[bool]]:
+    return [table.c.account_id == account_id] if account_id else []
 
 
 def _entries() -> Any:
@@ -109,6 +117,7 @@ def _entry(row: Row[Any]) -> dict[str, Any]:
     return {
         "id": row.id,
         "message_id": row.message_id,
+        "account_id": row.account_id,
         "from": row.sender,
         "to": row.address,
         "kind": row.kind,

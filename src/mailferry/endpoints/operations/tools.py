@@ -34,6 +34,8 @@ class Tools:
     wake: Callable[[], None]
     #: Takes newly issued host names and certificates into use.
     reload_hosts: Callable[[], None]
+    #: After any change of tokens or their rights: the cache is forgotten.
+    forget_tokens: Callable[[], None] = lambda: None
 
 
 Verb = Callable[..., Awaitable[Any]]

@@ -7,10 +7,15 @@ wrong is a :class:`Mistake` that says what would be right.
 from typing import Any
 
 from mailferry.endpoints.operations import domains as domain_verbs
-from mailferry.endpoints.operations import reading, reviews, suppressions, templates
+from mailferry.endpoints.operations import reading, reviews, suppressions, templates, tokens
 from mailferry.endpoints.operations.lookups import operator_of
-from mailferry.endpoints.operations.tools import ACCOUNT, Mistake, Tools, Verb
+from mailferry.endpoints.operations.tools import Mistake, Tools, Verb
 from mailferry.resources import dns_records, domains
+
+#: Settings that say where a server is found, and the role that listens there.
+LISTENERS = {"http.listen": "api", "http.tls_listen": "api", "smtp.listen": "smtp"}
+#: And under which names.
+NAMES = ("server.public_url", "server.hostname", "tls.certificate")
 
 
 async def dns_export(tools: Tools) -> dict[str, str]:
@@ -25,36 +30,55 @@ async def dns_export(tools: Tools) -> dict[str, str]:
     return {"zone": dns_records.export_zone(operator_of(tools), real, serial=serial, addresses=addresses)}
 
 
+async def server_listeners(tools: Tools) -> dict[str, Any]:
+    """What this process listens on and how it is told of: settings by name, those of roles that it has not left empty."""
+    roles, config = set(tools.config["server.roles"]), tools.config
+    found: dict[str, Any] = {name: config[name] if role in roles else [] for name, role in LISTENERS.items()}
+    return found | {name: config[name] for name in NAMES}
+
+
 async def certificates_reload(tools: Tools) -> dict[str, Any]:
     tools.reload_hosts()
     return {}
 
 
-async def messages_list(tools: Tools, **filters: Any) -> list[dict[str, Any]]:
-    return await tools.database.read(lambda connection: reading.messages_list(connection, ACCOUNT, **filters))
+async def messages_list(tools: Tools, account: int = 0, **filters: Any) -> list[dict[str, Any]]:
+    """Here and below account 0 is all of them."""
+    await _known(tools, account)
+    return await tools.database.read(lambda connection: reading.messages_list(connection, account, **filters))
 
 
-async def messages_show(tools: Tools, message: str) -> dict[str, Any]:
-    story = await tools.database.read(lambda connection: reading.messages_show(connection, ACCOUNT, message))
+async def messages_show(tools: Tools, message: str, account: int = 0) -> dict[str, Any]:
+    await _known(tools, account)
+    now = tools.clock()
+    story = await tools.database.read(lambda connection: reading.messages_show(connection, account, message, now))
     if story is None:
-        raise Mistake(f"there is no message or recipient {message}; mailferry messages list shows them")
+        where = f" in account {account}" if account else ""
+        raise Mistake(f"there is no message or recipient {message}{where}; mailferry messages list shows them")
     return story
 
 
-async def queue_list(tools: Tools, limit: int = 50) -> dict[str, Any]:
+async def queue_list(tools: Tools, limit: int = 50, account: int = 0) -> dict[str, Any]:
+    await _known(tools, account)
     now = tools.clock()
-    return await tools.database.read(lambda connection: reading.queue_list(connection, ACCOUNT, now, limit))
+    return await tools.database.read(lambda connection: reading.queue_list(connection, account, now, limit))
+
+
+async def _known(tools: Tools, account: int) -> None:
+    if account:
+        await domain_verbs.known_account(tools, account)
 
 
 VERBS: dict[str, Verb] = {
     **domain_verbs.VERBS,
     **reviews.VERBS,
     "dns.export": dns_export,
+    "server.listeners": server_listeners,
     "certificates.reload": certificates_reload,
     "messages.list": messages_list,
     "messages.show": messages_show,
     "queue.list": queue_list,
     **suppressions.VERBS,
-    # --- templates
     **templates.VERBS,
+    **tokens.VERBS,
 }

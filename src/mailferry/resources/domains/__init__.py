@@ -18,6 +18,7 @@ from mailferry.resources.domains.domain import (
     UNVERIFIED,
     Domain,
     hold_reason,
+    named_anew,
     spelled,
 )
 from mailferry.resources.domains.keys import DomainKey, FreshKeys, fresh_keys
@@ -49,6 +50,7 @@ __all__ = [
     "hold_reason",
     "lock",
     "named",
+    "named_anew",
     "of_account",
     "remove",
     "set_settings",

@@ -86,3 +86,14 @@ def hold_reason(state: str, dns_verified: bool, deleted_at: int) -> str:
 def spelled(name: str) -> str:
     """A domain's name in its stored form (mail/address.parse). Raises :class:`~mailferry.mail.address.BadAddress`."""
     return address.split(address.parse(f"postmaster@{name.strip().rstrip('.')}"))[1]
+
+
+def named_anew(name: str) -> str:
+    """As :func:`spelled`, of a domain that is to be added: ``localhost`` and ``com`` are nobody's, so they are refused.
+
+    Not where a domain is looked for: whoever added such a name once must still be able to remove it.
+    """
+    found = spelled(name)
+    if "." not in found:
+        raise address.BadAddress("a sending domain has two labels or more, such as example.com")
+    return found

@@ -1,0 +1,95 @@
+"""``mailferry tokens``: API tokens made, listed and revoked. They open the API and SMTP alike."""
+
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from mailferry.cli import show
+from mailferry.cli.options import HERE, Account, Json, Where
+from mailferry.cli.reach import call
+from mailferry.cli.show import Column
+from mailferry.endpoints.operations.tools import ACCOUNT
+
+tokens = App(name="tokens", help="API tokens, which are the SMTP passwords too.", help_format="plaintext")
+
+EVERYTHING = ("account=admin",)
+
+
+@tokens.command
+def create(
+    name: Annotated[str, Parameter(help="What it is for, e.g. Shop.")],
+    /,
+    *,
+    where: Where = HERE,
+    access: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--access",
+            show_default=False,
+            negative=(),
+            help="What it may do, RESOURCE=LEVEL, once or more; without it account=admin: everything.",
+        ),
+    ] = EVERYTHING,
+    account: Account = ACCOUNT,
+    json: Json = False,
+) -> None:
+    """Make a token and show it, this once: only its hash is kept.
+
+    Resources: account, domain:NAME, templates, project:ID, inbox:ID, billing, campaigns.
+    Levels: admin, viewer-plus, viewer. To send as a domain takes admin on it.
+    Example: mailferry tokens create Shop --access domain:shop.example=admin
+    """
+    made = call(where.load(), "tokens.create", name=name, access=access, account=account)
+    if json:
+        show.as_json(made)
+        return
+    show.line(
+        f"Token {made['id']}, {show.tame(made['name'])}: {', '.join(made['access'])} in account {made['account_id']}."
+    )
+    show.line(f"\n  {made['token']}\n")
+    show.line("Keep it: it is shown this once. By SMTP it is the password of the users api and bulk.")
+
+
+@tokens.command(name="list")
+def list_(*, where: Where = HERE, account: Account = 0, json: Json = False) -> None:
+    """Show all tokens, of every account or of one, without their secrets."""
+    result = call(where.load(), "tokens.list", account=account)
+    if json:
+        show.as_json(result)
+        return
+    columns = [
+        Column("id", "Id"),
+        Column("name", "Name", folds=True),
+        Column("digits", "Secret"),
+        Column("access", "Access", folds=True),
+        Column("created", "Created (UTC)"),
+        Column("used", "Last used (UTC)"),
+        Column("ends", "Ends (UTC)"),
+    ]
+    if len({each["account_id"] for each in result}) > 1:
+        columns.insert(0, Column("account_id", "Account"))
+    show.table([_row(each) for each in result], columns, "No tokens.")
+
+
+@tokens.command
+def revoke(
+    token: Annotated[int, Parameter(help="Its id, as tokens list shows it.")],
+    /,
+    *,
+    where: Where = HERE,
+    account: Account = 0,
+    json: Json = False,
+) -> None:
+    """End a token for good: it opens nothing any more. On further servers that takes two seconds."""
+    result = call(where.load(), "tokens.revoke", token=token, account=account)
+    show.as_json(result) if json else show.line(f"Token {result['revoked']}, {show.tame(result['name'])}, is revoked.")
+
+
+def _row(token: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **token,
+        "digits": f"...{token['last_4_digits']}",
+        "created": show.moment(token["created_at"]),
+        "used": show.moment(token["last_used_at"]) or "never",
+        "ends": show.moment(token["expires_at"]) or "never",
+    }
