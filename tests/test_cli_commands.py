@@ -90,7 +90,7 @@ def test_every_command_explains_itself(words: tuple[str, ...], run: Run, monkeyp
             assert sentence.strip().rstrip("]").endswith((".", "required", "50", "cancelled")) or name == "--version", (
                 text
             )
-    assert "default: False" not in out and 'default: ""' not in out and "Where" not in out
+    assert "default: False" not in out and 'default: ""' not in out and "Where" not in out and "ARGS" not in out
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------------
@@ -99,6 +99,9 @@ NO_SUCH = "00000000-0000-7000-8000-000000000000"
 MISTAKES = [
     (["nonsense"], 2, 'Unknown command "nonsense". Available commands: '),
     (["domains", "nonsense"], 2, 'Unknown command "nonsense". Available commands: add, list, records, '),
+    (["domians", "list"], 2, 'Unknown command "domians". Did you mean "domains"?'),
+    (["domains", "verfy", "a.test"], 2, 'Unknown command "verfy". Did you mean "verify"?'),
+    (["queue", "--acount", "1"], 2, "Unknown option: --acount. Did you mean --account?"),
     (["domains", "add"], 2, 'Command "domains add" parameter DOMAIN requires an argument. See: mailferry domains add'),
     (
         ["domains", "verify", "a.test", "b.test"],

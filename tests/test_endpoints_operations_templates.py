@@ -46,6 +46,12 @@ async def test_what_another_account_has_is_neither_seen_nor_taken(tools: Tools) 
     actor, facts = Actor("user", 1, "Eve"), Facts("Theirs", "c")
     made = await tools.database.write(lambda c: templates.create(c, 2, facts, Texts("s"), actor, 1, most=10, uuid=UUID))
     assert made is not None and await templates_list(tools) == []
+    (listed,) = await templates_list(tools, account=2)
+    assert (await templates_show(tools, "Theirs", account=2))["uuid"] == listed["uuid"] == UUID
+    same = await templates_put(tools, "Theirs", "c", "s", uuid=UUID, account=2)
+    assert (same["id"], same["deed"]) == (made.head.id, "unchanged")
+    with pytest.raises(Mistake, match="there is no account 9; there are: 1, 2"):
+        await templates_list(tools, account=9)
     for wanted in (UUID, "Theirs", str(made.head.id)):
         with pytest.raises(Mistake, match="there is no template"):
             await templates_show(tools, wanted)

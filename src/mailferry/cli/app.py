@@ -100,7 +100,7 @@ def credentials(
     return 0
 
 
-@app.command
+@app.command(usage="Usage: mailferry certificates [OPTIONS] [HOSTS...]")
 def certificates(
     *hosts: Annotated[str, Parameter(help="Names, *.NAME for all one label below it, or IP addresses.")],
     where: Where = HERE,
@@ -108,8 +108,8 @@ def certificates(
 ) -> int:
     """Issue the server's certificate for further host names, serve them, and say how clients trust it.
 
+    Without names it says which are issued. With [tls] certificate set it has a running server load that file now.
     Example: mailferry certificates send.api.mailtrap.io mailtrap.io
-    Without names it says what is issued. With [tls] certificate it has a running server load that file now.
     """
     config = where.load()
     result = _load_given(config, hosts) if config["tls.certificate"] else _issue(config, hosts)

@@ -6,7 +6,7 @@ from cyclopts import App, Parameter
 
 from mailferry import first_run
 from mailferry.cli import card, reviews, show
-from mailferry.cli.options import HERE, Account, Json, Where
+from mailferry.cli.options import HERE, Account, ForAccount, Json, OfAccount, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 from mailferry.endpoints.operations.tools import ACCOUNT
@@ -27,10 +27,10 @@ Domain = Annotated[str, Parameter(help="The domain, e.g. example.com.")]
 
 
 @domains.command
-def add(domain: Domain, /, *, where: Where = HERE, account: Account = 0, json: Json = False) -> None:
+def add(domain: Domain, /, *, where: Where = HERE, account: ForAccount = ACCOUNT, json: Json = False) -> None:
     """Add a sending domain, make its keys, and show the records to publish."""
     config = where.load()
-    result = call(config, "domains.add", domain=domain, account=account or ACCOUNT)
+    result = call(config, "domains.add", domain=domain, account=account)
     if json:
         show.as_json(result)
         return
@@ -43,7 +43,7 @@ def add(domain: Domain, /, *, where: Where = HERE, account: Account = 0, json: J
 
 
 @domains.command(name="list")
-def list_(*, where: Where = HERE, account: Account = 0, json: Json = False) -> None:
+def list_(*, where: Where = HERE, account: OfAccount = 0, json: Json = False) -> None:
     """Show all sending domains and their states, of every account or of one."""
     result = call(where.load(), "domains.list", account=account)
     columns = [

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from mailferry.cli import show
-from mailferry.cli.options import HERE, Account, Json, Limit, Where
+from mailferry.cli.options import HERE, Json, Limit, OfAccount, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 from mailferry.journal.events import State
 
-dns = App(name="dns", help="The operator's own DNS zone.", help_format="plaintext")
+dns = App(name="dns", help="Your own DNS zone, where you have set [dns] zone.", help_format="plaintext")
 messages = App(name="messages", help="What was accepted, and the whole story of each message.", help_format="plaintext")
 queue = App(name="queue", help="What waits, why, since when and until when.", help_format="plaintext")
 
@@ -23,7 +23,7 @@ def register(app: App) -> None:
 
 @dns.command
 def export(*, where: Where = HERE, json: Json = False) -> None:
-    """Print the zone file of [dns] zone: what the CNAMEs of all sending domains point at."""
+    """Print the zone file of [dns] zone: what the CNAME records of all sending domains point at."""
     result = call(where.load(), "dns.export")
     show.as_json(result) if json else print(result["zone"], end="")
 
@@ -36,7 +36,7 @@ def list_messages(
     to: Annotated[str, Parameter(show_default=False, help="Part of the recipient's address.")] = "",
     sender: Annotated[str, Parameter(name="--from", show_default=False, help="Part of the sender's address.")] = "",
     limit: Annotated[Limit, Parameter(help="At most this many.")] = 50,
-    account: Account = 0,
+    account: OfAccount = 0,
     json: Json = False,
 ) -> None:
     """Show the newest messages of all accounts or of one, one line a recipient."""
@@ -56,11 +56,13 @@ def list_messages(
 
 @messages.command(name="show")
 def show_message(
-    identity: Annotated[str, Parameter(help="The id of a message, or of a recipient as its sender was given it.")],
+    identity: Annotated[
+        str, Parameter(name="ID", help="A message's, or a recipient's, which is the id that its sender was given.")
+    ],
     /,
     *,
     where: Where = HERE,
-    account: Account = 0,
+    account: OfAccount = 0,
     json: Json = False,
 ) -> None:
     """Show one message's whole story, and when it is tried next while it waits."""
@@ -73,7 +75,7 @@ def list_queue(
     *,
     where: Where = HERE,
     limit: Annotated[Limit, Parameter(help="Rows shown, the oldest first.")] = 50,
-    account: Account = 0,
+    account: OfAccount = 0,
     json: Json = False,
 ) -> None:
     """Show what waits, of all accounts or of one: why, since when, and until when."""

@@ -34,13 +34,18 @@ class Where:
 HERE = Where()
 Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False, help="Print JSON.")]
 Flag = Parameter(negative=(), show_default=False)
-#: Of a noun that belongs to accounts; 0: the noun says which one that is.
-Account = Annotated[
-    int,
-    Parameter(
-        name="--account", validator=Number(gte=0), show_default=False, help="The account, where there are several."
-    ),
-]
+
+
+def _account(text: str) -> Parameter:
+    return Parameter(name="--account", validator=Number(gte=0), show_default=False, help=text)
+
+
+#: Of something that is found by its name or number; 0: in whichever account it is.
+Account = Annotated[int, _account("Its account, where several have one.")]
+#: Of a list; 0: of all.
+OfAccount = Annotated[int, _account("Only of this account; without it of all.")]
+#: Of what is made, or is one account's alone.
+ForAccount = Annotated[int, _account("The account; without it the first one, 1.")]
 Limit = Annotated[int, Parameter(name="--limit", validator=Number(gte=1, lte=100_000))]
 
 

@@ -11,12 +11,14 @@ from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 
 Domain = Annotated[str, Parameter(help="The domain, e.g. example.com.")]
-Reason = Annotated[str, Parameter(show_default=False, help="Why; who keeps the domain reads it in the thread.")]
+Reason = Annotated[str, Parameter(show_default=False, help="Why; who keeps the domain reads it in the review.")]
 
 
 def register(domains: App) -> None:
     for command in (review, ask, say, approve, reject, suspend):
-        domains.command(command)
+        # Else it is called ARGS there.
+        usage = "Usage: mailferry domains ask [OPTIONS] DOMAIN [QUESTIONS...]" if command is ask else None
+        domains.command(command, usage=usage)
 
 
 def review(domain: Domain, /, *, where: Where = HERE, account: Account = 0, json: Json = False) -> None:
@@ -31,10 +33,10 @@ def ask(
     *questions: Annotated[str, Parameter(help="What is to be answered, one argument each.")],
     where: Where = HERE,
     account: Account = 0,
-    company_info: Annotated[bool, Flag, Parameter(help="Who stands behind the domain is to be told.")] = False,
+    company_info: Annotated[bool, Flag, Parameter(help="Ask who stands behind the domain, too.")] = False,
     json: Json = False,
 ) -> None:
-    """Ask whoever keeps a domain. Under review its state shows what is waited for; its mail is as before."""
+    """Ask whoever keeps a domain. While it is under review its state shows what is waited for; its mail goes on."""
     result = call(
         where.load(), "domains.ask", domain=domain, account=account, questions=questions, company_info=company_info
     )
@@ -43,14 +45,14 @@ def ask(
 
 def say(
     domain: Domain,
-    text: Annotated[str, Parameter(help="What is said.")],
+    text: Annotated[str, Parameter(help="The message.")],
     /,
     *,
     where: Where = HERE,
     account: Account = 0,
     json: Json = False,
 ) -> None:
-    """Write into the thread of a domain's review."""
+    """Write a message to whoever keeps a domain; it stands in the review."""
     result = call(where.load(), "domains.say", domain=domain, account=account, text=text)
     show.as_json(result) if json else show.line(f"{result['domain']}: said.")
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from mailferry.cli import show
-from mailferry.cli.options import HERE, Account, Json, Limit, Where
+from mailferry.cli.options import HERE, ForAccount, Json, Limit, Where
 from mailferry.cli.reach import Failure, call
 from mailferry.cli.show import Column
 from mailferry.cli.suppression_import import STDIO, Fixed, Result, take_over
@@ -63,7 +63,7 @@ def list_(
     /,
     *,
     where: Where = HERE,
-    account: Account = ACCOUNT,
+    account: ForAccount = ACCOUNT,
     domain: OfDomain = "",
     stream: OfStream = None,
     type: OfType = None,
@@ -82,7 +82,7 @@ def add(
     /,
     *,
     where: Where = HERE,
-    account: Account = ACCOUNT,
+    account: ForAccount = ACCOUNT,
     domain: ForDomain = "",
     stream: Annotated[
         Stream, _option("--stream", f"For this stream: {_STREAMS}, which it is without it.")
@@ -107,7 +107,7 @@ def remove(
     /,
     *,
     where: Where = HERE,
-    account: Account = ACCOUNT,
+    account: ForAccount = ACCOUNT,
     domain: OfDomain = "",
     stream: OfStream = None,
     json: Json = False,
@@ -132,7 +132,7 @@ def import_(
     /,
     *,
     where: Where = HERE,
-    account: Account = ACCOUNT,
+    account: ForAccount = ACCOUNT,
     domain: ForDomain = "",
     stream: Annotated[Stream | None, _option("--stream", f"For this stream, whatever a line says: {_STREAMS}.")] = None,
     type: Annotated[Type | None, _option("--type", f"Why, whatever a line says: {_TYPES}.")] = None,
@@ -141,7 +141,7 @@ def import_(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Import a list as Mailtrap, Amazon SES, SendGrid, Mailgun or Postmark export it. Twice is once.
+    """Import a list as Mailtrap, Amazon SES, SendGrid, Mailgun or Postmark export it. Twice does no harm.
 
     The exit status is 1 when no line of it could be used.
     """
@@ -157,7 +157,7 @@ def export(
     /,
     *,
     where: Where = HERE,
-    account: Account = ACCOUNT,
+    account: ForAccount = ACCOUNT,
     domain: OfDomain = "",
     stream: OfStream = None,
     type: OfType = None,

@@ -6,17 +6,18 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from mailferry.cli import show, template_files
-from mailferry.cli.options import HERE, Json, Where
+from mailferry.cli.options import HERE, ForAccount, Json, Where
 from mailferry.cli.reach import Failure, call
 from mailferry.cli.show import Column
+from mailferry.endpoints.operations.tools import ACCOUNT
 
 templates = App(name="templates", help="Templates that messages are rendered from.", help_format="plaintext")
 
 
 @templates.command(name="list")
-def list_(*, where: Where = HERE, json: Json = False) -> None:
+def list_(*, where: Where = HERE, account: ForAccount = ACCOUNT, json: Json = False) -> None:
     """Show all templates, the newest first."""
-    result = call(where.load(), "templates.list")
+    result = call(where.load(), "templates.list", account=account)
     columns = [
         Column("id", "Id"),
         Column("uuid", "UUID"),
@@ -35,10 +36,11 @@ def show_(
     /,
     *,
     where: Where = HERE,
+    account: ForAccount = ACCOUNT,
     json: Json = False,
 ) -> None:
     """Show one template: what is sent of it, and which variables it reads."""
-    result = call(where.load(), "templates.show", template=template)
+    result = call(where.load(), "templates.show", template=template, account=account)
     show.as_json(result) if json else _template(result)
 
 
@@ -51,16 +53,17 @@ def import_(
     /,
     *,
     where: Where = HERE,
+    account: ForAccount = ACCOUNT,
     json: Json = False,
 ) -> int:
-    """Make templates of files, or change those with the same UUID or name. Twice is once.
+    """Make templates of files, or change those with the same UUID or name. Twice does no harm.
 
     The exit status is 1 when one of them could not be used; the others are taken over.
     """
     config, results = where.load(), []
     for place, given in template_files.read(source):
         try:
-            done = call(config, "templates.put", **given)
+            done = call(config, "templates.put", **given, account=account)
             results.append({"from": place, "name": done["name"], "uuid": done["uuid"], "result": done["deed"]})
         except Failure as failure:
             results.append({"from": place, "name": given["name"], "uuid": None, "result": f"refused: {failure}"})
@@ -78,13 +81,16 @@ def export(
     /,
     *,
     where: Where = HERE,
+    account: ForAccount = ACCOUNT,
 ) -> None:
     """Write all templates to files; `import` reads them back, here or at another Mailferry."""
     config = where.load()
-    found = call(config, "templates.list")
+    found = call(config, "templates.list", account=account)
     try:
         for each in reversed(found):
-            folder = template_files.write(target, call(config, "templates.show", template=each["uuid"]))
+            folder = template_files.write(
+                target, call(config, "templates.show", template=each["uuid"], account=account)
+            )
             show.line(str(folder))
     except OSError as error:
         raise Failure(f"{error.filename or target} cannot be written: {error.strerror}") from error

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from mailferry.cli import show
-from mailferry.cli.options import HERE, Account, Json, Where
+from mailferry.cli.options import HERE, ForAccount, Json, OfAccount, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 from mailferry.endpoints.operations.tools import ACCOUNT
@@ -30,7 +30,7 @@ def create(
             help="What it may do, RESOURCE=LEVEL, once or more; without it account=admin: everything.",
         ),
     ] = EVERYTHING,
-    account: Account = ACCOUNT,
+    account: ForAccount = ACCOUNT,
     json: Json = False,
 ) -> None:
     """Make a token and show it, this once: only its hash is kept.
@@ -51,7 +51,7 @@ def create(
 
 
 @tokens.command(name="list")
-def list_(*, where: Where = HERE, account: Account = 0, json: Json = False) -> None:
+def list_(*, where: Where = HERE, account: OfAccount = 0, json: Json = False) -> None:
     """Show all tokens, of every account or of one, without their secrets."""
     result = call(where.load(), "tokens.list", account=account)
     if json:
@@ -77,7 +77,7 @@ def revoke(
     /,
     *,
     where: Where = HERE,
-    account: Account = 0,
+    account: OfAccount = 0,
     json: Json = False,
 ) -> None:
     """End a token for good: it opens nothing any more. On further servers that takes two seconds."""

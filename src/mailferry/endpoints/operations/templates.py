@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
 from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb
 from mailferry.intake import texts as rules
@@ -19,14 +20,16 @@ from mailferry.resources.templates import MAX_BODY, MAX_LINE, Facts, Head, Templ
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-async def templates_list(tools: Tools) -> list[dict[str, Any]]:
+async def templates_list(tools: Tools, account: int = ACCOUNT) -> list[dict[str, Any]]:
     """Newest first, without their texts."""
-    return [_head(head) for head in await tools.database.read(lambda c: templates.heads(c, ACCOUNT))]
+    await known_account(tools, account)
+    return [_head(head) for head in await tools.database.read(lambda c: templates.heads(c, account))]
 
 
-async def templates_show(tools: Tools, template: str) -> dict[str, Any]:
+async def templates_show(tools: Tools, template: str, account: int = ACCOUNT) -> dict[str, Any]:
     """By id, UUID or name."""
-    found = await tools.database.read(lambda connection: _find(connection, template.strip()))
+    await known_account(tools, account)
+    found = await tools.database.read(lambda connection: _find(connection, account, template.strip()))
     reads = await asyncio.to_thread(template_syntax.reads, found.texts)
     return _head(found.head) | asdict(found.texts) | {"reads": reads}
 
@@ -42,8 +45,10 @@ async def templates_put(
     escape: bool = True,
     strict: bool = False,
     test_data: Mapping[str, Any] | None = None,
+    account: int = ACCOUNT,
 ) -> dict[str, Any]:
     """Changes the one with this UUID, or without one the one with this name; makes it when there is none."""
+    await known_account(tools, account)
     facts = Facts(name.strip(), category.strip(), escape, strict, msgspec.json.encode(test_data or {}).decode())
     source = Texts(subject, body_html, body_text)
     await asyncio.to_thread(_check, facts, source)
@@ -52,12 +57,12 @@ async def templates_put(
         raise Mistake(f"{uuid!r} is no UUID")
 
     def write(connection: Connection) -> tuple[Template | None, str]:
-        before = _same(connection, wanted, facts.name)
+        before = _same(connection, account, wanted, facts.name)
         if before is None:
-            made = templates.create(connection, ACCOUNT, facts, source, OPERATOR, now, most=most, uuid=wanted)
+            made = templates.create(connection, account, facts, source, OPERATOR, now, most=most, uuid=wanted)
             return made, "created"
         changes = asdict(facts) | asdict(source)
-        after = templates.change(connection, ACCOUNT, before.id, changes, OPERATOR, now)
+        after = templates.change(connection, account, before.id, changes, OPERATOR, now)
         return after, "unchanged" if after and after.head == before else "updated"
 
     try:
@@ -76,22 +81,22 @@ VERBS: dict[str, Verb] = {
 }
 
 
-def _find(connection: Connection, wanted: str) -> Template:
-    heads = list(templates.of_uuids(connection, ACCOUNT, [wanted.lower()]).values())
-    heads = heads or templates.named(connection, ACCOUNT, wanted)
+def _find(connection: Connection, account: int, wanted: str) -> Template:
+    heads = list(templates.of_uuids(connection, account, [wanted.lower()]).values())
+    heads = heads or templates.named(connection, account, wanted)
     if len(heads) > 1:
         raise Mistake(f"{len(heads)} templates are called {wanted!r}: say which one by its id or UUID")
     number = heads[0].id if heads else int(wanted) if re.fullmatch(r"[0-9]{1,18}", wanted) else 0
-    found = templates.by_id(connection, ACCOUNT, number)
+    found = templates.by_id(connection, account, number)
     if found is None:
         raise Mistake(f"there is no template {wanted!r}; mailferry templates list shows them")
     return found
 
 
-def _same(connection: Connection, uuid: str, name: str) -> Head | None:
+def _same(connection: Connection, account: int, uuid: str, name: str) -> Head | None:
     if uuid:
-        return templates.of_uuids(connection, ACCOUNT, [uuid]).get(uuid)
-    heads = templates.named(connection, ACCOUNT, name)
+        return templates.of_uuids(connection, account, [uuid]).get(uuid)
+    heads = templates.named(connection, account, name)
     if len(heads) > 1:
         raise Mistake(f"{len(heads)} templates are called {name!r}: say which one is meant by its uuid")
     return heads[0] if heads else None
