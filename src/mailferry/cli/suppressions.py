@@ -57,7 +57,7 @@ OfType = Annotated[Type | None, _option("--type", f"Only of this type: {_TYPES}.
 ForDomain = Annotated[str, _option("--domain", "For this sending domain; without it for all.")]
 
 
-@suppressions.command(name="list")
+@suppressions.command(name="list", usage="Usage: mailferry suppressions list [OPTIONS] [EMAIL]")
 def list_(
     email: Annotated[str, Parameter(show_default=False, help="Only this address.")] = "",
     /,
