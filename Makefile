@@ -4,13 +4,15 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test check format bench peers soak lock clean help
+.PHONY: serve setup test check format bench peers soak lock clean help
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 serve: $(VENV)/.runtime        ## start Mailferry with its data in ./data (DATA=DIR for another place)
 	$(BIN)/mailferry serve --data $(or $(DATA),data)
+
+setup: $(VENV)/.runtime        ## set up and start nothing
 
 test: check                    ## lint, types and all tests
 	$(BIN)/python tests/setup.py

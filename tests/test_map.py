@@ -19,7 +19,7 @@ FLOORS = (
     ("__main__",),
     ("cli",),
     ("roles",),
-    ("housekeeping", "listening", "ending"),
+    ("housekeeping", "listening", "ending", "readiness"),
     ("first_run", "house"),
     ("endpoints",),
     ("intake",),

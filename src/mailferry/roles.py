@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from mailferry import first_run
+from mailferry import first_run, readiness
 from mailferry.config import BY_KEY, Config, parse_host_port, parse_listen
 from mailferry.delivery.carrier import Carrier
 from mailferry.delivery.claim import Claimer
@@ -94,9 +94,11 @@ async def serve(config: Config, announce: Callable[[Config], None]) -> None:
         parts = Parts(house, ending)
         try:
             await parts.start()
+            readiness.tell(readiness.READY)
             announce(config)
             log.info("started", roles=config["server.roles"], database=house.database.dialect, boot=house.boot)
             await stop.wait()
+            readiness.tell(readiness.STOPPING)
             log.info("stopping")
         finally:
             await parts.close()
