@@ -1,14 +1,18 @@
 """Fixtures of the whole house. Strangers (PostgreSQL, Postfix, ...) come from tests/peers/fixtures.py."""
 
 import asyncio
+import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from mailferry.store.database import Database, open_database
+from mailferry.store.engines import postgres_engine, sqlite_engine
 from mailferry.store.migrations import migrate
+from tests.peers.postgres import Cluster
 
 pytest_plugins = ["tests.peers.fixtures"]
 
@@ -51,17 +55,48 @@ def clock() -> Clock:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Every test that asks for this runs on both databases."""
-    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    """Every test that asks for this runs on both databases. Empty, unless the test asks for ``database`` as well."""
+    if request.param == "sqlite":
+        return ""
+    return request.getfixturevalue("migrated_postgres_url" if "database" in request.fixturenames else "postgres_url")
 
 
 @pytest.fixture
-async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty database at the newest step."""
+async def database(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    """A database at the newest step, without rows."""
+    if not database_url:
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "mailferry.db")
     opened = open_database(database_url, tmp_path, 2)
-    await opened.write(migrate)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file to be copied: the steps are run once, and not for each of a thousand tests."""
+    path = tmp_path_factory.mktemp("migrated") / "mailferry.db"
+    _migrate(sqlite_engine(path, writer=True))
+    return path
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgres(postgres_cluster: Cluster) -> str:
+    url = postgres_cluster.create_database()
+    _migrate(postgres_engine(url, 1))
+    return url
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_cluster: Cluster, _migrated_postgres: str) -> Iterator[str]:
+    url = postgres_cluster.create_database(_migrated_postgres)
+    yield url
+    postgres_cluster.drop_database(url)
+
+
+def _migrate(engine: Engine) -> None:
+    with engine.begin() as connection:
+        migrate(connection)
+    engine.dispose()
 
 
 async def eventually(check: Callable[[], object], seconds: float = 10.0) -> None:

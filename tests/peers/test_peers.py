@@ -93,14 +93,14 @@ def test_each_test_gets_a_database_of_its_own(postgres_cluster, postgres_url):
         postgres_cluster.connect(other.rpartition("/")[2])
 
 
-def test_what_is_committed_survives_a_kill(postgres_cluster):
-    name = postgres_cluster.create_database().rpartition("/")[2]
-    with postgres_cluster.connect(name) as connection:
+def test_what_is_committed_survives_a_kill(synced_postgres_cluster):
+    name = synced_postgres_cluster.create_database().rpartition("/")[2]
+    with synced_postgres_cluster.connect(name) as connection:
         connection.execute("CREATE TABLE kept (n integer)")
         connection.execute("INSERT INTO kept VALUES (1)")
-        postgres_cluster.kill()
-    postgres_cluster.start_again()
-    with postgres_cluster.connect(name) as connection:
+        synced_postgres_cluster.kill()
+    synced_postgres_cluster.start_again()
+    with synced_postgres_cluster.connect(name) as connection:
         assert connection.execute("SELECT n FROM kept").fetchall() == [(1,)]
         assert connection.execute("SHOW fsync").fetchone() == ("on",)
 
