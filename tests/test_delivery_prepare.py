@@ -385,7 +385,15 @@ async def test_both_signatures_are_good_whatever_was_edited(
     await office.add_domain("signed.test", keys=both_keys)
     edited = HEAD + b"Bcc: x@y.test\r\n\r\nIt works.\r\n"
     large = EIGHT_BIT + LARGE_TEXT
-    cases = [(PLAIN, MODERN), (edited, MODERN), (EIGHT_BIT, MODERN), (EIGHT_BIT, SEVEN_BIT), (UTF8_HEAD, MODERN)]
+    odd = HEAD + b"List-Id: \v<a.signed.test>\f\r\n \v\r\n\r\nIt\v works.\f\r\n"
+    cases = [
+        (odd, MODERN),
+        (PLAIN, MODERN),
+        (edited, MODERN),
+        (EIGHT_BIT, MODERN),
+        (EIGHT_BIT, SEVEN_BIT),
+        (UTF8_HEAD, MODERN),
+    ]
     cases += [(large, MODERN), (large, SEVEN_BIT), (LONG_LINE, MODERN)]
     for raw, peer in cases:
         ((job, body),) = await jobs_of(office, from_signed(raw), sender="app@signed.test")

@@ -2,6 +2,7 @@
 
 - Bcc and the control headers (X-MT-...) go: the first names people who must not be seen, the second are for us.
 - Date, Message-ID and, for mail that came by SMTP, Received are added where they are missing (RFC 5321 4.4, 5322 3.6).
+- Vertical tabs and form feeds in header fields become spaces: verifiers of DKIM differ on what they are.
 - UTF-8 in headers or addresses needs a peer with SMTPUTF8, or bounces with 5.6.7 (RFC 6531 3.7.1).
 - For a peer without 8BITMIME the text is downgraded; what is signed or encrypted bounces with 5.6.3 instead.
 - Parts with lines of more than 998 octets are encoded likewise; what is signed or encrypted leaves as it is, since many
@@ -25,7 +26,7 @@ from mailferry.delivery.job import Job
 from mailferry.delivery.signing import Signers
 from mailferry.delivery.transports.transport import Peer, Prepared
 from mailferry.mail import address, dkim, structure
-from mailferry.mail.header import Field, Head, is_large, read_head
+from mailferry.mail.header import Field, Head, is_large, plain_blanks, read_head
 from mailferry.mail.reply import Answer
 from mailferry.resources.domains import DomainBook, DomainKey
 from mailferry.store.secrets import Sealer
@@ -126,7 +127,8 @@ class Preparer:
         return _Dressed(_block(head), body[head.body_at :], unsigned, eight_bit, utf8)
 
     def _edit(self, job: Job, head: Head) -> Head:
-        fields = [f for f in head.fields if f.lower not in REMOVED and not f.lower.startswith(CONTROL)]
+        kept = [f for f in head.fields if f.lower not in REMOVED and not f.lower.startswith(CONTROL)]
+        fields = [plain_blanks(field) for field in kept]
         there = {field.lower for field in fields}
         date = formatdate(job.created_at / 1000)
         added = []

@@ -20,6 +20,7 @@ __all__ = [
     "format_mailbox",
     "is_large",
     "parameter",
+    "plain_blanks",
     "read_head",
     "values",
 ]
@@ -40,6 +41,8 @@ a second."""
 # guarantee CRLF line ends.
 _FIELDS = re.compile(rb"(?m)^(([!-9;-~]+):.*\n(?:[ \t].*\n)*)")
 _LINE = re.compile(rb"[!-9;-~]+:|[ \t]")
+_ODD_BLANKS = bytes.maketrans(b"\v\f", b"  ")
+_BLANK_LINES = re.compile(rb"\r\n[ \t]+(?=\r\n)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,17 @@ def read_head(message: bytes) -> Head:
     if sum([len(field.raw) for field in fields]) != len(block) or b"\0" in block:
         raise _bad(block)
     return Head(fields, body_at)
+
+
+def plain_blanks(field: Field) -> Field:
+    """The field with spaces in place of vertical tabs and form feeds, which are controls of old (RFC 5322 4.1).
+
+    To DKIM they are no blanks (RFC 6376 2.8), yet verifiers take off those at the ends of a value as if they were.
+    """
+    if b"\v" not in field.raw and b"\f" not in field.raw:
+        return field
+    # A line that is nothing but blanks now would end the head for some readers.
+    return Field(field.name, _BLANK_LINES.sub(b"", field.raw.translate(_ODD_BLANKS)))
 
 
 def _bad(block: bytes) -> BadHeader:
