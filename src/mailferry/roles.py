@@ -350,6 +350,8 @@ class Parts:
 
 def _not_bound(setting: str, error: OSError) -> str:
     found = f"cannot be listened on: {error.strerror or error}"
+    if error.errno == errno.EACCES:
+        return f"{found}: ports below 1024 need CAP_NET_BIND_SERVICE (docs/running.md)"
     if error.errno != errno.EADDRINUSE:
         return found
     return f"{found}: choose another port there or by {BY_KEY[setting].variable}"

@@ -95,7 +95,9 @@ def credentials(
     check_house(config)
     if found["api_token"] is None:
         again = card.command(config, "tokens create NAME")
-        raise Failure(f"the first run's secrets were deleted from {config.data_dir}; for a new token: {again}")
+        elsewhere = ", or lie on another node" if config["database.url"] else ""
+        told = f"the first run's secrets were deleted from {config.data_dir}{elsewhere}"
+        raise Failure(f"{told}; for a new token: {again}")
     show.line(card.text(config, runs=listeners is not None))
     return 0
 
