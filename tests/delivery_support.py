@@ -233,6 +233,14 @@ class Office:
             go.set()
             await busy
 
+    async def until_somebody_waits(self, done: "asyncio.Future[Any]") -> None:
+        """On PostgreSQL: until a transaction waits for another one's lock, or this is done without waiting."""
+        found = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        while not done.done() and not await self.database.read(lambda c: c.execute(found).scalar()):
+            await asyncio.sleep(0.02)
+
     @contextlib.asynccontextmanager
     async def without(self, table: str) -> AsyncIterator[None]:
         """Statements on this table fail meanwhile."""

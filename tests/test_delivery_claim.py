@@ -100,6 +100,17 @@ async def test_what_is_done_already_leaves_the_queue(office: Office) -> None:
     assert await office.queued(cancelled) is None and await office.queued(gone) is None
 
 
+async def test_held_mail_that_came_due_stays_in_the_queue(office: Office) -> None:
+    (recipient,) = await office.accept("a@dest.test")
+    await office.database.write(
+        lambda c: c.execute(update(recipients).where(recipients.c.id == recipient).values(state="held"))
+    )
+    assert await office.claim() == []
+    queued = await office.queued(recipient)
+    assert queued is not None and (queued.due, queued.owner) == (None, 0), "it can still be let go"
+    assert await office.state(recipient) == "held" and await office.story(recipient) == ["accepted"]
+
+
 async def test_claims_of_one_group_share_what_is_there(office: Office) -> None:
     accepted = await office.accept(*(f"r{n}@d{n}.test" for n in range(5)))
     async with office.one_group():

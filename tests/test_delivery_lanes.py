@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, update
 
 from mailferry.delivery import lanes as keeping
 from mailferry.store.schema import lanes, queue
@@ -147,15 +147,10 @@ async def test_an_accept_waits_while_the_lane_is_forgotten_and_makes_it_anew(off
         begun.set()
         assert go.wait(60)
 
-    def somebody_waits(connection: Connection) -> bool:
-        found = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        return bool(connection.execute(text(found)).scalar())
-
     forgetting = asyncio.ensure_future(office.database.write(forget_slowly))
     await asyncio.to_thread(begun.wait, 60)
     accepting = asyncio.ensure_future(office.accept("b@dest.test"))
-    while not await office.database.read(somebody_waits):
-        await asyncio.sleep(0.02)
+    await office.until_somebody_waits(accepting)
     go.set()
     await forgetting
     accepted = await accepting

@@ -245,7 +245,14 @@ async def test_a_lane_is_never_looked_at_too_late(office: Office, seed: int) -> 
 
 
 def row_of(recipient_id: str, **values: Any) -> dict[str, Any]:
-    return {"recipient_id": recipient_id, "due": 0, "tries": 1, "counted": False} | values
+    return {
+        "recipient_id": recipient_id,
+        "due": 0,
+        "tries": 1,
+        "counted": False,
+        "expires_at": None,
+        "released": False,
+    } | values
 
 
 async def test_what_is_put_back_is_free_at_its_time(office: Office, clock: Clock) -> None:

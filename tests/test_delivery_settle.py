@@ -8,6 +8,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
 from mailferry.delivery import queue as queues
+from mailferry.delivery.claim import Room
 from mailferry.delivery.job import LEASE_MS
 from mailferry.delivery.settle import Change, PutBack, apply
 from mailferry.journal.events import ForbiddenWay, Kind, State
@@ -15,7 +16,17 @@ from mailferry.mail.reply import Answer
 from mailferry.store.schema import attempts, events, recipients, suppressions
 from tests import delivery_support
 from tests.conftest import Clock
-from tests.delivery_support import DOMAIN, EXPIRE_MS, FIRST_RETRY_MS, GREYLISTED, SPAM, TAKEN, UNKNOWN, Office
+from tests.delivery_support import (
+    DOMAIN,
+    EXPIRE_MS,
+    FIRST_RETRY_MS,
+    GREYLISTED,
+    POSTGRES,
+    SPAM,
+    TAKEN,
+    UNKNOWN,
+    Office,
+)
 
 office, engines = delivery_support.office, delivery_support.engines
 
@@ -56,7 +67,9 @@ async def standing(office: Office, state: State, address: str = "a@dest.test") -
         lambda c: c.execute(update(recipients).where(recipients.c.id == recipient).values(state=state))
     )
     if state is H:
-        held = {"recipient_id": recipient, "due": None, "tries": 0, "counted": False}
+        held = {
+            "recipient_id": recipient, "due": None, "tries": 0, "counted": False, "expires_at": None, "released": False
+        }  # fmt: skip
         await office.database.write(lambda c: queues.put_back(c, [held]))
     elif state is not Q:
         await office.database.write(lambda c: queues.drop(c, [recipient]))
@@ -188,6 +201,37 @@ async def test_a_refusal_under_an_old_fence_is_recorded_and_changes_nothing(
     assert await office.suppressions() == []
     await office.settle(new, TAKEN)
     assert await office.state(recipient) == D
+
+
+@POSTGRES
+@pytest.mark.parametrize("answer", [GREYLISTED, UNKNOWN, TAKEN], ids=["4xx", "5xx", "250"])
+@pytest.mark.parametrize("state", ["compliant", "suspended"], ids=["taken", "held"])
+async def test_an_answer_that_comes_while_another_node_takes_it_over(
+    office: Office, clock: Clock, answer: Answer, state: str
+) -> None:
+    """The other one's claim is not committed yet: whoever does not wait for it sees our old lease still standing."""
+    (recipient,) = await office.accept("a@dest.test")
+    (old,) = await office.claim()
+    await office.change_domain(state=state)
+    clock.now += LEASE_MS
+    with office.database.reader_engine.connect() as theirs, theirs.begin():
+        (jobs,) = office.node(boot=2).claimer(theirs, [Room(10)])
+        settling = office.settler.settle(old, answer)
+        await office.until_somebody_waits(settling)
+    await settling
+    assert [attempt.code for attempt in await office.attempts(recipient)] == [answer.code]
+    queued = await office.queued(recipient)
+    if answer is TAKEN:
+        assert await office.state(recipient) == D and queued is None
+        return
+    assert queued is not None
+    if jobs:
+        assert (queued.owner, queued.fence, queued.due) == (2, 2, clock.now + LEASE_MS), "their lease stands"
+        assert (await office.settle(jobs[0], TAKEN)).after == D
+        assert await office.story(recipient) == ["accepted", "delivery"]
+    else:
+        assert (await office.state(recipient), queued.due) == (H, None)
+        assert await office.story(recipient) == ["accepted", "suspension"]
 
 
 async def test_a_250_under_an_old_fence_is_delivered(office: Office, clock: Clock) -> None:

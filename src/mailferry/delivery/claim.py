@@ -74,6 +74,10 @@ def _objection(
     change = Change(
         row.id, row.message_id, row.account_id, now, State(row.state), State(row.state), lane_id=lease.lane_id
     )
+    held = PutBack(None, lease.tries, bool(lease.counted))
+    if row.state == State.HELD:
+        # It waits for a decision: without its row in the queue it would be held for ever.
+        return replace(change, put_back=held)
     if row.state != State.QUEUED:
         # Settled or cancelled since: the queue row is all that is left.
         return change
@@ -81,7 +85,6 @@ def _objection(
         reason = f"Recipient in suppression list. Reason: {kind}"
         return replace(change, after=State.REJECTED, reason=reason, kind=Kind.REJECT)
     gate = gates.of(row.domain_id)
-    held = PutBack(None, lease.tries, bool(lease.counted))
     if gate.hold_reason:
         return replace(change, after=State.HELD, reason=gate.hold_reason, kind=Kind.SUSPENSION, put_back=held)
     if gate.limited and not lease.counted and not gate.grant():

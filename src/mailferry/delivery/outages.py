@@ -76,8 +76,8 @@ class Outages:
         now = self._clock()
 
         def write(connection: Connection) -> None:
+            queues.give_back(connection, leases, self._boot, now)
             hold(connection, lane_ids, until, reason)
-            queues.release(connection, leases, self._boot, now)
 
         self._held.setdefault(job.destination, set()).update(lane_ids)
         try:

@@ -3,13 +3,33 @@
 ``due`` is all the state there is. A row may be taken when its time has come; taking it pushes ``due`` to the end of the
 lease, so the work of a dead process becomes due by itself. NULL means held: it waits for a decision. A lane knows a time
 that is not later than its earliest row's, so a million rows of one blocked lane cost a worker one look.
+
+Whoever changes rows locks them first, and whoever must wait for locks takes them in one order, or two nodes could wait
+for each other: rows of the queue by recipient, then recipients by id, then lanes by their key, then a domain's hour. Who
+takes what is due takes lanes first, and waits for neither them nor their rows.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, Row, and_, bindparam, case, delete, func, or_, select, true, update
+from sqlalchemy import (
+    CTE,
+    Boolean,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mailferry.delivery.job import LEASE_MS
@@ -33,8 +53,7 @@ def _upsert_lanes(dialect: str) -> Any:
     module: Any = postgresql if dialect == "postgresql" else sqlite
     columns = [lanes.c[n] for n in ("domain_id", "stream", "destination", "next_due")]
     given = rows(dialect, columns)
-    # In one order everywhere, or two nodes could wait for each other.
-    chosen = select(*given.c).where(true()).order_by(given.c.domain_id, given.c.stream, given.c.destination)
+    chosen = select(*given.c).where(true()).order_by(*_by_key(given))
     statement = module.insert(lanes).from_select([c.name for c in columns], chosen)
     sooner = case(
         (and_(lanes.c.hold_reason != "", lanes.c.next_due.is_not(None)), lanes.c.next_due),
@@ -76,10 +95,14 @@ def wake_lanes(connection: Connection, due_by_lane: Mapping[int, int]) -> None:
 
 
 def lock_lanes(connection: Connection, lane_ids: Collection[int]) -> None:
-    """In one order everywhere, or two nodes could wait for each other. On SQLite there is one writer."""
+    """In the order in which an accept makes them. On SQLite there is one writer."""
     if connection.dialect.name == "postgresql":
-        chosen = select(lanes.c.id).where(lanes.c.id.in_(lane_ids)).order_by(lanes.c.id).with_for_update()
+        chosen = select(lanes.c.id).where(lanes.c.id.in_(lane_ids)).order_by(*_by_key(lanes)).with_for_update()
         connection.execute(chosen).all()
+
+
+def _by_key(table: FromClause) -> list[ColumnElement[Any]]:
+    return [table.c.domain_id, table.c.stream, table.c.destination]
 
 
 # --- taking --------------------------------------------------------------------------------------------------------
@@ -160,15 +183,14 @@ def next_due(connection: Connection, busy: Collection[str] = frozenset()) -> int
 
 def renew(connection: Connection, owner: int, leases: Sequence[tuple[str, int]], now: int) -> set[str]:
     """Push these (recipient, fence) leases; returns those that are still ours."""
-    given = rows(connection.dialect.name, [queue.c.recipient_id, queue.c.fence])
+    ours = _leased(connection, owner)
     statement = (
         update(queue)
-        .where(queue.c.recipient_id == given.c.recipient_id, queue.c.fence == given.c.fence, queue.c.owner == owner)
+        .where(queue.c.recipient_id.in_(select(ours.c.recipient_id)))
         .values(due=now + LEASE_MS)
         .returning(queue.c.recipient_id)
     )
-    packed = pack([{"recipient_id": recipient, "fence": fence} for recipient, fence in leases])
-    return set(connection.execute(statement, {"rows": packed}).scalars())
+    return set(connection.execute(statement, {"rows": _pack_leases(leases)}).scalars())
 
 
 def free_leases(connection: Connection, now: int, owner: int | None = None) -> int:
@@ -184,22 +206,53 @@ def free_leases(connection: Connection, now: int, owner: int | None = None) -> i
 
 def release(connection: Connection, leases: Sequence[tuple[str, int]], owner: int, now: int) -> None:
     """Give back leases that were not begun: due at once."""
-    if leases:
-        given = rows(connection.dialect.name, [queue.c.recipient_id, queue.c.fence])
-        statement = (
-            update(queue)
-            .where(queue.c.recipient_id == given.c.recipient_id, queue.c.fence == given.c.fence, queue.c.owner == owner)
-            .values(due=now, owner=0)
-            .returning(queue.c.lane_id)
-        )
-        packed = pack([{"recipient_id": recipient, "fence": fence} for recipient, fence in leases])
-        wake_lanes(connection, dict.fromkeys(connection.execute(statement, {"rows": packed}).scalars(), now))
+    wake_lanes(connection, dict.fromkeys(give_back(connection, leases, owner, now), now))
+
+
+def give_back(connection: Connection, leases: Sequence[tuple[str, int]], owner: int, now: int) -> set[int]:
+    """As :func:`release`, but their lanes, which it returns, are left alone."""
+    if not leases:
+        return set()
+    ours = _leased(connection, owner)
+    statement = (
+        update(queue)
+        .where(queue.c.recipient_id.in_(select(ours.c.recipient_id)))
+        .values(due=now, owner=0)
+        .returning(queue.c.lane_id)
+    )
+    return set(connection.execute(statement, {"rows": _pack_leases(leases)}).scalars())
+
+
+def _leased(connection: Connection, owner: int) -> CTE:
+    """Of the given leases those that are still this owner's, locked."""
+    given = rows(connection.dialect.name, [queue.c.recipient_id, queue.c.fence])
+    same = and_(queue.c.recipient_id == given.c.recipient_id, queue.c.fence == given.c.fence)
+    ours = select(queue.c.recipient_id).join(given, same).where(queue.c.owner == owner)
+    return ours.order_by(queue.c.recipient_id).with_for_update(of=queue).cte("ours")
+
+
+def _pack_leases(leases: Sequence[tuple[str, int]]) -> str:
+    return pack([{"recipient_id": recipient, "fence": fence} for recipient, fence in leases])
 
 
 # --- changing ------------------------------------------------------------------------------------------------------
 
 
+def lock(connection: Connection, recipient_ids: Iterable[str]) -> dict[str, Row[Any]]:
+    """The rows of these recipients (recipient_id, fence, counted, expires_at) as they stand until we commit."""
+    given = rows(connection.dialect.name, [queue.c.recipient_id])
+    statement = (
+        select(*(queue.c[n] for n in ("recipient_id", "fence", "counted", "expires_at")))
+        .join(given, queue.c.recipient_id == given.c.recipient_id)
+        .order_by(queue.c.recipient_id)
+        .with_for_update(of=queue)
+    )
+    packed = pack([{"recipient_id": recipient_id} for recipient_id in recipient_ids])
+    return {row.recipient_id: row for row in connection.execute(statement, {"rows": packed})}
+
+
 def drop(connection: Connection, recipient_ids: Sequence[str]) -> None:
+    """Lock them first."""
     if recipient_ids:
         given = rows(connection.dialect.name, [queue.c.recipient_id])
         packed = pack([{"recipient_id": r} for r in recipient_ids])
@@ -209,13 +262,24 @@ def drop(connection: Connection, recipient_ids: Sequence[str]) -> None:
 
 
 def put_back(connection: Connection, changes: Sequence[Mapping[str, Any]]) -> None:
-    """Free these rows (recipient_id, due or None = held, tries, counted)."""
+    """Free these rows (recipient_id, due or None = held, tries, counted, expires_at or None = as it was, released).
+
+    Lock them first.
+    """
     if changes:
-        given = rows(connection.dialect.name, [queue.c[n] for n in ("recipient_id", "due", "tries", "counted")])
+        names = ("recipient_id", "due", "tries", "counted", "expires_at", "released")
+        given = rows(connection.dialect.name, [queue.c[n] for n in names])
         connection.execute(
             update(queue)
             .where(queue.c.recipient_id == given.c.recipient_id)
-            .values(due=given.c.due, tries=given.c.tries, counted=given.c.counted, owner=0),
+            .values(
+                due=given.c.due,
+                tries=given.c.tries,
+                counted=given.c.counted,
+                expires_at=func.coalesce(given.c.expires_at, queue.c.expires_at),
+                released=given.c.released,
+                owner=0,
+            ),
             {"rows": pack(changes)},
         )
 

@@ -14,7 +14,6 @@ from mailferry.delivery.gates import unclaimed
 from mailferry.delivery.settle import Change, PutBack, apply
 from mailferry.journal.events import WAITING, Kind, State
 from mailferry.resources import domains
-from mailferry.store.given import pack, rows
 from mailferry.store.schema import domains as domains_table
 from mailferry.store.schema import lanes, queue, recipients
 
@@ -63,7 +62,7 @@ def release_hourly(connection: Connection, domain_id: int, now: int, hourly: int
     held = _held(connection, domain_id, min(hourly, SOME), counted=False)
     if not held:
         return 0
-    # Before the hour's row, as a claim does: the other way round the two could wait for each other.
+    # Before the hour's row, as everywhere.
     queues.lock_lanes(connection, {row.lane_id for row in held})
     left = queues.allowance(connection, domain_id, now, hourly) - unclaimed(connection, domain_id)
     return _release(connection, held[: max(0, left)], now, by_the_hour=True)
@@ -149,7 +148,6 @@ def _held(connection: Connection, domain_id: int, limit: int, *, counted: bool) 
 def _release(connection: Connection, held: Sequence[Row[Any]], now: int, *, by_the_hour: bool = False) -> int:
     if not held:
         return 0
-    _set_clock(connection, held, now, by_the_hour)
     apply(
         connection,
         [
@@ -160,22 +158,17 @@ def _release(connection: Connection, held: Sequence[Row[Any]], now: int, *, by_t
                 now,
                 State(row.state),
                 State.QUEUED,
-                put_back=PutBack(now, row.tries, bool(row.counted)),
+                put_back=PutBack(
+                    now,
+                    row.tries,
+                    bool(row.counted),
+                    # Its last moment moves on by the time that it was held.
+                    expires_at=row.expires_at + max(0, now - row.updated_at),
+                    released=by_the_hour,
+                ),
                 lane_id=row.lane_id,
             )
             for row in held
         ],
     )
     return len(held)
-
-
-def _set_clock(connection: Connection, held: Sequence[Row[Any]], now: int, by_the_hour: bool) -> None:
-    """Their last moment moves on by the time that they were held."""
-    given = rows(connection.dialect.name, [queue.c.recipient_id, queue.c.expires_at])
-    later = [{"recipient_id": r.id, "expires_at": r.expires_at + max(0, now - r.updated_at)} for r in held]
-    connection.execute(
-        update(queue)
-        .where(queue.c.recipient_id == given.c.recipient_id)
-        .values(expires_at=given.c.expires_at, released=by_the_hour),
-        {"rows": pack(later)},
-    )

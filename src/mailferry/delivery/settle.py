@@ -5,13 +5,13 @@ A reply, a claim that finds the recipient suppressed, a release by an operator, 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, Row, case, func, select, update
 
 from mailferry.delivery import queue as queues
 from mailferry.delivery.job import Job
@@ -24,7 +24,7 @@ from mailferry.mail.reply import Answer, Verdict, classify
 from mailferry.resources import suppressions
 from mailferry.store.database import Database
 from mailferry.store.given import insert_rows, pack, rows
-from mailferry.store.schema import attempts, events, queue, recipients
+from mailferry.store.schema import attempts, events, recipients
 
 #: The word in `reason` of a bounce that came by age.
 EXPIRED = "expired"
@@ -37,6 +37,9 @@ class PutBack:
     due: int | None
     tries: int
     counted: bool
+    #: None = as it was.
+    expires_at: int | None = None
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +93,22 @@ class Settler:
         return self._database.submit(self._write, settlement)
 
     def _write(self, connection: Connection, settlements: Sequence[Settlement]) -> list[Change]:
-        standing = _standing(connection, [s.job.recipient_id for s in settlements])
+        # The queue's rows first: while they are locked nobody claims them, so a lease that is still the newest stays it.
+        recipient_ids = {s.job.recipient_id for s in settlements}
+        leases = queues.lock(connection, recipient_ids)
+        states = _lock_recipients(connection, recipient_ids)
         changes = []
         for settlement in settlements:
-            state, fence, counted = standing[settlement.job.recipient_id]
-            change = self._decide(settlement, state, fence, counted)
+            recipient_id = settlement.job.recipient_id
+            change = self._decide(settlement, states[recipient_id], leases.get(recipient_id))
             # Two settlements of one recipient in one group: the second sees what the first did.
-            standing[settlement.job.recipient_id] = (
-                change.after,
-                None if change.after not in WAITING else fence,
-                counted,
-            )
+            states[recipient_id] = change.after
             changes.append(change)
         apply(connection, changes)
         reach("in_settle")
         return changes
 
-    def _decide(self, settlement: Settlement, state: State, fence: int | None, counted: bool) -> Change:
+    def _decide(self, settlement: Settlement, state: State, lease: Row[Any] | None) -> Change:
         job, answer, verdict, now = settlement.job, settlement.answer, settlement.verdict, settlement.at
         change = Change(
             job.recipient_id,
@@ -124,7 +126,7 @@ class Settler:
         if verdict.outcome == "delivered":
             # Whoever holds the lease now: the recipient has it.
             return replace(change, after=State.DELIVERED, kind=Kind.DELIVERY)
-        if fence != job.fence:
+        if lease is None or lease.fence != job.fence:
             # Another worker took it over; what we heard is recorded, and changes nothing.
             return replace(change, only_attempt=True)
         if verdict.outcome == "failed":
@@ -136,7 +138,7 @@ class Settler:
             return replace(change, after=State.BOUNCED, kind=Kind.BOUNCE, reason=EXPIRED)
         tries = job.tries + 1
         due = retry_at(now, tries, job.expires_at, self._first_retry_ms, self._random)
-        return replace(change, kind=Kind.SOFT_BOUNCE, put_back=PutBack(due, tries, counted))
+        return replace(change, kind=Kind.SOFT_BOUNCE, put_back=PutBack(due, tries, bool(lease.counted)))
 
 
 def apply(connection: Connection, changes: Sequence[Change]) -> None:
@@ -163,6 +165,8 @@ def apply(connection: Connection, changes: Sequence[Change]) -> None:
                 "due": c.put_back.due,
                 "tries": c.put_back.tries,
                 "counted": c.put_back.counted,
+                "expires_at": c.put_back.expires_at,
+                "released": c.put_back.released,
             }
             for c in put_back
             if c.put_back
@@ -176,19 +180,17 @@ def apply(connection: Connection, changes: Sequence[Change]) -> None:
     suppressions.add(connection, [dict(change.suppression) for change in written if change.suppression])
 
 
-def _standing(connection: Connection, recipient_ids: Sequence[str]) -> dict[str, tuple[State, int | None, bool]]:
-    """State, fence and counted of each; locked, so that nobody else settles it meanwhile."""
+def _lock_recipients(connection: Connection, recipient_ids: Iterable[str]) -> dict[str, State]:
+    """The state of each, which nobody else changes until we commit."""
     given = rows(connection.dialect.name, [recipients.c.id])
     statement = (
-        select(recipients.c.id, recipients.c.state, queue.c.fence, queue.c.counted)
+        select(recipients.c.id, recipients.c.state)
         .join(given, recipients.c.id == given.c.id)
-        .outerjoin(queue, queue.c.recipient_id == recipients.c.id)
         .order_by(recipients.c.id)
         .with_for_update(of=recipients)
     )
     packed = pack([{"id": recipient_id} for recipient_id in recipient_ids])
-    found = connection.execute(statement, {"rows": packed})
-    return {row.id: (State(row.state), row.fence, bool(row.counted)) for row in found}
+    return {row.id: State(row.state) for row in connection.execute(statement, {"rows": packed})}
 
 
 def _update_recipients(connection: Connection, changes: Sequence[Change]) -> None:

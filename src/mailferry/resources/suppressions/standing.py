@@ -115,7 +115,9 @@ def add(
 
     ``at``: when that is done, where ``created_at`` is older (an import).
     """
-    new = insert_if_new(connection, suppressions, entries, returning=(suppressions.c.id,))
+    # In one order, or two nodes that suppress the same addresses could wait for each other.
+    ordered = sorted(entries, key=lambda each: (each["account_id"], each["address"], each["domain_id"], each["stream"]))
+    new = insert_if_new(connection, suppressions, ordered, returning=(suppressions.c.id,))
     made = frozenset(row.id for row in new)
     if made:
         _note(connection, [each for each in entries if each["id"] in made], CREATED, actor, at)
