@@ -116,6 +116,23 @@ async def test_a_lock_that_somebody_holds_is_waited_for_once_a_group(
         assert await database.read(lambda c: c.execute(select(func.count()).select_from(accounts)).scalar()) == 6
 
 
+async def test_kinds_have_transactions_of_their_own_where_other_nodes_take_locks(postgres_url: str) -> None:
+    def transaction(connection: Connection) -> int:
+        return int(connection.execute(text("SELECT pg_current_xact_id()::text::bigint")).scalar_one())
+
+    def accept(connection: Connection, items: Sequence[int]) -> Sequence[int]:
+        return [transaction(connection)] * len(items)
+
+    def settle(connection: Connection, items: Sequence[int]) -> Sequence[int]:
+        return [transaction(connection)] * len(items)
+
+    async with opened(postgres_url) as database:
+        work = [(settle, 0), (accept, 1), (settle, 2), (accept, 3), (settle, 4)]
+        first, second, *rest = await as_one_group(database, *work)
+    assert first < second, "the oldest goes first"
+    assert rest == [first, second, first], "and takes with it whatever is of its kind"
+
+
 async def test_a_batch_that_no_disk_takes_is_not_tried_item_by_item(database: Database) -> None:
     sizes: list[int] = []
 

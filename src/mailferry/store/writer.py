@@ -1,5 +1,8 @@
 """One thread that commits in groups: whatever waits when a commit ends goes into the next one.
 
+On PostgreSQL, where other nodes take locks as well, a transaction holds items of one kind: each kind takes its locks in
+one order, and two kinds in one transaction would take them in any.
+
 A *batch* is a function that takes a connection and all waiting items of its kind, and returns a result an item. The
 client of each item is told only after the commit. When a batch fails as a whole its items are tried one by one, each
 under a savepoint, so that one bad item never takes its neighbours with it; unless no item is to blame (a full disk).
@@ -58,6 +61,7 @@ class Writer:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._engine = engine
+        self._one_kind = engine.dialect.name == "postgresql"
         self._again = Again(pause)
         self._loop = loop
         self._waiting: deque[_Item] = deque()
@@ -108,10 +112,16 @@ class Writer:
             while not self._waiting and not self._closing:
                 self._wake.wait()
             group: list[_Item] = []
+            others: list[_Item] = []
             octets = 0
             while self._waiting and len(group) < GROUP_ITEMS and octets < GROUP_OCTETS:
-                group.append(self._waiting.popleft())
-                octets += group[-1].octets
+                item = self._waiting.popleft()
+                if self._one_kind and group and item.batch != group[0].batch:
+                    others.append(item)
+                    continue
+                group.append(item)
+                octets += item.octets
+            self._waiting.extendleft(reversed(others))  # the oldest of them is first next time
             return group
 
     def _commit(self, group: list[_Item]) -> None:
