@@ -23,7 +23,7 @@ from mailferry.delivery.settle import Change, Settler
 from mailferry.intake.accept import Intake
 from mailferry.intake.checks import Limits
 from mailferry.intake.keep import Keeper
-from mailferry.intake.submission import Accepted, Rcpt, Submission
+from mailferry.intake.submission import Accepted, Once, Rcpt, Submission
 from mailferry.journal.ids import Ids
 from mailferry.mail.address import Mailbox
 from mailferry.mail.compose import Content as Composed
@@ -135,7 +135,12 @@ class Office:
     # --- verbs -----------------------------------------------------------------------------------------------------
 
     async def accept(
-        self, *addresses: str, sender: str = f"app@{DOMAIN}", stream: str = "transactional", raw: bytes | None = None
+        self,
+        *addresses: str,
+        sender: str = f"app@{DOMAIN}",
+        stream: str = "transactional",
+        raw: bytes | None = None,
+        once: Once | None = None,
     ) -> list[str]:
         """One message to all of them; the recipients' ids, in order."""
         composed = Composed(Mailbox(sender), (Mailbox(addresses[0]),), subject="Hello", text="It works.\n")
@@ -149,7 +154,7 @@ class Office:
             content=None if raw else composed,
             raw=raw,
         )
-        outcome = await self.intake.accept([submission])
+        outcome = await self.intake.accept([submission], once)
         assert isinstance(outcome, list) and isinstance(outcome[0], Accepted), outcome
         return list(outcome[0].recipient_ids)
 

@@ -1,12 +1,13 @@
 """The accept transaction gives back what it borrowed for the way from memory, however often and badly it ends."""
 
-import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from mailferry.intake.keep import Keeper, Unit
 from mailferry.store.schema import messages, queue
 from tests import delivery_support
 from tests.delivery_support import TAKEN, Office
@@ -18,28 +19,21 @@ class Deadlock(Exception):
     sqlstate = "40P01"
 
 
-class Neighbour:
-    """Written in one transaction with what is accepted, it loses a deadlock so many times."""
+async def accept_and_lose(node: Office, losses: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two recipients whose transaction loses so many deadlocks, after one that has nothing to do with it."""
+    await node.accept("first@one.test")
+    keep = Keeper.__call__
 
-    def __init__(self, losses: int) -> None:
-        self.losses = losses
-
-    def __call__(self, _: Connection, items: Sequence[None]) -> Sequence[None]:
-        self.losses -= 1
-        if self.losses >= 0:
+    def lose(self: Keeper, connection: Connection, units: Sequence[Unit]) -> list[Any]:
+        nonlocal losses
+        outcomes = keep(self, connection, units)
+        losses -= 1
+        if losses >= 0:
             raise DBAPIError("UPDATE lanes", {}, Deadlock())
-        return items
+        return list(outcomes)
 
-
-async def accept_beside(node: Office, neighbour: Neighbour) -> list[str]:
-    """Two recipients, after one that has nothing to do with it."""
-    await node.accept("first@one.test")  # what is known of the domain is remembered: the next one is submitted at once
-    async with node.one_group():
-        accepting = asyncio.ensure_future(node.accept("a@one.test", "b@two.test"))
-        await asyncio.sleep(0)
-        beside = node.database.submit(neighbour, None)
-    await asyncio.gather(accepting, beside, return_exceptions=True)
-    return await accepting
+    monkeypatch.setattr(Keeper, "__call__", lose)
+    return await node.accept("a@one.test", "b@two.test")
 
 
 async def test_what_is_accepted_is_handed_over_while_there_is_room(office: Office) -> None:
@@ -54,18 +48,18 @@ async def test_what_is_accepted_is_handed_over_while_there_is_room(office: Offic
     assert await node.state(node.jobs[0].recipient_id) == "delivered", "the lease is ours from the first moment"
 
 
-async def test_a_group_that_is_run_again_borrows_once(office: Office) -> None:
+async def test_a_group_that_is_run_again_borrows_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     node = office.node(handed_over=10)
-    await accept_beside(node, Neighbour(losses=2))
+    await accept_and_lose(node, 2, monkeypatch)
     assert [job.address for job in node.jobs] == ["first@one.test", "a@one.test", "b@two.test"]
     assert node.places() == 7
     assert (await node.count(messages), await node.count(queue)) == (2, 3)
 
 
-async def test_a_group_that_never_stands_gives_all_back(office: Office) -> None:
+async def test_a_group_that_never_stands_gives_all_back(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     node = office.node(handed_over=10)
     with pytest.raises(DBAPIError, match="UPDATE lanes"):
-        await accept_beside(node, Neighbour(losses=100))
+        await accept_and_lose(node, 100, monkeypatch)
     assert len(node.jobs) == 1 and node.places() == 9
     assert (await node.count(messages), await node.count(queue)) == (1, 1)
 

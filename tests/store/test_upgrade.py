@@ -42,6 +42,7 @@ def fill(connection: Connection) -> None:
         " VALUES ('held', 'm', 1, 'held', 'domain_suspended', 100), ('queued', 'm', 1, 'queued', '', 500)",
         "INSERT INTO queue (recipient_id, lane_id, due, tries, expires_at)"
         " VALUES ('held', 3, NULL, 0, 1000), ('queued', 3, 900, 2, 1000)",
+        "INSERT INTO attempts (recipient_id, number) VALUES ('queued', 1), ('queued', 2)",
     ):
         connection.execute(text(statement))
 

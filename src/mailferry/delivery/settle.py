@@ -1,7 +1,7 @@
 """THE way out: after acceptance a recipient's state changes here and nowhere else, each change in one transaction.
 
 A reply, a claim that finds the recipient suppressed, a release by an operator, an expiry: all become a
-:class:`Change`, and :func:`apply` writes attempt, state, event, suppression and queue row together.
+:class:`Change`, and :func:`apply` writes state, event, suppression and queue row together.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from mailferry.mail import address
 from mailferry.mail.reply import Answer, Verdict, classify
 from mailferry.resources import suppressions
 from mailferry.store.database import Database
-from mailferry.store.given import insert_rows, pack, rows
+from mailferry.store.given import insert_if_new, insert_rows, pack, rows
 from mailferry.store.schema import attempts, events, recipients
 
 #: The word in `reason` of a bounce that came by age.
@@ -58,8 +58,9 @@ class Change:
     #: None = the queue row goes (or was gone).
     put_back: PutBack | None = None
     lane_id: int = 0
-    #: The recipient's row is left alone: only what was heard is recorded.
+    #: The recipient's state is left alone: only what was heard is recorded.
     only_attempt: bool = False
+    #: What was heard; None where it is known already.
     attempt: Mapping[str, Any] | None = None
     suppression: Mapping[str, Any] | None = None
 
@@ -97,10 +98,15 @@ class Settler:
         recipient_ids = {s.job.recipient_id for s in settlements}
         leases = queues.lock(connection, recipient_ids)
         states = _lock_recipients(connection, recipient_ids)
+        attempts_made = [_attempt(settlement) for settlement in settlements]
+        fresh = _record(connection, attempts_made)
         changes = []
-        for settlement in settlements:
+        for settlement, attempt in zip(settlements, attempts_made, strict=True):
             recipient_id = settlement.job.recipient_id
-            change = self._decide(settlement, states[recipient_id], leases.get(recipient_id))
+            change = self._decide(settlement, attempt, states[recipient_id], leases.get(recipient_id))
+            if _lease_of(attempt) not in fresh:
+                change = _known_already(change)
+            fresh.discard(_lease_of(attempt))
             # Two settlements of one recipient in one group: the second sees what the first did.
             states[recipient_id] = change.after
             changes.append(change)
@@ -108,7 +114,9 @@ class Settler:
         reach("in_settle")
         return changes
 
-    def _decide(self, settlement: Settlement, state: State, lease: Row[Any] | None) -> Change:
+    def _decide(
+        self, settlement: Settlement, attempt: Mapping[str, Any], state: State, lease: Row[Any] | None
+    ) -> Change:
         job, answer, verdict, now = settlement.job, settlement.answer, settlement.verdict, settlement.at
         change = Change(
             job.recipient_id,
@@ -119,14 +127,14 @@ class Settler:
             after=state,
             facts=_facts(answer, verdict),
             lane_id=job.lane_id,
-            attempt=_attempt(settlement),
+            attempt=attempt,
         )
         if state not in WAITING:
             return replace(change, only_attempt=True)
         if verdict.outcome == "delivered":
             # Whoever holds the lease now: the recipient has it.
             return replace(change, after=State.DELIVERED, kind=Kind.DELIVERY)
-        if lease is None or lease.fence != job.fence:
+        if lease is None or lease.fence != attempt["fence"]:
             # Another worker took it over; what we heard is recorded, and changes nothing.
             return replace(change, only_attempt=True)
         if verdict.outcome == "failed":
@@ -152,7 +160,6 @@ def apply(connection: Connection, changes: Sequence[Change]) -> None:
                 check_way(State.QUEUED, change.after)
             else:
                 check_way(change.before, change.after)
-    insert_rows(connection, attempts, [dict(change.attempt) for change in changes if change.attempt])
     insert_rows(connection, events, [_event(change) for change in written if change.kind])
     _update_recipients(connection, changes)
     queues.drop(connection, [c.recipient_id for c in written if c.put_back is None])
@@ -178,6 +185,26 @@ def apply(connection: Connection, changes: Sequence[Change]) -> None:
             wake[change.lane_id] = min(wake.get(change.lane_id, change.put_back.due), change.put_back.due)
     queues.wake_lanes(connection, wake)
     suppressions.add(connection, [dict(change.suppression) for change in written if change.suppression])
+
+
+def _record(connection: Connection, made: Sequence[Mapping[str, Any]]) -> set[tuple[str, int]]:
+    """Write down these attempts; returns the leases (recipient, fence) of which nothing was written before.
+
+    What was written before is ours: the answer to our COMMIT was lost, and the group is run again.
+    """
+    new = insert_if_new(connection, attempts, made, returning=(attempts.c.recipient_id, attempts.c.fence))
+    return {(row.recipient_id, row.fence) for row in new}
+
+
+def _lease_of(attempt: Mapping[str, Any]) -> tuple[str, int]:
+    return attempt["recipient_id"], attempt["fence"]
+
+
+def _known_already(change: Change) -> Change:
+    """It changed what it had to when it was written; only a 250 always means delivered."""
+    if change.after is State.DELIVERED and not change.only_attempt:
+        return change
+    return replace(change, after=change.before, only_attempt=True, attempt=None)
 
 
 def _lock_recipients(connection: Connection, recipient_ids: Iterable[str]) -> dict[str, State]:
@@ -272,6 +299,7 @@ def _attempt(settlement: Settlement) -> dict[str, Any]:
         "enhanced": answer.enhanced,
         "response": answer.text,
         "ms": answer.ms,
+        "fence": job.fence,
     }
 
 

@@ -23,6 +23,9 @@ from mailferry.store.content import Content, Place
 from mailferry.store.given import insert_if_new, insert_rows
 from mailferry.store.schema import events, idempotency_keys, messages, queue, recipients
 
+#: The number of the lease under which a recipient is handed over.
+FIRST_FENCE = 1
+
 
 @dataclass(frozen=True, slots=True)
 class DraftRecipient:
@@ -46,7 +49,7 @@ class Draft:
         return Target(self.row["account_id"], recipient.key, self.row["domain_id"], self.row["stream"])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Unit:
     """What is accepted together: the messages of one request."""
 
@@ -54,12 +57,14 @@ class Unit:
     once: Once | None = None
     answer: str = ""
     #: Octets taken from the hand-off's budget, one number a job, until the jobs are handed over.
-    borrowed: list[int] = field(default_factory=list, compare=False)
+    borrowed: list[int] = field(default_factory=list)
+    #: A transaction has tried to keep it: it may stand although that seemed to fail.
+    tried: bool = False
 
 
 @dataclass(slots=True)
 class Kept:
-    """Durable. The jobs are leased to this process and must be handed over."""
+    """Durable. The jobs are leased to this process and must be handed over; what has none is claimed."""
 
     jobs: list[Job] = field(default_factory=list)
 
@@ -95,9 +100,28 @@ class Keeper:
         self._expire_ms = expire_ms
 
     def __call__(self, connection: Connection, units: Sequence[Unit]) -> list[Kept | Replayed | KeyReused]:
+        now = self._clock()
         for unit in units:
             self.give_back(unit)  # a group whose transaction failed is run again
-        now = self._clock()
+        standing = self._standing(connection, [unit for unit in units if unit.tried], now)
+        rest = [unit for unit in units if unit not in standing]
+        outcomes = dict(zip(rest, self._keep(connection, rest, now), strict=True))
+        for unit in rest:
+            unit.tried = True
+        return [outcomes.get(unit, Kept()) for unit in units]
+
+    def _standing(self, connection: Connection, units: Sequence[Unit], now: int) -> set[Unit]:
+        """Those that are kept: the answer to our COMMIT was lost. Nobody was handed what they lease: it is claimed."""
+        by_id = {unit.drafts[0].row["id"]: unit for unit in units}
+        if not by_id:
+            return set()
+        found = connection.execute(select(messages.c.id).where(messages.c.id.in_(by_id))).scalars()
+        standing = {by_id[message_id] for message_id in found}
+        leases = [(r.id, FIRST_FENCE) for unit in standing for draft in unit.drafts for r in draft.recipients]
+        queues.release(connection, leases, self._boot, now)
+        return standing
+
+    def _keep(self, connection: Connection, units: Sequence[Unit], now: int) -> list[Kept | Replayed | KeyReused]:
         outcomes = _claim_keys(connection, units, now)
         fresh = [(unit, outcome) for unit, outcome in zip(units, outcomes, strict=True) if isinstance(outcome, Kept)]
         drafts = [draft for unit, _ in fresh for draft in unit.drafts]
@@ -171,7 +195,7 @@ class Keeper:
             stream=row["stream"],
             address=recipient.address,
             destination=recipient.destination,
-            fence=1,
+            fence=FIRST_FENCE,
             tries=0,
             created_at=row["created_at"],
             expires_at=row["created_at"] + self._expire_ms,
@@ -223,7 +247,7 @@ class _Group:
                     "domain_id": draft.row["domain_id"],
                     "due": fate.due,
                     "owner": boot if fate.leased else 0,
-                    "fence": 1 if fate.leased else 0,
+                    "fence": FIRST_FENCE if fate.leased else 0,
                     "counted": fate.counted,
                     "expires_at": draft.row["created_at"] + expire_ms,
                 }

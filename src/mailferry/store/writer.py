@@ -131,7 +131,7 @@ class Writer:
                     _run_batch(connection, batch, items)
 
         # A rolled back group has written nothing, so running it again is safe. When the connection broke during COMMIT
-        # itself the group may stand; its keys are unique, so the second run then fails and is reported.
+        # itself the group may stand: a batch finds what is its own, and writes it once.
         self._again.run(run, passing)
 
 

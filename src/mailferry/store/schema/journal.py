@@ -59,7 +59,7 @@ attempts = Table(
     "attempts",
     metadata,
     id_(),
-    Column("recipient_id", Text, nullable=False, index=True),
+    Column("recipient_id", Text, nullable=False),
     int_("number"),
     int_("at"),
     text_("transport"),
@@ -72,6 +72,9 @@ attempts = Table(
     text_("enhanced"),
     text_("response"),
     int_("ms"),
+    #: The lease that it was made under: each has one answer at most. NULL = written by a version that did not know it.
+    Column("fence", BigInteger),
+    Index("uq_attempts_recipient_id_fence", "recipient_id", "fence", unique=True),
 )
 
 events = Table(
