@@ -13,6 +13,7 @@ from mailferry.delivery.transports.transport import Peer, Prepared
 from mailferry.mail.reply import Answer, classify
 from mailferry.net.guard import Guard
 from mailferry.net.smtp import Timeouts
+from mailferry.net.smtp_habits import PLAIN_MS
 from tests.conftest import eventually
 from tests.fakes import certificates
 from tests.fakes.internet import MESSAGE, internet, parcel
@@ -231,6 +232,10 @@ async def test_one_host_that_may_come_back_makes_it_temporary(net):
         {"EHLO": DROP},
         {"MAIL": "421 4.3.2 shutting down"},
         {"MAIL": DROP},
+        {"RCPT": "421 4.3.2 shutting down"},
+        {"RCPT": DROP},
+        {"DATA": "421 4.3.2 shutting down"},
+        {"DATA": DROP},
     ],
 )
 async def test_host_that_fails_is_followed_by_the_next(net, answers):
@@ -255,15 +260,43 @@ async def test_what_a_host_says_about_the_recipient_is_the_answer(net, step, sai
     assert second.sessions == 0
 
 
-@pytest.mark.parametrize("step", ["DATA", "DOT"])
-async def test_message_that_may_have_been_taken_is_offered_to_no_other_host(net, step):
+async def test_host_that_fails_in_the_middle_of_a_message_is_followed_by_the_next(net):
+    first = await net.host("mx1.y.test")
+    await net.host("mx2.y.test")
+    net.mail("y.test", "10 mx1.y.test", "20 mx2.y.test")
+    first.answers = {"BODY": DROP}
+
+    async def large(_):
+        return Prepared((b"x" * 78 + b"\r\n",) * 100_000)
+
+    answer = await net.transport().deliver(parcel(prepare=large))
+    assert (answer.code, answer.host) == (250, "mx2.y.test")
+
+
+@pytest.mark.parametrize("said", [DROP, "421 4.3.2 shutting down"])
+async def test_message_that_may_have_been_taken_is_next_offered_to_another_host(net, clock, said):
     first = await net.host("mx1.y.test")
     second = await net.host("mx2.y.test")
     net.mail("y.test", "10 mx1.y.test", "20 mx2.y.test")
-    first.answers = {step: DROP}
-    answer = await net.transport().deliver(parcel())
-    assert (answer.code, answer.enhanced, answer.stage) == (0, "4.4.2", step.lower())
-    assert second.sessions == 0
+    first.answers = {"DOT": [said]}
+    transport = net.transport()
+    answer = await transport.deliver(parcel())
+    assert (answer.code, answer.stage, answer.host) == (0 if said == DROP else 421, "dot", "mx1.y.test")
+    assert second.sessions == 0, "in one attempt it is offered to nobody else"
+    assert (await transport.deliver(parcel("c@y.test"))).host == "mx1.y.test", "others are not concerned"
+    assert (await transport.deliver(parcel())).host == "mx2.y.test", "and the open connection is none for it"
+    await transport._pool.close()
+    clock.forward(seconds=tour.DOUBT_MS / 1000)
+    assert (await transport.deliver(parcel())).host == "mx1.y.test"
+
+
+async def test_host_that_left_a_message_in_doubt_is_tried_last_and_not_never(net):
+    only = await net.host("mx1.y.test")
+    net.mail("y.test", "10 mx1.y.test", "20 gone.y.test")
+    only.answers = {"DOT": [DROP]}
+    transport = net.transport()
+    assert (await transport.deliver(parcel())).code == 0
+    assert (await transport.deliver(parcel())).code == 250
 
 
 async def test_all_hosts_refusing_for_good_is_heard_as_that(net):
@@ -281,21 +314,41 @@ async def test_words_are_reported_rather_than_silence(net):
     assert (await net.transport().deliver(parcel())).code == 450
 
 
-async def test_connections_tried_are_bounded(net):
-    mx = await net.host("mx.y.test")
-    await mx.stop()
+async def test_connections_tried_are_bounded_and_every_preference_is_reached(net, monkeypatch):
+    backup = await net.host("mx.y.test")
     net.dns.zone["many.y.test"] = {"A": [f"127.0.1.{number}" for number in range(1, 40)]}
     net.mail("y.test", "10 many.y.test", "20 mx.y.test")
-    tried = []
+    dialled = []
+    connect = tour.connect
 
-    class Counting(Guard):
-        def check(self, ip, port):
-            tried.append(ip)
-            return super().check(ip, port)
+    async def counting(host, *rest):
+        dialled.append(host)
+        return await connect(host, *rest)
 
-    answer = await net.transport(guard=Counting(True, set())).deliver(parcel())
-    assert answer.enhanced == "4.4.1"
-    assert mx.ip not in tried
+    monkeypatch.setattr(tour, "connect", counting)
+    assert (await net.transport().deliver(parcel())).ip == backup.ip
+    assert dialled == ["many.y.test"] * 5 + ["mx.y.test"]
+    dialled.clear()
+    await backup.stop()
+    assert (await net.transport().deliver(parcel())).enhanced == "4.4.1"
+    assert len(dialled) == tour.MOST_CONNECTIONS
+
+
+async def test_many_dead_hosts_of_one_preference_do_not_hide_the_next(net):
+    await net.host("backup.y.test")
+    for number in range(tour.MOST_HOSTS + 5):
+        net.dns.zone[f"mx{number}.y.test"] = {"A": f"127.0.1.{number + 1}"}
+    dead = [f"10 mx{number}.y.test" for number in range(tour.MOST_HOSTS + 5)]
+    net.mail("y.test", *dead, "20 backup.y.test")
+    assert (await net.transport().deliver(parcel())).host == "backup.y.test"
+
+
+async def test_dead_addresses_of_one_host_do_not_hide_its_equal(net):
+    live = await net.host("live.y.test")
+    net.dns.zone["dead.y.test"] = {"A": [f"127.0.1.{number}" for number in range(1, 40)]}
+    net.mail("y.test", "10 live.y.test", "10 dead.y.test")
+    for _ in range(8):  # whichever comes first
+        assert (await net.transport(rng=random.Random(_)).deliver(parcel())).ip == live.ip
 
 
 async def test_greylisted_recipient_comes_through_later(net):
@@ -338,7 +391,7 @@ async def test_broken_tls_falls_back_and_is_remembered_for_a_while(net, certific
     assert mx.sessions == 2
     assert (await deliver()).code == 250
     assert mx.sessions == 3
-    clock.forward(seconds=tour.PLAIN_MS / 1000)
+    clock.forward(seconds=PLAIN_MS / 1000)
     mx.broken_tls = ""
     assert (await deliver()).tls == "TLSv1.3"
 

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from mailferry.delivery.transports import pool as subject
+from mailferry.delivery.transports import turns
 from mailferry.delivery.transports.pool import Pool
+from mailferry.net.smtp import Timeouts
 from tests.conftest import eventually
 from tests.fakes.internet import internet, parcel
 from tests.fakes.mx import DROP
@@ -166,10 +168,28 @@ async def test_host_that_has_lost_the_thread_is_left_with_its_connection(net, mx
     transport = net.transport()
     await transport.deliver(parcel())
     mx.answers = {"MAIL": ["250 ok\r\n250 ok"]}
-    answer = await transport.deliver(parcel())
-    assert (answer.code, answer.enhanced) == (0, "4.5.0")
     assert (await transport.deliver(parcel())).code == 250
     assert mx.sessions == 2
+
+
+async def test_late_refusal_of_one_message_bounces_no_other(net, mx):
+    transport = net.transport()
+    await transport.deliver(parcel())
+
+    def late(_):
+        mx.answers = {}
+        mx.say("550 5.7.1 that was spam")
+
+    mx.answers = {"MAIL": late}
+    assert (await transport.deliver(parcel())).code == 250
+    assert mx.sessions == 2
+
+
+async def test_host_that_speaks_unasked_gets_one_message_a_connection(net, mx):
+    transport = net.transport()
+    mx.answers = {"DOT": ["250 2.0.0 taken\r\n250 2.0.0 taken"]}
+    assert [(await transport.deliver(each)).code for each in recipients(4)] == [250] * 4
+    assert [taken.session for taken in mx.transactions] == [1, 2, 3, 4]
 
 
 async def test_reset_that_is_refused_costs_a_connection_and_no_recipient(net, mx):
@@ -188,22 +208,109 @@ async def test_replacement_is_tried_once(net, mx):
     assert mx.sessions == 2
 
 
-@pytest.mark.parametrize("step", ["RCPT", "DATA", "DOT"])
-async def test_failure_after_the_host_spoke_of_the_recipient_is_the_answer(net, mx, step):
+@pytest.mark.parametrize("step", ["RCPT", "DATA"])
+async def test_connection_that_fails_before_the_message_is_sent_is_replaced_unseen(net, mx, step):
     transport = net.transport()
     await transport.deliver(parcel())
-    mx.answers = {step: DROP}
+    mx.answers = {step: [DROP]}
+    assert (await transport.deliver(parcel())).code == 250
+    assert mx.sessions == 2
+
+
+async def test_failure_after_the_message_was_sent_is_the_answer(net, mx):
+    transport = net.transport()
+    await transport.deliver(parcel())
+    mx.answers = {"DOT": DROP}
     answer = await transport.deliver(parcel())
-    assert (answer.code, answer.stage) == (0, step.lower())
+    assert (answer.code, answer.stage) == (0, "dot")
     assert mx.sessions == 1
 
 
-async def test_nothing_is_remembered_of_a_destination_without_connections(net, mx):
-    transport = net.transport(pool=Pool(idle_s=0.02))
-    net.mail("down.test", "10 gone.test")
+async def test_destinations_remembered_are_bounded(net, mx, monkeypatch):
+    monkeypatch.setattr(subject, "MOST_PLACES", 3)
+    transport = net.transport()
+    for name in ("y", "c", "d", "e", "f"):
+        net.mail(f"{name}.test", "10 gone.test" if name != "y" else "10 mx.y.test", f"20 gone.{name}.test")
+        await transport.deliver(parcel(f"b@{name}.test"))
+    assert len(transport._pool._places) == 3
     await transport.deliver(parcel())
-    await transport.deliver(parcel("b@down.test"))
-    await eventually(lambda: not transport._pool._sites)
+    assert mx.sessions == 1, "one that has a connection stays"
+
+
+# A host that takes fewer connections than we would make.
+
+
+def allow(mx, number, step="CONNECT"):
+    """The host turns more connections than this away; returns the list of those that it did."""
+    turned = []
+
+    def decide(_):
+        if mx.open > number:
+            turned.append(mx.open)
+            return "421 4.7.0 too many connections from you"
+        return None
+
+    mx.answers[step] = decide
+    return turned
+
+
+@pytest.mark.parametrize("step", ["CONNECT", "EHLO"])
+async def test_parcels_wait_for_a_host_that_takes_few_connections(net, mx, step):
+    transport = net.transport()
+    turned = allow(mx, 2, step)
+    mx.delays = {"DOT": 0.005}
+    answers = await asyncio.gather(*(transport.deliver(each) for each in recipients(60)))
+    assert {answer.code for answer in answers} == {250}
+    assert 0 < len(turned) <= turns.FIRST, "found out once"
+
+
+async def test_host_that_has_more_room_later_gets_more_connections(net, mx, monkeypatch):
+    monkeypatch.setattr(turns, "CALM_S", 0)
+    transport = net.transport()
+    turned = allow(mx, 2)
+    mx.delays = {"DOT": 0.005}
+    await asyncio.gather(*(transport.deliver(each) for each in recipients(20)))
+    turned.clear()
+    mx.answers, mx.most_open = {}, 0
+    await asyncio.gather(*(transport.deliver(each) for each in recipients(60)))
+    assert mx.most_open > 2
+
+
+async def test_host_that_takes_nobody_has_answered(net, mx):
+    transport = net.transport()
+    turned = allow(mx, 0)
+    answers = await asyncio.gather(*(transport.deliver(each) for each in recipients(10)))
+    assert {(answer.code, answer.stage) for answer in answers} == {(421, "connect")}
+    assert len(turned) <= 10 + turns.FIRST
+
+
+# Hosts that let us wait.
+
+
+async def test_many_silent_hosts_leave_room_for_those_that_answer(net, mx):
+    transport = net.transport(pool=Pool(connections=20, attempts=100), timeouts=Timeouts())
+    assert (await transport.deliver(parcel())).code == 250
+    silent = []
+    for number in range(25):
+        silent.append(await net.host(f"mx.s{number}.test"))
+        silent[-1].delays = {"CONNECT": 600}
+        net.mail(f"s{number}.test", f"10 mx.s{number}.test")
+    waiting = [
+        asyncio.create_task(transport.deliver(parcel(f"b{each}@s{number}.test")))
+        for each in range(20)
+        for number in range(25)
+    ]
+    await eventually(lambda: all(host.sessions for host in silent))
+    await net.host("mx.new.test")
+    net.mail("new.test", "10 mx.new.test")
+    async with asyncio.timeout(60):  # ends a test that would hang
+        answers = await asyncio.gather(
+            *(transport.deliver(each) for each in [*recipients(40), *(parcel(f"b{n}@new.test") for n in range(40))])
+        )
+    assert {answer.code for answer in answers} == {250}
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_closing_says_goodbye(net, mx):
@@ -212,4 +319,4 @@ async def test_closing_says_goodbye(net, mx):
     await asyncio.gather(*(transport.deliver(each) for each in recipients(3)))
     await transport.close()
     await eventually(lambda: mx.open == 0)
-    assert mx.commands.count("QUIT") == mx.sessions == 3
+    assert mx.commands.count("QUIT") == mx.sessions == turns.FIRST

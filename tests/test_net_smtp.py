@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailferry.mail.reply import Answer
-from mailferry.net.smtp import Approach, Client, Credentials, Timeouts, connect, opportunistic_context
+from mailferry.net.smtp import Approach, Client, Credentials, Habits, Timeouts, connect, opportunistic_context
 from mailferry.net.smtp_session import read
 from mailferry.net.smtp_wire import MOST_LINES, MOST_OCTETS, PIECE, Reply, stuff
 from tests.conftest import eventually
@@ -34,12 +34,13 @@ async def mx():
 
 @pytest.fixture
 async def dial():
-    """Connects, and closes what it connected when the test is over."""
-    made = []
+    """Connects, and closes what it connected when the test is over. What hosts do is remembered throughout the test."""
+    made, habits = [], Habits(lambda: 0)
 
     async def dial(mx, **approach):
         approach.setdefault("context", opportunistic_context())
-        found = await connect("mx.test", mx.ip, mx.port, Approach(**{"helo": "us.test", "timeouts": SHORT} | approach))
+        approach = Approach(**{"helo": "us.test", "timeouts": SHORT} | approach)
+        found = await connect("mx.test", mx.ip, mx.port, approach, habits)
         if isinstance(found, Client):
             made.append(found)
         return found
@@ -105,6 +106,7 @@ async def test_commands_wait_for_each_other_without_pipelining(dial):
             "RCPT TO:<b@y.test>",
             "DATA",
             "MAIL FROM:<a@x.test>",
+            "QUIT",
         ]
 
 
@@ -453,6 +455,56 @@ async def test_words_between_transactions_end_the_connection(mx, dial):
     assert (answer.code, answer.enhanced, answer.stage) == (0, "4.4.2", "mail")
 
 
+@pytest.mark.parametrize("late", ["550 5.7.1 that was spam", "250 2.0.0 taken indeed"])
+@pytest.mark.parametrize("extensions", [EXTENSIONS, ()])
+async def test_late_word_about_one_message_is_not_taken_for_the_next_one_s(dial, extensions, late):
+    async with FakeMX(extensions=extensions) as mx:
+        client = await dial(mx)
+        assert (await send(client)).code == 250
+        mx.answers["MAIL"] = lambda _: mx.say(late)  # and then the usual answer
+        answer = await send(client, recipient="c@y.test")
+        assert (answer.code, answer.enhanced) == (0, "4.5.0")
+        assert "protocol error" in answer.text
+        assert not client.usable
+        assert [taken.recipients for taken in mx.transactions] == [("b@y.test",)]
+
+
+@pytest.mark.parametrize("extensions", [EXTENSIONS, ()])
+async def test_refusal_of_a_later_message_s_sender_is_heard(dial, extensions):
+    async with FakeMX(extensions=extensions) as mx:
+        client = await dial(mx)
+        await send(client)
+        mx.answers["MAIL"] = "550 5.7.1 no more"
+        answer = await send(client)
+        assert (answer.code, answer.enhanced, answer.stage) == (550, "5.7.1", "mail")
+
+
+async def test_refusal_is_not_believed_of_a_host_that_does_not_know_what_it_answers(mx, dial):
+    client = await dial(mx)
+    await send(client)
+    mx.answers = {"MAIL": "550 5.7.1 no more", "QUIT": "250 2.1.0 ok"}
+    answer = await send(client)
+    assert (answer.code, answer.enhanced, answer.stage) == (0, "4.5.0", "mail")
+
+
+async def test_host_that_loses_pipelined_commands_is_asked_one_by_one_the_next_time(mx, dial):
+    mx.loses_pipelined = True
+    answer = await send(await dial(mx, timeouts=Timeouts(mail=0.02, rcpt=0.02, data=0.02)))
+    assert (answer.code, answer.enhanced, answer.stage) == (0, "4.4.2", "rcpt")
+    client = await dial(mx)
+    assert [(await send(client)).code for _ in range(2)] == [250, 250]
+
+
+async def test_silent_host_is_not_taken_for_one_that_loses_commands(mx, dial):
+    mx.delays["MAIL"] = 60
+    await send(await dial(mx, timeouts=Timeouts(mail=0.02, rcpt=0.02, data=0.02)))
+    mx.delays = {}
+    mx.answers["MAIL"] = ["550 5.7.1 go away"]
+    mx.commands.clear()
+    await send(await dial(mx))
+    assert [command.split()[0] for command in mx.commands] == ["EHLO", "MAIL", "RCPT", "DATA"], "in one write"
+
+
 async def test_reply_may_come_octet_by_octet(dial):
     async def trickle(reader, writer):
         for line in (
@@ -596,7 +648,8 @@ def test_all_of_it_on_uvloop(certificate):
     async def scenario():
         async with FakeMX(tls=certificate.server) as mx:
             approach = Approach(helo="us.test", context=opportunistic_context(), timeouts=SHORT)
-            client = await connect("mx.test", mx.ip, mx.port, approach)
+            habits = Habits(lambda: 0)
+            client = await connect("mx.test", mx.ip, mx.port, approach, habits)
             assert isinstance(client, Client)
             mx.answers["RCPT"] = ["550 5.1.1 no"]
             large = (b"." * 78 + b"\r\n") * 40_000
@@ -605,12 +658,13 @@ def test_all_of_it_on_uvloop(certificate):
             assert mx.transactions[1].content == large
             mx.answers["DOT"] = DROP
             assert (await send(client)).stage == "dot"
-            plain = await connect("mx.test", mx.ip, mx.port, Approach(helo="us.test", tls="none", timeouts=SHORT))
+            in_clear = Approach(helo="us.test", tls="none", timeouts=SHORT)
+            plain = await connect("mx.test", mx.ip, mx.port, in_clear, habits)
             mx.answers = {"MAIL": "250 a\r\n250 b"}
             assert (await send(plain)).enhanced == "4.5.0"
             mx.answers = {}
             mx.broken_tls = "garbage"
-            broken = await connect("mx.test", mx.ip, mx.port, approach)
+            broken = await connect("mx.test", mx.ip, mx.port, approach, habits)
             assert isinstance(broken, Answer)
             assert broken.stage == "tls"
 

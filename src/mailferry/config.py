@@ -105,8 +105,16 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "Source IP address of outgoing connections; empty leaves it to the system.",
     ),
-    Setting("delivery", "connections", "int", 20, "Connections at once to one destination."),
-    Setting("delivery", "attempts", "int", 500, "Attempts under way at once, a process."),
+    Setting(
+        "delivery", "connections", "int", 20, "Connections at once to one destination, once it is known to answer."
+    ),
+    Setting(
+        "delivery",
+        "attempts",
+        "int",
+        500,
+        "Attempts under way at once, a process; the more there are, the fewer each destination may have.",
+    ),
     Setting(
         "delivery",
         "expire_hours",

@@ -54,6 +54,7 @@ class FakeMX:
         self.delays: dict[str, float] = {}
         self.users = users or {}
         self.greylist = greylist
+        self.loses_pipelined = False  # reads the first command of a packet and throws the rest away
         self.broken_tls = broken_tls  # "after": the handshake succeeds, then the connection is cut
         self.transactions: list[Transaction] = []
         self.commands: list[str] = []
@@ -304,6 +305,8 @@ class _Session:
         while b"\n" not in self._buffer:
             await self._more()
         line, _, self._buffer = self._buffer.partition(b"\n")
+        if self._server.loses_pipelined:
+            self._buffer = b""
         return line.rstrip(b"\r").decode("utf-8", "replace")
 
     async def _more(self) -> None:

@@ -8,21 +8,22 @@ import re
 from collections.abc import Callable, Sequence
 
 from mailferry.mail.reply import Answer
+from mailferry.net.smtp_habits import Habits
 from mailferry.net.smtp_session import Approach, Credentials, Session, Timeouts, TlsMode, opportunistic_context
 from mailferry.net.smtp_wire import PIECE, Fault, Reply, pieces, stuff
 
-__all__ = ["Approach", "Client", "Credentials", "Timeouts", "TlsMode", "connect", "opportunistic_context"]
+__all__ = ["Approach", "Client", "Credentials", "Habits", "Timeouts", "TlsMode", "connect", "opportunistic_context"]
 
 _LEASE_LOST = Fault("4.4.2", "lease lost: the recipient is in other hands now")
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-async def connect(host: str, ip: str, port: int, approach: Approach) -> "Client | Answer":
-    """A connection that is ready for its first transaction, or why there is none.
+async def connect(host: str, ip: str, port: int, approach: Approach, habits: Habits) -> "Client | Answer":
+    """A connection that is ready for its first transaction, or why there is none. What the host does goes to `habits`.
 
     After an Answer of stage "tls" to an opportunistic approach, another try with `tls` "none" may succeed.
     """
-    client = Client(host, ip, port, approach)
+    client = Client(host, ip, port, approach, habits)
     try:
         failure = await client.open()
     except BaseException:
@@ -37,10 +38,15 @@ async def connect(host: str, ip: str, port: int, approach: Approach) -> "Client 
 class Client(Session):
     """A connection to a host, as it is used by one delivery at a time."""
 
-    def __init__(self, host: str, ip: str, port: int, approach: Approach) -> None:
-        super().__init__(host, ip, port, approach)
+    def __init__(self, host: str, ip: str, port: int, approach: Approach, habits: Habits) -> None:
+        super().__init__(host, ip, port, approach, habits)
         self.transactions = 0
         self._unclean = False  # the last transaction was refused half-way
+
+    @property
+    def for_one(self) -> bool:
+        """Whether the connection is for one message: of a next one the host might speak of this one still."""
+        return self.ip in self._habits.surplus
 
     async def send(
         self,
@@ -104,9 +110,8 @@ class Client(Session):
     async def _ask(self, commands: list[str]) -> list[Reply]:
         """Commands in one write where the host allows it (RFC 2920), else one by one up to the first refusal."""
         timeouts = self._timeouts
-        if b"PIPELINING" in self._extensions:
-            self._wire.write("\r\n".join([*commands, ""]).encode(), replies=len(commands))
-            return await self._wire.replies(len(commands), timeouts.mail + timeouts.rcpt + timeouts.data)
+        if b"PIPELINING" in self._extensions and self.ip not in self._habits.one_by_one:
+            return await self._ask_at_once(commands, timeouts.mail + timeouts.rcpt + timeouts.data)
         replies: list[Reply] = []
         for command in commands:
             reply = await self._command(command, max(timeouts.mail, timeouts.rcpt, timeouts.data))
@@ -117,16 +122,45 @@ class Client(Session):
                 break
         return replies
 
+    async def _ask_at_once(self, commands: list[str], seconds: float) -> list[Reply]:
+        self._wire.write("\r\n".join([*commands, ""]).encode(), replies=len(commands))
+        replies = await self._wire.replies(len(commands), seconds)
+        if 0 < len(replies) < len(commands) and replies[-1].code != 421:
+            # Some that offer it read the first line of a packet and throw the rest away.
+            self._habits.one_by_one.note(self.ip)
+        return replies
+
     async def _refused(self, replies: list[Reply], reply: Reply, stage: str) -> Answer:
         self._unclean = True
         if stage == "rset":
             # Says nothing about the recipient: as if the connection had been lost before MAIL.
             self._wire.fail(Fault("4.5.0", f"protocol error: RSET was answered {reply.code}"))
             return self._refusal(None, "mail")
+        behind = replies[replies.index(reply) + 1 :]
+        if stage == "mail" and behind and behind[0].code < 300:
+            # Without a sender no recipient is taken: this yes was MAIL's, and the refusal was of the message before.
+            self._lose_thread("RCPT was taken after MAIL was refused")
+            return self._refusal(None, "mail")
         if replies[-1].code == 354 and self.usable:
             # RFC 2920 3.1: DATA was taken although nobody is to receive: nothing but the final dot may follow.
             await self._command(".", self._timeouts.dot)
+        if stage == "mail" and self.transactions > 1 and reply.code != 421 and not await self._is_in_step():
+            return self._refusal(None, "mail")
         return self._refusal(reply, stage)
+
+    async def _is_in_step(self) -> bool:
+        """Whether MAIL's refusal was about this message, and no late word about the one before. Ends the connection.
+
+        221 answers QUIT and nothing else; behind late words the reply to MAIL or DATA would stand in its place.
+        """
+        reply = await self._command("QUIT", self._timeouts.mail)
+        if reply is None:
+            return False
+        if reply.code != 221:
+            self._lose_thread(f"QUIT was answered {reply.code}")
+            return False
+        self.abort()
+        return True
 
     async def _content(self, chunks: list[bytes], octets: int, may_commit: Callable[[], bool]) -> Answer:
         owed = 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mailferry.mail.reply import Answer, clean
+from mailferry.net.smtp_habits import Habits
 from mailferry.net.smtp_wire import Fault, Reply, Wire, reason
 
 TlsMode = Literal["none", "opportunistic", "required", "implicit"]
@@ -72,14 +73,15 @@ def opportunistic_context() -> ssl.SSLContext:
 class Session:
     """A connection to a host, what the host can do, and how its replies become Answers."""
 
-    def __init__(self, host: str, ip: str, port: int, approach: Approach) -> None:
+    def __init__(self, host: str, ip: str, port: int, approach: Approach, habits: Habits) -> None:
         self.host, self.ip, self.port = host, ip, port
         self.tls = ""
         # What the host can take; `size` is the largest message in octets, 0 when it did not say.
         self.eight_bit, self.utf8, self.size = False, False, 0
         self._approach = approach
         self._timeouts = approach.timeouts
-        self._wire = Wire()
+        self._habits = habits
+        self._wire = Wire(on_surplus=lambda: habits.surplus.note(ip))
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._extensions: dict[bytes, bytes] = {}
@@ -224,11 +226,16 @@ class Session:
     def _refusal(self, reply: Reply | None, stage: str) -> Answer:
         """What a step ended in that did not succeed: the host's refusal, or the connection's fault."""
         if reply is not None and reply.code < 400:
-            self._wire.fail(Fault("4.5.0", f"protocol error: reply {reply.code} has no meaning here"))
+            self._lose_thread(f"reply {reply.code} has no meaning here")
         if reply is None or reply.code < 400:
             assert self._wire.fault is not None, "no reply without a fault"
             return self._failed(stage, self._wire.fault)
         return self._heard(reply, stage)
+
+    def _lose_thread(self, text: str) -> None:
+        """The host speaks of another command than we do."""
+        self._habits.surplus.note(self.ip)
+        self._wire.fail(Fault("4.5.0", f"protocol error: {text}"))
 
     def _heard(self, reply: Reply, stage: str) -> Answer:
         enhanced, text = read(reply)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -43,10 +43,11 @@ class Wire(asyncio.Protocol):
     """One TCP connection, plain or under TLS. Each reply is counted against the commands that asked for it.
 
     A reply that nobody asked for means that the host and we no longer speak of the same command; such a connection is
-    cut at once. Used by one task at a time.
+    cut at once, and `on_surplus` is told. Used by one task at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_surplus: Callable[[], None]) -> None:
+        self._on_surplus = on_surplus
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._owed = 1  # the greeting
@@ -183,7 +184,7 @@ class Wire(asyncio.Protocol):
         if self._octets + len(self._partial) > MOST_OCTETS:
             self._protocol_error("reply is too long")
         elif not self._owed:
-            self._protocol_error("reply to no command")
+            self._surplus()
 
     def _read_line(self, line: bytes) -> None:
         code, separator = line[:3], line[3:4]
@@ -208,10 +209,14 @@ class Wire(asyncio.Protocol):
             if len(self._arrived) >= self._wanted:
                 self._wake()
         elif reply.code != 421:
-            self._protocol_error("reply to no command")
+            self._surplus()
         # RFC 5321 3.8: 421 may come at any time and announces the end; the other replies we wait for may never come.
         if reply.code == 421:
             self.fail(Fault("4.4.2", "the host closes the connection (421)"))
+
+    def _surplus(self) -> None:
+        self._on_surplus()
+        self._protocol_error("reply to no command")
 
     def _protocol_error(self, text: str) -> None:
         self.fail(Fault("4.5.0", f"protocol error: {text}"))

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Collection
 from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 
 from mailferry.delivery.transports.pool import Pool
 from mailferry.delivery.transports.tour import Dialer, Tour
@@ -64,7 +65,9 @@ class Mx:
         hosts = self._reachable(await self._resolver.mail_hosts(parcel.domain))
         if isinstance(hosts, Answer):
             return hosts
-        return await self._pool.carry(_site(hosts), lambda: Tour(self._dialer, self._in_order(hosts)), parcel)
+        return await self._pool.carry(
+            _site(hosts), lambda: Tour(self._dialer, self._ranks(hosts), parcel.recipient), parcel
+        )
 
     async def close(self) -> None:
         """Ends the connections that are kept."""
@@ -81,14 +84,12 @@ class Mx:
         nearer = tuple(pair for pair in found.hosts if pair[0] < min(own))
         return nearer or self._failure("5.4.6", "the domain's mail comes to this host, which does not take it")
 
-    def _in_order(self, hosts: Ranked) -> list[str]:
+    def _ranks(self, hosts: Ranked) -> list[list[str]]:
         """RFC 5321 5.1: by preference, and hosts of the same preference in random order, to spread the load."""
-        ordered: list[str] = []
-        for _, group in groupby(hosts, key=lambda pair: pair[0]):
-            equal = [host for _, host in group]
-            self._rng.shuffle(equal)
-            ordered += equal
-        return ordered
+        ranks = [[host for _, host in group] for _, group in groupby(hosts, key=itemgetter(0))]
+        for rank in ranks:
+            self._rng.shuffle(rank)
+        return ranks
 
     def _failure(self, enhanced: str, text: str) -> Answer:
         return Answer(0, enhanced, text, "dns", self.name)

@@ -11,7 +11,8 @@ from functools import lru_cache
 
 from mailferry.delivery.transports.tour import Tour
 from mailferry.delivery.transports.transport import Parcel, Peer, Prepared
-from mailferry.mail.reply import Answer
+from mailferry.delivery.transports.turns import Site, Turn, Turns
+from mailferry.mail.reply import BEFORE_MAIL, Answer
 from mailferry.net.smtp import Client
 
 CONNECTIONS = 20
@@ -28,17 +29,27 @@ MAX_IDLE = 200
 """Idle connections to all destinations together; each is a file descriptor, of which a process often has 1,024."""
 
 
-@dataclass(slots=True)
-class _Site:
-    """One destination's connections: who may have one, and those that are free."""
+_BEFORE_DOT = frozenset(("mail", "rcpt", "data"))
+MOST_PLACES = 10_000
+"""Destinations of which it is remembered how they answer; those not used for longest go first."""
 
-    slots: asyncio.Semaphore
+
+@dataclass(slots=True)
+class _Place:
+    """One destination: whose turn it is there, and the connections that are free."""
+
+    site: Site
     users: int = 0  # parcels that wait for a connection or have one
     idle: list[Client] = field(default_factory=list)
 
+    @property
+    def open(self) -> int:
+        """Connections, those that are being made included."""
+        return self.site.running + len(self.idle)
+
 
 class Pool:
-    """Carries parcels over connections to sites. Belongs to one event loop."""
+    """Carries parcels over connections to destinations. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -48,30 +59,45 @@ class Pool:
         idle_s: float = IDLE_S,
         transactions: int = TRANSACTIONS,
     ) -> None:
-        self._attempts = asyncio.Semaphore(attempts)
-        self._connections = connections
+        self._turns = Turns(connections, attempts)
         self._idle_s = idle_s
         self._transactions = transactions
-        self._sites: dict[Hashable, _Site] = {}
-        self._idle: OrderedDict[Client, tuple[Hashable, float]] = OrderedDict()  # and when it has idled enough
+        self._places: OrderedDict[Hashable, _Place] = OrderedDict()
+        self._idle: OrderedDict[Client, tuple[_Place, float]] = OrderedDict()  # and when it has idled enough
         self._timer: asyncio.TimerHandle | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def carry(self, key: Hashable, tour: Callable[[], Tour], parcel: Parcel) -> Answer:
-        """One parcel to the site `key`: over an idle connection, else over one from a new `tour` of its hosts.
+        """One parcel to the destination `key`: over an idle connection, else over one from a new `tour` of its hosts.
 
-        Waits while the site has as many connections as it may, and then while all sites together have.
+        Waits for the destination's turn, and again when its hosts have no room for one more connection of ours: that is
+        no attempt.
         """
-        site = self._sites.get(key)
-        if site is None:
-            site = self._sites[key] = _Site(asyncio.Semaphore(self._connections))
-        site.users += 1
+        place = self._place(key)
+        place.users += 1
         try:
-            async with site.slots, self._attempts:
-                return await self._carry(key, site, tour, parcel)
+            while (answer := await self._attempt(place, tour, parcel)) is None:
+                pass
+            return answer
         finally:
-            site.users -= 1
-            self._forget(key, site)
+            place.users -= 1
+
+    async def _attempt(self, place: _Place, tour: Callable[[], Tour], parcel: Parcel) -> Answer | None:
+        """An attempt when it may be made; None when there was no room for it."""
+        turn = await self._turns.take(place.site)
+        try:
+            answer = await self._carry(place, turn, tour(), parcel)
+            if answer is not None:
+                self._learn(turn, answer, parcel)
+            return answer
+        finally:
+            self._turns.give_back(turn)
+
+    def _learn(self, turn: Turn, answer: Answer, parcel: Parcel) -> None:
+        if answer.code and answer.stage not in BEFORE_MAIL:
+            self._turns.answered(turn)
+        elif not answer.code and answer.enhanced.startswith("4") and answer.stage != "prepare" and parcel.may_commit():
+            self._turns.unanswered(turn)
 
     async def close(self) -> None:
         """Ends the idle connections. Parcels on their way are their callers' to wait for or to cancel."""
@@ -81,26 +107,29 @@ class Pool:
             self._timer.cancel()
         await asyncio.gather(*self._leaving)
 
-    async def _carry(self, key: Hashable, site: _Site, tour: Callable[[], Tour], parcel: Parcel) -> Answer:
+    async def _carry(self, place: _Place, turn: Turn, journey: Tour, parcel: Parcel) -> Answer | None:
         prepared: dict[Peer, Prepared | Answer] = {}
-        client = self._take(site)
+        client = self._take(place, journey)
         if client is not None:
-            answer = await self._transact(key, site, client, parcel, prepared)
+            answer = await self._transact(place, client, parcel, prepared)
             # The host may have closed just as we began: it has taken nothing, and a fresh connection will tell.
             if not _host_failed(answer):
-                return answer
-        journey = tour()
+                return _concluded(journey, answer)
         while True:
+            others = place.open - 1
             found = await journey.next()
             if isinstance(found, Answer):
+                if journey.was_full and (others or place.open > 1):
+                    self._turns.turned_away(turn, place.open - 1)
+                    return None
                 return found
-            answer = await self._transact(key, site, found, parcel, prepared)
+            answer = await self._transact(place, found, parcel, prepared)
             if not _host_failed(answer):
-                return answer
+                return _concluded(journey, answer)
             journey.note(answer)
 
     async def _transact(
-        self, key: Hashable, site: _Site, client: Client, parcel: Parcel, prepared: dict[Peer, Prepared | Answer]
+        self, place: _Place, client: Client, parcel: Parcel, prepared: dict[Peer, Prepared | Answer]
     ) -> Answer:
         try:
             peer = _peer(client.eight_bit, client.utf8, client.size)
@@ -121,28 +150,31 @@ class Pool:
         except BaseException:
             client.abort()  # nobody knows where the transaction stands
             raise
-        self._give_back(key, site, client)
+        self._give_back(place, client)
         return answer
 
     # Idle connections.
 
-    def _take(self, site: _Site) -> Client | None:
-        while site.idle:
-            client = site.idle.pop()  # the one used last: the others may grow old and go
+    def _take(self, place: _Place, journey: Tour) -> Client | None:
+        """An idle connection, of several the one used last, so that the others grow old and go."""
+        for client in reversed(place.idle):
+            if journey.doubts(client.ip):
+                continue
+            place.idle.remove(client)
             del self._idle[client]
             if client.usable:
                 return client
         return None
 
-    def _give_back(self, key: Hashable, site: _Site, client: Client) -> None:
+    def _give_back(self, place: _Place, client: Client) -> None:
         if not client.usable:
             return
-        if client.transactions >= self._transactions:
+        if client.transactions >= self._transactions or client.for_one:
             self._quit(client)
             return
-        site.idle.append(client)
+        place.idle.append(client)
         loop = asyncio.get_running_loop()
-        self._idle[client] = (key, loop.time() + self._idle_s)
+        self._idle[client] = (place, loop.time() + self._idle_s)
         if len(self._idle) > MAX_IDLE:
             self._retire(next(iter(self._idle)))
         if self._timer is None:
@@ -160,10 +192,8 @@ class Pool:
             self._retire(client)
 
     def _retire(self, client: Client) -> None:
-        key, _ = self._idle.pop(client)
-        site = self._sites[key]
-        site.idle.remove(client)
-        self._forget(key, site)
+        place, _ = self._idle.pop(client)
+        place.idle.remove(client)
         self._quit(client)
 
     def _quit(self, client: Client) -> None:
@@ -171,9 +201,21 @@ class Pool:
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
-    def _forget(self, key: Hashable, site: _Site) -> None:
-        if not site.users and not site.idle:
-            self._sites.pop(key, None)
+    # Destinations.
+
+    def _place(self, key: Hashable) -> _Place:
+        place = self._places.get(key)
+        if place is None:
+            if len(self._places) >= MOST_PLACES:
+                self._forget_one()
+            place = self._places[key] = _Place(self._turns.site())
+        self._places.move_to_end(key)
+        return place
+
+    def _forget_one(self) -> None:
+        unused = (key for key, place in self._places.items() if not place.users and not place.idle)
+        if (key := next(unused, None)) is not None:
+            del self._places[key]
 
 
 @lru_cache(maxsize=1024)
@@ -182,8 +224,17 @@ def _peer(eight_bit: bool, utf8: bool, size: int) -> Peer:
 
 
 def _host_failed(answer: Answer) -> bool:
-    """Whether the host failed before it said anything about this parcel; another host, or a new connection, may do.
+    """Whether the host failed before it was sent the final dot; another host, or a new connection, may do.
 
     RFC 5321 5.1 would allow to go on after any 4xx. Of these only 421 speaks of the host and not of this mail.
     """
-    return answer.stage == "mail" and (answer.code == 421 or (answer.code == 0 and answer.enhanced.startswith("4")))
+    return answer.stage in _BEFORE_DOT and (
+        answer.code == 421 or (answer.code == 0 and answer.enhanced.startswith("4"))
+    )
+
+
+def _concluded(journey: Tour, answer: Answer) -> Answer:
+    # RFC 1047: without an answer to the dot nobody knows who has the message, and 421 is only the host's own "later".
+    if answer.stage == "dot" and answer.code in (0, 421):
+        journey.doubt(answer.ip)
+    return answer

@@ -1,25 +1,25 @@
 """Going through the hosts of one destination until one takes the connection (RFC 5321 5.1)."""
 
 import random
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from itertools import chain, zip_longest
 
-from mailferry.mail.reply import Answer
+from mailferry.mail.reply import BEFORE_MAIL, Answer
 from mailferry.net.dns import Resolver
 from mailferry.net.guard import Guard
-from mailferry.net.smtp import Approach, Client, connect
+from mailferry.net.smtp import Approach, Client, Habits, connect
+from mailferry.net.smtp_habits import Recently
 
 MOST_HOSTS = 10
 """Whose addresses are looked up for one attempt. Domains with more are there to waste our time."""
 MOST_CONNECTIONS = 6
-"""Tried in one attempt, as none may answer for 30 s. The next attempt shuffles anew."""
-PLAIN_MS = 15 * 60 * 1000
-"""How long a host whose TLS is broken is spared another handshake."""
-MOST_PLAIN = 10_000
-"""Hosts remembered as such."""
+"""Tried in one attempt, as none may answer for 30 s; but each preference and, where it goes, each host gets one. The next
+attempt shuffles anew."""
+DOUBT_MS = 5 * 60 * 60 * 1000
+"""How long a recipient's next attempt keeps away from the host that left the last one in doubt: the longest wait for it."""
 
 
 class Dialer:
@@ -43,7 +43,9 @@ class Dialer:
         self._guard = guard
         self._clock = clock
         self._rng = rng
-        self._plain: OrderedDict[str, int] = OrderedDict()  # address whose TLS is broken, since when
+        self._habits = Habits(clock)
+        self.doubts = Recently(clock, DOUBT_MS)
+        """(recipient, address) where the final dot was not answered, or by 421."""
 
     async def addresses(self, host: str) -> tuple[list[str], list[Answer]]:
         """A host's addresses in the order in which to try them, and why there are not more."""
@@ -69,14 +71,14 @@ class Dialer:
     async def dial(self, host: str, ip: str) -> Client | Answer:
         """A connection that is ready for MAIL, in plain text where TLS is only a wish and does not work."""
         wish = self._approach.tls == "opportunistic" and self._approach.credentials is None
-        if wish and self._is_plain(ip):
-            return await connect(host, ip, self._port, self._plain_approach)
-        found = await connect(host, ip, self._port, self._approach)
+        if wish and ip in self._habits.plain:
+            return await connect(host, ip, self._port, self._plain_approach, self._habits)
+        found = await connect(host, ip, self._port, self._approach, self._habits)
         if wish and isinstance(found, Answer) and found.stage == "tls":
             # RFC 7435 3: what is opportunistic must not lose mail that would have travelled in plain text.
-            found = await connect(host, ip, self._port, self._plain_approach)
+            found = await connect(host, ip, self._port, self._plain_approach, self._habits)
             if isinstance(found, Client):
-                self._remember_plain(ip)
+                self._habits.plain.note(ip)
         return found
 
     def _order(self, ips: list[str]) -> list[str]:
@@ -89,17 +91,6 @@ class Dialer:
             return families[0] if ":" in own else families[1]
         return [ip for ip in chain.from_iterable(zip_longest(*families)) if ip is not None]
 
-    def _is_plain(self, ip: str) -> bool:
-        since = self._plain.get(ip)
-        # Since later than now: the clock was set back, and plain text must not become the rule for as long.
-        return since is not None and 0 <= self._clock() - since < PLAIN_MS
-
-    def _remember_plain(self, ip: str) -> None:
-        self._plain[ip] = self._clock()
-        self._plain.move_to_end(ip)
-        if len(self._plain) > MOST_PLAIN:
-            self._plain.popitem(last=False)
-
     def _failure(self, enhanced: str, text: str, stage: str, host: str) -> Answer:
         return Answer(0, enhanced, text, stage, self.transport, host)
 
@@ -111,19 +102,27 @@ class _Target:
 
 
 class Tour:
-    """One journey along `hosts`: each call of `next` goes on where the last one ended."""
+    """One journey along the hosts for one recipient, in the order of `ranks`, which are their preferences.
 
-    def __init__(self, dialer: Dialer, hosts: Sequence[str]) -> None:
+    Each call of `next` goes on where the last one ended.
+    """
+
+    def __init__(self, dialer: Dialer, ranks: Sequence[Sequence[str]], recipient: str) -> None:
         self._dialer = dialer
-        self._hosts = deque(hosts[:MOST_HOSTS])
-        self._targets: deque[_Target] = deque()
+        self._recipient = recipient
+        self._ranks = deque(_within(ranks))
+        self._hosts: deque[str] = deque()  # of the rank that is tried
+        self._left = 0  # connections that may be tried in it
+        self._targets: deque[_Target] = deque()  # of the host that is tried
+        self._last: deque[_Target] = deque()
         self._tried = 0
         self._failures: list[Answer] = []
 
     async def next(self) -> Client | Answer:
         """A connection to the next host that gives one; when there is none left, what stood in the way."""
-        while self._tried < MOST_CONNECTIONS and (target := await self._target()) is not None:
+        while (target := await self._target()) is not None:
             self._tried += 1
+            self._left -= 1
             found = await self._dialer.dial(target.host, target.ip)
             if isinstance(found, Client):
                 return found
@@ -134,13 +133,37 @@ class Tour:
         """Counts a failure that came after the connection was handed out."""
         self._failures.append(failure)
 
+    def doubt(self, ip: str) -> None:
+        """This host may have taken the message or not: the next attempt begins with another, if there is one."""
+        self._dialer.doubts.note((self._recipient, ip))
+
+    def doubts(self, ip: str) -> bool:
+        """Whether the last attempt ended in doubt there."""
+        return (self._recipient, ip) in self._dialer.doubts
+
+    @property
+    def was_full(self) -> bool:
+        """Whether a host had no room for this connection: 421 before any mail."""
+        return any(failure.code == 421 and failure.stage in BEFORE_MAIL for failure in self._failures)
+
     async def _target(self) -> _Target | None:
-        while not self._targets and self._hosts:
-            host = self._hosts.popleft()
-            ips, failures = await self._dialer.addresses(host)
-            self._failures += failures
-            self._targets.extend(_Target(host, ip) for ip in ips)
+        while not self._targets:
+            if self._hosts and self._left > 0:
+                await self._look_up(self._hosts.popleft())
+            elif self._ranks:
+                self._hosts = deque(self._ranks.popleft())
+                self._left = max(1, MOST_CONNECTIONS - self._tried - len(self._ranks))
+            else:
+                self._targets, self._last = self._last, deque()
+                break
         return self._targets.popleft() if self._targets else None
+
+    async def _look_up(self, host: str) -> None:
+        ips, failures = await self._dialer.addresses(host)
+        self._failures += failures
+        # What is left of its rank's tries after one for each host behind it.
+        for ip in ips[: max(1, self._left - len(self._hosts))]:
+            (self._last if self.doubts(ip) else self._targets).append(_Target(host, ip))
 
     def _verdict(self) -> Answer:
         """Of all failures one that may pass, if there is any; of those rather what a host said than silence."""
@@ -148,6 +171,17 @@ class Tour:
             text = "no mail host has an address of the family that we send from"
             return Answer(0, "4.4.4", text, "connect", self._dialer.transport)
         return min(self._failures, key=lambda failure: (_permanent(failure), failure.code == 0))
+
+
+def _within(ranks: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """At most MOST_HOSTS hosts, of every rank at least one."""
+    kept: list[Sequence[str]] = []
+    left, behind = MOST_HOSTS, min(len(ranks), MOST_HOSTS)
+    for rank in ranks[:MOST_HOSTS]:
+        behind -= 1
+        kept.append(rank[: left - behind])
+        left -= len(kept[-1])
+    return kept
 
 
 def _permanent(answer: Answer) -> bool:
