@@ -213,6 +213,42 @@ async def test_a_slow_destination_leaves_room_for_the_others(
         await all_delivered(office, 202)
 
 
+@SQLITE
+async def test_many_slow_destinations_leave_runners_and_room_for_the_others(
+    office: Office, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "ROOM", 1000)
+    slow = [f"slow{n}.test" for n in range(30)]
+    world.shut(*slow)
+    for destination in slow:
+        await office.accept(*(f"r{n}@{destination}" for n in range(60)))
+    async with at_work(office, world, runners=300, connections=20):
+        await eventually(lambda: all(world.running[destination] for destination in slow), 30)
+        await office.accept("a@quick.test", "b@brisk.test")
+        await all_delivered(office, 2)
+        world.open()
+        await all_delivered(office, 1802)
+
+
+@SQLITE
+async def test_a_destination_gets_its_runners_back_when_there_is_room(office: Office, world: World) -> None:
+    world.shut("slow.test", "large.test")
+    async with at_work(office, world, runners=4, connections=4) as worker:
+        await office.accept(*(f"r{n}@slow.test" for n in range(3)))
+        worker.wake()
+        await eventually(lambda: world.running["slow.test"] == 3, 30)
+        await office.accept(*(f"r{n}@large.test" for n in range(20)))
+        worker.wake()
+        await eventually(lambda: world.running["large.test"] == 1, 30)
+        world.open("slow.test")
+        await all_delivered(office, 3)
+        world.open("large.test")  # for the one that runs there
+        world.shut("large.test")
+        await eventually(lambda: world.running["large.test"] > 1, 30)
+        world.open()
+        await all_delivered(office, 23)
+
+
 async def test_attempts_at_once_are_limited_and_all_get_their_turn(office: Office, world: World) -> None:
     destinations = [f"d{n}.test" for n in range(8)]
     world.shut(*destinations)

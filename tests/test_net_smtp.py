@@ -469,6 +469,13 @@ async def test_late_word_about_one_message_is_not_taken_for_the_next_one_s(dial,
         assert [taken.recipients for taken in mx.transactions] == [("b@y.test",)]
 
 
+async def test_late_word_about_the_opening_is_not_taken_for_a_refusal(mx, dial):
+    client = await dial(mx)
+    mx.answers["MAIL"] = lambda _: mx.say("550 5.5.1 and what I wanted to say to your EHLO")
+    answer = await send(client)
+    assert (answer.code, answer.enhanced, answer.stage) == (0, "4.5.0", "mail")
+
+
 @pytest.mark.parametrize("extensions", [EXTENSIONS, ()])
 async def test_refusal_of_a_later_message_s_sender_is_heard(dial, extensions):
     async with FakeMX(extensions=extensions) as mx:

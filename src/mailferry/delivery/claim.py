@@ -23,10 +23,11 @@ _MESSAGE = ("account_id", "domain_id", "stream", "endpoint", "rfc_message_id", "
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How much a worker can take, and the destinations of which it has enough."""
+    """How much a worker can take, of ``each`` lane at most, and the destinations of which it has enough."""
 
     rows: int
     busy: frozenset[str] = frozenset()
+    each: int = queues.CLAIM_ROWS
 
 
 class Claimer:
@@ -42,7 +43,8 @@ class Claimer:
 
     def _claim(self, connection: Connection, room: Room) -> list[Job]:
         now = self._clock()
-        taken = {row.recipient_id: row for row in queues.take(connection, self._boot, now, room.rows, room.busy)}
+        leased = queues.take(connection, self._boot, now, room.rows, room.busy, each=room.each)
+        taken = {row.recipient_id: row for row in leased}
         if not taken:
             return []
         details = _details(connection, list(taken))

@@ -109,11 +109,17 @@ def _by_key(table: FromClause) -> list[ColumnElement[Any]]:
 
 
 def take(
-    connection: Connection, owner: int, now: int, room: int, busy: Collection[str] = frozenset()
+    connection: Connection,
+    owner: int,
+    now: int,
+    room: int,
+    busy: Collection[str] = frozenset(),
+    *,
+    each: int = CLAIM_ROWS,
 ) -> list[Row[Any]]:
     """Lease due rows: (recipient_id, lane_id, fence, tries, counted, expires_at, probe), at most ``room``.
 
-    From as many lanes as there are, but none of the destinations that are ``busy``; of a held lane one row, which finds
+    From as many lanes as there are, at most ``each``, but none of the destinations that are ``busy``; of a held lane one row, which finds
     out whether its destination answers again.
     """
     due_lanes = connection.execute(
@@ -126,7 +132,7 @@ def take(
     taken: list[Row[Any]] = []
     for lane in due_lanes:
         probe = lane.hold_reason != ""
-        wanted = min(1 if probe else CLAIM_ROWS, room - len(taken))
+        wanted = min(1 if probe else CLAIM_ROWS, each, room - len(taken))
         if wanted <= 0:
             break
         values = {"lane": lane.id, "now": now, "until": now + LEASE_MS, "me": owner, "wanted": wanted, "probing": probe}

@@ -1,8 +1,9 @@
 """The loop: take what is due, carry it, settle what was heard.
 
 Work comes in two ways: handed over from the intake's memory, and claimed from the queue. Both wait in one line a
-destination, and each destination has a few runners, so that one slow receiver holds up nobody else. A wake-up is a hint
-only; the queue is looked at every POLL seconds whatever happens.
+destination, and each destination has a few runners, so that one slow receiver holds up nobody else; the less of them and
+of room is left, the less of it for each, so that hundreds do not either. A wake-up is a hint only; the queue is looked at
+every POLL seconds whatever happens.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from mailferry.delivery.claim import Claimer, Room
 from mailferry.delivery.job import LEASE_MS, HandoffBudget, Job
 from mailferry.delivery.outages import Outages
 from mailferry.delivery.settle import Change, Settler
+from mailferry.delivery.transports.turns import share
 from mailferry.faults import reach
 from mailferry.mail.reply import Answer
 from mailferry.store.content import Content, ContentGone
@@ -38,6 +40,8 @@ RUNNERS = 5_000
 ROOM = 10_000
 #: A destination whose line is longer than this many times its connections is given no more rows.
 LONG_LINE = 3
+#: One claim gives a lane no more than this part of the room that is left, so that many slow destinations leave some.
+LANES = 100
 #: A settlement that the database would not take is offered again after this many seconds.
 SETTLE_AGAIN = 2.0
 #: After a failed claim the next waits longer than settlements do: what hosts answered meanwhile is written first, by all
@@ -137,7 +141,8 @@ class Worker:
     async def _claim(self) -> int:
         """Take what is due, up to the room there is; returns how much was taken."""
         loop = asyncio.get_running_loop()
-        room = Room(ROOM - self._claimed, self._long_lines())
+        left = ROOM - self._claimed
+        room = Room(left, self._long_lines(left), each=max(1, left // LANES))
         if room.rows <= 0 or loop.time() < self._claim_after:
             return 0
         try:
@@ -155,9 +160,9 @@ class Worker:
             self._enqueue(job)
         return len(jobs)
 
-    def _long_lines(self) -> frozenset[str]:
-        """Of these no more is claimed: one slow destination must not fill the room that others need."""
-        enough = LONG_LINE * self._connections
+    def _long_lines(self, left: int) -> frozenset[str]:
+        """Of these no more is claimed: slow destinations must not fill the room that others need."""
+        enough = LONG_LINE * max(1, share(self._connections, left, ROOM))
         self._busy = {destination for destination, line in self._lines.items() if len(line) >= enough}
         return frozenset(self._busy)
 
@@ -176,9 +181,12 @@ class Worker:
 
     def _start_runner(self, destination: str) -> None:
         running = self._runners.get(destination, 0)
-        if running >= self._connections or running >= len(self._lines.get(destination, ())) + running:
+        free = self._most_runners - len(self._tasks)
+        if not self._lines.get(destination) or (
+            running and running >= share(self._connections, free, self._most_runners)
+        ):
             return
-        if len(self._tasks) >= self._most_runners:
+        if free <= 0:
             self._hungry[destination] = None
             return
         self._runners[destination] = running + 1
@@ -191,6 +199,7 @@ class Worker:
         try:
             while (line := self._lines.get(destination)) and not self._closing:
                 await self._try(line.popleft())
+                self._start_runner(destination)  # there may be room for another again
                 self._look_at_shorter(destination)
                 if len(self._hungry) > 0 and len(self._tasks) >= self._most_runners:
                     break  # let another destination have a turn
