@@ -91,7 +91,7 @@ WRONG = [
     ("smtp.listen", "tls:/127.0.0.1:465", "is no ADDRESS:PORT"),
     ("metrics.listen", "*:9025", "is no ADDRESS:PORT"),
     ("server.public_url", "mail.example.test", "is no URL of a host, e.g. https://mail.example.com"),
-    ("server.roles", "api,cook", "'cook' is none of api, smtp, delivery, housekeeping"),
+    ("server.roles", "api,cook", "'cook' is none of api, smtp, delivery, consumers, housekeeping"),
     ("server.trusted_proxies", "10.0.0.0/8,proxy", "'proxy' is neither an IP address nor a network such as 10.0.0.0/8"),
     ("smtp.plain_auth", "maybe", "true or false is needed, not 'maybe'"),
     ("smtp.max_connections", "many", "a whole number is needed, not 'many'"),
@@ -164,7 +164,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     [
         ({"delivery.transport": "relay"}, "[relay] host: needed when [delivery] transport is relay"),
         ({"tls.key": "k.pem"}, "[tls] certificate and key: both or neither"),
-        ({"server.roles": ""}, "[server] roles: at least one of api, smtp, delivery, housekeeping"),
+        ({"server.roles": ""}, "[server] roles: at least one of api, smtp, delivery, consumers, housekeeping"),
         (
             {"smtp.plain_auth": "yes", "smtp.listen": "127.0.0.1:2525,0.0.0.0:587"},
             "[smtp] plain_auth: passwords in clear are for loopback listeners, not for 0.0.0.0",

@@ -18,6 +18,7 @@ from mailferry.store.schema import messages, queue, recipients
 from mailferry.store.secrets import Sealer
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
+from tests.fakes.mailtrap_api import FakePoster
 
 FIRST, SECOND = 1, 2
 
@@ -53,6 +54,7 @@ async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
                 clock=clock,
                 wake=lambda: None,
                 reload_hosts=lambda: None,
+                poster=FakePoster(),
             )
         )
         await resolver.close()

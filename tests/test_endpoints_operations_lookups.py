@@ -15,6 +15,7 @@ from mailferry.store.database import Database
 from mailferry.store.secrets import Sealer
 from tests.conftest import Clock, eventually
 from tests.fakes.dns import FakeDNS
+from tests.fakes.mailtrap_api import FakePoster
 
 
 @pytest.fixture
@@ -27,8 +28,8 @@ async def dns() -> AsyncIterator[FakeDNS]:
 async def lookups(database: Database, clock: Clock, dns: FakeDNS) -> AsyncIterator[Lookups]:
     resolver = Resolver([dns.address], clock=clock)
     sealer, book = Sealer(bytes(32)), DomainBook(database, clock)
-    names = (lambda: None, lambda: None)
-    tools = Tools(database, sealer, book, resolver, load(None, {}, {}), "mail.mailferry.test", clock, *names)
+    rest = (lambda: None, lambda: None, FakePoster())
+    tools = Tools(database, sealer, book, resolver, load(None, {}, {}), "mail.mailferry.test", clock, *rest)
     made = Lookups(tools)
     yield made
     await made.close()

@@ -13,6 +13,7 @@ from mailferry.resources.templates import Facts, Texts
 from mailferry.store.database import Database
 from mailferry.store.secrets import Sealer
 from tests.conftest import Clock
+from tests.fakes.mailtrap_api import FakePoster
 
 UUID = "be5ed4dd-b374-4856-928d-f0957304123d"
 
@@ -22,9 +23,9 @@ async def tools(database: Database, clock: Clock) -> Tools:
     for name in ("Shop", "Foreign"):
         await database.write(lambda c, name=name: accounts.create_account(c, name, clock()))
     resolver = Resolver(["127.0.0.1:9"], clock=clock)
-    names = (lambda: None, lambda: None)
+    rest = (lambda: None, lambda: None, FakePoster())
     book = DomainBook(database, clock)
-    return Tools(database, Sealer(bytes(32)), book, resolver, load(None, {}, {}), "mail.mailferry.test", clock, *names)
+    return Tools(database, Sealer(bytes(32)), book, resolver, load(None, {}, {}), "mail.mailferry.test", clock, *rest)
 
 
 async def test_put_makes_changes_and_leaves_alone(tools: Tools, clock: Clock) -> None:

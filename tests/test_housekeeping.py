@@ -34,6 +34,7 @@ from tests import delivery_support
 from tests.conftest import Clock, eventually
 from tests.delivery_support import TAKEN, Office
 from tests.fakes.dns import FakeDNS
+from tests.fakes.mailtrap_api import FakePoster
 
 office, engines = delivery_support.office, delivery_support.engines
 
@@ -60,6 +61,7 @@ def tools(
         clock=office.clock,
         wake=wake,
         reload_hosts=lambda: None,
+        poster=FakePoster(),
     )
 
 

@@ -41,7 +41,7 @@ class Setting:
         return f"{self.section}.{self.name}"
 
 
-ROLES = ("api", "smtp", "delivery", "housekeeping")
+ROLES = ("api", "smtp", "delivery", "consumers", "housekeeping")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from mailferry.config import Config
 from mailferry.delivery import queue as queues
+from mailferry.journal import follow
 from mailferry.net.dns import Resolver
 from mailferry.net.hosts import BadHost, host_name
 from mailferry.resources import shared_keys
@@ -210,5 +211,6 @@ def _begin_boot(connection: Connection, dialect: str) -> int:
         # We hold the lock, so whoever held these leases is gone: their work need not wait for the leases to end.
         queues.free_leases(connection, now)
         contact_jobs.free_leases(connection)
+        follow.free_leases(connection)
     values = {"host": socket.gethostname(), "pid": os.getpid(), "started_at": now}
     return int(connection.execute(insert(boots).values(values).returning(boots.c.id)).scalar_one())

@@ -15,8 +15,9 @@ from mailferry import metrics
 from mailferry.delivery import lanes, outages, release
 from mailferry.endpoints.operations.lookups import check_domain
 from mailferry.endpoints.operations.tools import Tools
-from mailferry.journal import retention
+from mailferry.journal import follow, retention
 from mailferry.journal.events import WAITING
+from mailferry.journal.follow import Cursor
 from mailferry.resources import domains
 from mailferry.resources.contacts import purge
 from mailferry.resources.contacts.work import Workshop
@@ -67,6 +68,9 @@ class Housekeeping:
         for state in WAITING:
             metrics.QUEUE.labels(state).set(counts.get(state, 0))
         metrics.OLDEST.set((self._tools.clock() - oldest) / 1000 if oldest else 0)
+        for cursor, first in await self._database.read(_cursors):
+            metrics.CURSOR_LAG.labels(cursor.name).set((self._tools.clock() - first) / 1000 if first else 0)
+            metrics.CURSOR_DEAD.labels(cursor.name).set(follow.is_dead(cursor, self._tools.clock()))
         metrics.COMMIT_GROUPS.set(self._database.writer.groups)
         metrics.COMMIT_ITEMS.set(self._database.writer.items)
 
@@ -104,6 +108,10 @@ class Housekeeping:
 
     async def forget(self) -> None:
         config, now = self._tools.config, self._tools.clock()
+        for cursor in await self._database.read(follow.every):
+            if follow.is_dead(cursor, now):
+                # Its events are lost to it when the log is forgotten: somebody must start the role, or the log is too long.
+                log.error("cursor_dead", cursor=cursor.name, held_until=cursor.lease_until, role="consumers")
         if isinstance(self._content, TableContent):
             await self._database.write(self._partitions_ahead)
         if isinstance(self._content, SegmentContent):
@@ -143,6 +151,11 @@ class Housekeeping:
         assert isinstance(self._content, TableContent)
         for ahead in range(3):
             self._content.prepare(connection, day_of(self._tools.clock()) + timedelta(days=ahead))
+
+
+def _cursors(connection: Connection) -> list[tuple[Cursor, int | None]]:
+    """With when the first event happened that was not read yet."""
+    return [(cursor, follow.lag(connection, cursor)) for cursor in follow.every(connection)]
 
 
 def _waiting(connection: Connection) -> tuple[dict[str, int], int | None]:

@@ -24,3 +24,11 @@ HTTP_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 SMTP_SESSIONS = Gauge("mailferry_smtp_sessions", "SMTP sessions open now.")
+CURSOR_LAG = Gauge("mailferry_cursor_lag_seconds", "Age of the oldest event that a follower has not read.", ["cursor"])
+CURSOR_DEAD = Gauge(
+    "mailferry_cursor_dead", "1: nobody has read for a week, and the log is not kept for it any more.", ["cursor"]
+)
+WEBHOOK_REQUESTS = Counter("mailferry_webhook_requests_total", "Requests to webhooks, by outcome.", ["outcome"])
+WEBHOOK_EVENTS = Gauge("mailferry_webhook_events", "Events that wait to be sent to webhooks, by state.", ["state"])
+WEBHOOK_OLDEST = Gauge("mailferry_webhook_oldest_seconds", "How long the first of them has waited.")
+WEBHOOK_EXPIRED = Counter("mailferry_webhook_expired_total", "Events that could not be sent while the log was kept.")

@@ -1,6 +1,7 @@
 """The one place that builds things, and says which role runs what.
 
-``api`` HTTP endpoints, ``smtp`` submission, ``delivery`` the worker, ``housekeeping`` what must be done now and then.
+``api`` HTTP endpoints, ``smtp`` submission, ``delivery`` the worker, ``consumers`` what follows the journal (webhooks),
+``housekeeping`` what must be done now and then.
 ``serve`` runs all of them in one event loop; on PostgreSQL each may run in processes of its own.
 """
 
@@ -25,6 +26,8 @@ from starlette.types import ASGIApp
 
 from mailferry import first_run, readiness
 from mailferry.config import BY_KEY, Config, parse_host_port, parse_listen
+from mailferry.consumers.webhooks.post import Poster
+from mailferry.consumers.webhooks.service import Webhooks
 from mailferry.delivery.carrier import Carrier
 from mailferry.delivery.claim import Claimer
 from mailferry.delivery.job import HandoffBudget
@@ -64,6 +67,7 @@ from mailferry.listening import Listening, own_hosts
 from mailferry.net import smtp as smtp_client
 from mailferry.net.guard import Guard
 from mailferry.net.hosts import trusted_networks
+from mailferry.net.http import HttpClient
 from mailferry.resources.accounts import any_account, hash_password
 from mailferry.resources.dns_records import Operator
 from mailferry.resources.domains import fresh_keys
@@ -133,7 +137,6 @@ class Parts:
         self._ending = ending
         self._config = house.config
         self._roles = frozenset(house.config["server.roles"])
-        self._guard_addresses: list[tuple[str, int]] = []
         self._simulator = Simulator(first_run.DEMO_DOMAIN)
         self._worker: Worker | None = None
 
@@ -141,16 +144,20 @@ class Parts:
         house, config = self._house, self._config
         listening = Listening(house, self._roles)
         self._spawn("certificates", listening.tend())
+        guard = Guard(config["net.allow_private"], listening.own_addresses)
+        poster = self._poster(guard)
         budget = self._budget()
         if "delivery" in self._roles:
-            self._worker = await self._start_worker(listening.own_addresses, budget)
+            self._worker = await self._start_worker(guard, budget)
+        if "consumers" in self._roles:
+            self._start_webhooks(poster)
         intake = self._intake(budget)
         credentials = Credentials(house.database, clock)
-        tools = self.tools(listening, credentials)
+        tools = self.tools(listening, credentials, poster)
         if "api" in self._roles:
             lookups = Lookups(tools)
             self._ending.part("look-ups", lookups.close)
-            await self._start_http(listening, intake, credentials, lookups)
+            await self._start_http(listening, intake, credentials, lookups, poster)
         if "smtp" in self._roles:
             await self._start_smtp(listening, intake, credentials)
         await self._start_control(tools)
@@ -162,7 +169,7 @@ class Parts:
     async def close(self) -> None:
         await self._ending.close()
 
-    def tools(self, listening: Listening, credentials: Credentials) -> Tools:
+    def tools(self, listening: Listening, credentials: Credentials, poster: Poster) -> Tools:
         house = self._house
         return Tools(
             database=house.database,
@@ -174,6 +181,7 @@ class Parts:
             clock=clock,
             wake=self._worker.wake if self._worker else lambda: None,
             reload_hosts=listening.reload,
+            poster=poster,
             forget_tokens=credentials.forget,
         )
 
@@ -184,13 +192,12 @@ class Parts:
             return None
         return HandoffBudget(self._config["delivery.handoff_messages"], self._config["delivery.handoff_memory"])
 
-    async def _start_worker(self, own: list[tuple[str, int]], budget: HandoffBudget | None) -> Worker:
+    async def _start_worker(self, guard: Guard, budget: HandoffBudget | None) -> Worker:
         house, config = self._house, self._config
         processes = config["delivery.signers"]
         signers = Signers(_cores() if processes < 0 else processes)
         await signers.start()
         self._ending.part("signers", signers.close)
-        guard = Guard(config["net.allow_private"], own)
         preparer = Preparer(house.book, house.sealer, signers, clock, hostname=house.hostname)
         carrier = Carrier(
             preparer,
@@ -221,6 +228,21 @@ class Parts:
 
         self._ending.part("worker", close)
         return worker
+
+    # --- consumers -------------------------------------------------------------------------------------------------
+
+    def _poster(self, guard: Guard) -> Poster:
+        client = HttpClient(self._house.resolver, guard)
+        self._ending.part("http client", client.close)
+        return Poster(client, self._house.sealer, clock, any_port=self._config["net.allow_private"])
+
+    def _start_webhooks(self, poster: Poster) -> None:
+        database, days = self._house.database, self._config["retention.logs_days"]
+        served = Webhooks(database, poster, clock, Random(), logs_days=days)  # noqa: S311  # jitter
+        database.writer.after_commit = served.wake
+        # Closed in the opposite order: first nothing new is begun, then what is under way ends.
+        self._ending.part("requests to webhooks", served.close)
+        self._spawn("webhooks", served.run())
 
     def _transport(self, guard: Guard) -> Transport:
         house, config = self._house, self._config
@@ -270,7 +292,7 @@ class Parts:
         )
 
     async def _start_http(
-        self, listening: Listening, intake: Intake, credentials: Credentials, lookups: Lookups
+        self, listening: Listening, intake: Intake, credentials: Credentials, lookups: Lookups, poster: Poster
     ) -> None:
         house, config = self._house, self._config
         deps = Deps(
@@ -287,6 +309,7 @@ class Parts:
             look_up_domain=lookups.ask,
             renderer=Renderer(house.database, clock),
             max_templates=config["limits.templates"],
+            poster=poster,
         )
         well = Route("/health", health.route(house.database, house.content, clock))
         routes = [Route("/", front), well, *mailtrap.routes(deps)]

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 from starlette.applications import Starlette
 
+from mailferry.consumers.webhooks.post import USUAL_PORTS
 from mailferry.endpoints.mailtrap.app import routes
 from mailferry.endpoints.mailtrap.body import BodyBudget, BodyRules
 from mailferry.endpoints.mailtrap.deps import Deps
@@ -16,9 +17,11 @@ from mailferry.intake.checks import Limits, check, sender_domain
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.render import Renderer
 from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
+from mailferry.net.http import Reply
 from mailferry.resources.dns_records import Operator
 from mailferry.resources.permissions import ADMIN, Resource, Rights
 from mailferry.resources.tokens import Token
+from mailferry.resources.webhooks import Webhook
 from mailferry.store.secrets import Sealer
 from tests.asgi import Answer, call
 
@@ -88,6 +91,22 @@ class FakeCredentials:
         pass
 
 
+class FakePoster:
+    """Takes what is sent to webhooks, or answers as it is told; ports are the usual ones."""
+
+    def __init__(self) -> None:
+        self.reply = Reply(200)
+        self.sent: list[tuple[str, list[str]]] = []
+        self.any_port = False
+
+    async def post(self, webhook: Webhook, identity: str, payloads: Sequence[str]) -> Reply:
+        self.sent.append((webhook.url, list(payloads)))
+        return self.reply
+
+    def may_have(self, port: int) -> bool:
+        return self.any_port or port in USUAL_PORTS
+
+
 class NoDatabase:
     async def read(self, query: Callable[[Connection], T]) -> T:
         raise RuntimeError("no database in this test")
@@ -123,6 +142,7 @@ class Api:
             "operator": Operator("mail.mailferry.test", ""),
             "forget_domains": lambda: None,
             "renderer": Renderer(changes.get("db", NoDatabase()), changes.get("clock", lambda: 1_800_000_000_000)),
+            "poster": FakePoster(),
             "body": BodyRules(),
         }
         self.deps = Deps(intake=self.intake, log=self.log, **(given | changes))

@@ -76,13 +76,17 @@ def _by_socket(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, An
 
 
 async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    from mailferry.consumers.webhooks.post import Poster
     from mailferry.endpoints.operations.control import run_verb
     from mailferry.endpoints.operations.tools import Tools
     from mailferry.house import clock, open_house
+    from mailferry.net.guard import Guard
+    from mailferry.net.http import HttpClient
 
     check_house(config)
     logs.configure(config["log.format"], "warning")
     async with open_house(config) as house:
+        client = HttpClient(house.resolver, Guard(config["net.allow_private"], ()))  # nothing of ours listens now
         tools = Tools(
             database=house.database,
             sealer=house.sealer,
@@ -93,5 +97,9 @@ async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict
             clock=clock,
             wake=lambda: None,
             reload_hosts=lambda: None,
+            poster=Poster(client, house.sealer, clock, any_port=config["net.allow_private"]),
         )
-        return await run_verb(tools, verb, arguments)
+        try:
+            return await run_verb(tools, verb, arguments)
+        finally:
+            await client.close()

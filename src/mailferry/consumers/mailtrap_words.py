@@ -1,6 +1,8 @@
-"""Mailtrap's words for what the journal holds: statuses, events and their details, as its email log spells them."""
+"""Mailtrap's words for what the journal holds: statuses, events and their details, as its email log and its webhooks spell
+them: three spellings of the same kinds."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mailferry.journal.conditions import Standing
@@ -59,6 +61,65 @@ def details(kind: Kind, facts: Mapping[str, Any]) -> dict[str, str | None]:
         # A host that speaks no enhanced codes (RFC 2034) still gave its reply code.
         found["email_service_provider_status"] = _word(facts.get("code"))
     return found
+
+
+#: As a webhook asks for them.
+WEBHOOK_TYPE: dict[Kind, str] = {**EVENT_TYPE, Kind.SPAM: "spam_complaint"}
+WEBHOOK_KIND = {word: kind for kind, word in WEBHOOK_TYPE.items()}
+
+#: As they are called in what a webhook is sent.
+PAYLOAD_EVENT: dict[Kind, str] = {**EVENT_TYPE, Kind.SOFT_BOUNCE: "soft bounce"}
+
+_FAILURE = {"response": "response", "response_code": "code", "bounce_category": "category"}
+_CLIENT = {"ip": "ip", "user_agent": "user_agent"}
+
+#: What a webhook is told beside the common members: Mailtrap's name, and the journal's of the fact behind it.
+PAYLOAD: dict[Kind, Mapping[str, str]] = {
+    Kind.DELIVERY: {},
+    Kind.SOFT_BOUNCE: _FAILURE,
+    Kind.BOUNCE: _FAILURE,
+    Kind.SUSPENSION: {"reason": "reason"},
+    Kind.REJECT: {"reason": "reason"},
+    Kind.OPEN: _CLIENT,
+    Kind.CLICK: {**_CLIENT, "url": "url"},
+    Kind.UNSUBSCRIBE: _CLIENT,
+    Kind.SPAM: {},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event, with what a webhook is told of the message it happened to."""
+
+    kind: Kind
+    #: Unix milliseconds.
+    at: int
+    facts: Mapping[str, Any]
+    event_id: str
+    message_id: str
+    email: str
+    stream: str
+    domain_name: str
+    category: str
+    custom_variables: Mapping[str, Any]
+
+
+def payload(told: Told) -> dict[str, Any]:
+    """One event as a webhook gets it. Members without a value are left out, times are whole seconds."""
+    common = {
+        "event": PAYLOAD_EVENT[told.kind],
+        "timestamp": told.at // 1000,
+        "sending_stream": told.stream,
+        "category": told.category,
+        "custom_variables": told.custom_variables,
+        "message_id": told.message_id,
+        "email": told.email,
+        "event_id": told.event_id,
+        "sending_domain_name": told.domain_name,
+    }
+    optional = ("category", "custom_variables")
+    found = {name: value for name, value in common.items() if value or name not in optional}
+    return found | {name: told.facts[fact] for name, fact in PAYLOAD[told.kind].items() if told.facts.get(fact)}
 
 
 def _word(fact: Any) -> str | None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, Subquery, delete, func, literal_column, select, tuple_
 
+from mailferry.journal import follow
 from mailferry.journal.events import WAITING
 from mailferry.store.content import DAY_MS, Content, day_of
 from mailferry.store.schema import (
@@ -39,14 +40,17 @@ def forget_content(connection: Connection, content: Content, now: int, days: int
 
 
 def forget_logs(connection: Connection, now: int, days: int) -> int:
-    """Delete whole stories older than ``days``, unless somebody of them still waits; returns how many. Call again while it is SOME."""
+    """Delete whole stories older than ``days``; returns how many. Call again while it is SOME.
+
+    Not while somebody of them still waits, nor while a follower has yet to read what happened.
+    """
     waiting = select(recipients.c.message_id).where(
         recipients.c.state.in_(WAITING), recipients.c.message_id == messages.c.id
     )
     # Ids begin with their time, so the oldest are found at the front of the primary key.
     old: Subquery = (
         select(messages.c.id)
-        .where(messages.c.created_at < now - days * DAY_MS, ~waiting.exists())
+        .where(messages.c.created_at < now - days * DAY_MS, ~waiting.exists(), ~follow.wanted(connection, now))
         .order_by(messages.c.id)
         .limit(SOME)
         .subquery()

@@ -69,6 +69,8 @@ class Writer:
         self._closing = False
         self.groups = 0
         self.items = 0
+        #: Called in the event loop after each commit: whoever follows the journal need not wait for its next look.
+        self.after_commit: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -105,7 +107,11 @@ class Writer:
             reach("after_commit")
             self.groups += 1
             self.items += len(group)
-            tell(self._loop, partial(_tell, group))
+            tell(self._loop, partial(self._tell, group))
+
+    def _tell(self, group: list[_Item]) -> None:
+        _tell(group)
+        self.after_commit()
 
     def _take(self) -> list[_Item]:
         with self._wake:

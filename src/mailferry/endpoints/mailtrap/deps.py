@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mailferry.consumers.webhooks.post import Poster
 from mailferry.endpoints.hosts import CLIENT
 from mailferry.endpoints.mailtrap.body import BodyBudget, BodyRules
 from mailferry.endpoints.mailtrap.errors import Problem, Shape, problem
@@ -75,6 +76,8 @@ class Deps:
     #: After any change of domains: caches are forgotten.
     forget_domains: Callable[[], None]
     renderer: Renderer
+    #: Sends test events to webhooks, and says which ports their URLs may have.
+    poster: Poster
     #: Has a domain's records looked up in the background; asked again at once it does nothing.
     look_up_domain: Callable[[int], None] = lambda domain_id: None
     #: Of one account.

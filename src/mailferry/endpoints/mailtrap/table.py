@@ -29,6 +29,7 @@ from mailferry.endpoints.mailtrap import (
     suppressions,
     template_versions,
     templates,
+    webhooks,
 )
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Shape
@@ -285,6 +286,28 @@ CONTACTS = (
     ),
 )
 
+# --- webhooks
+
+
+def _webhooks(path: str, ops: Mapping[str, Function]) -> tuple[Path, Path]:
+    """Whoever sees the account sees its webhooks, and its admins change them."""
+    needed = {
+        method: Op(function, ACCOUNT_VIEWER if method == "GET" else ACCOUNT_ADMIN) for method, function in ops.items()
+    }
+    return _both(f"webhooks{path}", f"webhooks{path}", needed)
+
+
+WEBHOOKS = (
+    *_webhooks("", {"GET": webhooks.get_list, "POST": webhooks.create}),
+    *_webhooks("/{webhook_id}", {"GET": webhooks.get_one, "PATCH": webhooks.update, "DELETE": webhooks.delete}),
+    # Ours (docs/webhooks.md).
+    *_webhooks("/{webhook_id}/test", {"POST": webhooks.test}),
+    *_webhooks("/{webhook_id}/reset_secret", {"POST": webhooks.reset_secret}),
+    *_webhooks("/{webhook_id}/replays", {"GET": webhooks.get_replays, "POST": webhooks.replay}),
+    *_webhooks("/{webhook_id}/events", {"GET": webhooks.get_log}),
+    *_webhooks("/{webhook_id}/attempts", {"GET": webhooks.get_attempts}),
+)
+
 #: What later issues bring, and what nobody knows.
 UNKNOWN = (
     Path("/bulk/api/{rest:path}", {}, Shape.SEND),
@@ -295,4 +318,14 @@ UNKNOWN = (
     Path("/api", {}),
 )
 
-TABLE: tuple[Path, ...] = (*SENDING, *LOGS, *ACCOUNTS, *DOMAINS, *SUPPRESSIONS, *TEMPLATES, *CONTACTS, *UNKNOWN)
+TABLE: tuple[Path, ...] = (
+    *SENDING,
+    *LOGS,
+    *ACCOUNTS,
+    *DOMAINS,
+    *SUPPRESSIONS,
+    *TEMPLATES,
+    *CONTACTS,
+    *WEBHOOKS,
+    *UNKNOWN,
+)

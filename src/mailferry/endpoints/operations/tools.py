@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailferry.config import Config
+from mailferry.consumers.webhooks.post import Poster
 from mailferry.net.dns import Resolver
 from mailferry.resources.audit import Actor
 from mailferry.resources.domains import DomainBook
@@ -34,6 +35,8 @@ class Tools:
     wake: Callable[[], None]
     #: Takes newly issued host names and certificates into use.
     reload_hosts: Callable[[], None]
+    #: Sends test events to webhooks.
+    poster: Poster
     #: After any change of tokens or their rights: the cache is forgotten.
     forget_tokens: Callable[[], None] = lambda: None
 

@@ -27,7 +27,7 @@ from mailferry.store.schema.customers import (
     suppressions,
 )
 from mailferry.store.schema.house import boots, shared_keys
-from mailferry.store.schema.journal import attempts, events, idempotency_keys, messages, recipients
+from mailferry.store.schema.journal import attempts, cursors, events, idempotency_keys, messages, recipients
 from mailferry.store.schema.people import (
     accesses,
     accounts,
@@ -41,6 +41,7 @@ from mailferry.store.schema.people import (
 from mailferry.store.schema.queue import RELEASED, lanes, queue
 from mailferry.store.schema.reviews import review_messages, review_questions
 from mailferry.store.schema.templates import template_versions, templates
+from mailferry.store.schema.webhooks import webhook_attempts, webhook_deliveries, webhook_replays, webhooks
 
 __all__ = [
     "RELEASED",
@@ -59,6 +60,7 @@ __all__ = [
     "contact_segments",
     "contact_values",
     "contacts",
+    "cursors",
     "domain_hours",
     "domain_keys",
     "domains",
@@ -83,4 +85,8 @@ __all__ = [
     "templates",
     "tokens",
     "users",
+    "webhook_attempts",
+    "webhook_deliveries",
+    "webhook_replays",
+    "webhooks",
 ]

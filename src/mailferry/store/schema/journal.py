@@ -91,6 +91,7 @@ events = Table(
     Column("recipient_id", Text, nullable=False, index=True),
     #: A compact JSON object.
     text_("facts", "{}"),
+    # On PostgreSQL alone, made by its migration: (xact, id), the order in which followers read.
 )
 
 idempotency_keys = Table(
@@ -102,5 +103,20 @@ idempotency_keys = Table(
     text_("body_hash"),
     text_("answer"),
     Column("created_at", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+#: How far each consumer has read the journal (journal/follow.py). A row is there while somebody wants what it reads.
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    #: On PostgreSQL the order of events is (xact, id), on SQLite id alone. All up to here is read.
+    int_("xact"),
+    int_("id"),
+    #: Who reads, drawn anew by each claim; until when nobody else may.
+    text_("lease"),
+    int_("lease_until"),
+    int_("moved_at"),
     sqlite_with_rowid=False,
 )

@@ -1,0 +1,159 @@
+"""From the journal to what waits for webhooks: read behind everybody's back, written together with the cursor.
+
+Accepting and settling know nothing of webhooks. What a webhook is told is put into words here, once, so that a repeated
+request has the same octets, and what was forgotten meanwhile is still told.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, select
+
+from mailferry.consumers.mailtrap_words import Told, payload
+from mailferry.consumers.webhooks import pending, signing
+from mailferry.journal import follow
+from mailferry.journal.events import Kind
+from mailferry.journal.follow import Cursor, Position
+from mailferry.resources import webhooks
+from mailferry.resources.webhooks import CURSOR, Webhook
+from mailferry.store.database import Database
+from mailferry.store.schema import domains, messages, recipients
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """How many were queued, for which webhooks, and whether there may be more."""
+
+    webhook_ids: frozenset[int]
+    more: bool
+
+
+class Gatherer:
+    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def gather(self, held: Cursor) -> tuple[Cursor, Gathered] | None:
+        """The next piece of the journal. None: somebody else reads now."""
+        deliveries, until = await self._database.read(
+            lambda connection: _read(connection, held.position, self._clock())
+        )
+        if until == held.position:
+            return held, Gathered(frozenset(), False)
+
+        def write(connection: Connection) -> bool:
+            if not follow.move(connection, held, until, self._clock()):
+                return False
+            pending.put(connection, deliveries)
+            return True
+
+        if not await self._database.write(write):
+            return None
+        moved = Cursor(held.name, until, held.lease, held.lease_until, self._clock())
+        return moved, Gathered(frozenset(each["webhook_id"] for each in deliveries), True)
+
+
+def begin(connection: Connection, now: int) -> None:
+    """Where somebody wants to be told and nobody reads yet: from the earliest moment that one of them wants."""
+    wanted = webhooks.every(connection)
+    if wanted:
+        follow.begin(connection, CURSOR, min(each.start for each in wanted), now)
+
+
+def end(connection: Connection) -> None:
+    """Where nobody wants to be told of anything, the journal need not be kept."""
+    if not webhooks.every(connection):
+        follow.drop(connection, CURSOR)
+
+
+def _read(connection: Connection, after: Position, now: int) -> tuple[list[dict[str, Any]], Position]:
+    wanted = webhooks.every(connection)
+    kinds = {kind for each in wanted for kind in each.kinds}
+    window = follow.read(connection, after, kinds, {each.account_id for each in wanted}, _room(wanted))
+    return worded(connection, wanted, window.rows, now), window.until
+
+
+def worded(
+    connection: Connection, wanted: Sequence[Webhook], happened: Sequence[Row[Any]], now: int, *, replayed: bool = False
+) -> list[dict[str, Any]]:
+    """What each webhook is to be told of these events, in their order."""
+    stories = _stories(connection, {row.recipient_id for row in happened})
+    found: list[dict[str, Any]] = []
+    for row in happened:
+        story = stories.get(row.recipient_id)
+        if story is None:
+            continue  # forgotten: nobody had followed for so long that it was not kept for us (follow.DEAD_MS)
+        text = ""
+        for webhook in wanted:
+            if _wants(webhook, row, story) and (replayed or _position(row) > webhook.start):
+                text = text or _text(row, story)
+                found.append(
+                    {
+                        "webhook_id": webhook.id,
+                        "event_id": row.id,
+                        "message_id": row.recipient_id,
+                        "kind": row.kind,
+                        "at": row.at,
+                        "payload": text,
+                        "replayed": replayed,
+                        "created_at": now,
+                    }
+                )
+    return found
+
+
+def _room(wanted: Sequence[Webhook]) -> int:
+    """Events of one piece: what they become for all webhooks of an account is one transaction."""
+    of_account = Counter(each.account_id for each in wanted)
+    return follow.WINDOW // max(of_account.values(), default=1)
+
+
+def _wants(webhook: Webhook, event: Row[Any], story: Any) -> bool:
+    return (
+        webhook.account_id == event.account_id
+        and event.kind in webhook.kinds
+        and webhook.stream == story.stream
+        and webhook.domain_id in (0, story.domain_id)
+    )
+
+
+def _position(row: Row[Any]) -> Position:
+    return Position(row.xact or 0, row.id)
+
+
+def _stories(connection: Connection, recipient_ids: Iterable[str]) -> Mapping[str, Any]:
+    ids = list(recipient_ids)
+    chosen = (
+        select(
+            recipients.c.id,
+            recipients.c.address,
+            messages.c.stream,
+            messages.c.domain_id,
+            messages.c.category,
+            messages.c.custom_variables,
+            domains.c.name.label("domain_name"),
+        )
+        .join(messages, messages.c.id == recipients.c.message_id)
+        .outerjoin(domains, domains.c.id == messages.c.domain_id)
+        .where(recipients.c.id.in_(ids))
+    )
+    return {row.id: row for row in connection.execute(chosen)} if ids else {}
+
+
+def _text(event: Row[Any], story: Any) -> str:
+    told = Told(
+        kind=Kind(event.kind),
+        at=event.at,
+        facts=msgspec.json.decode(event.facts),
+        event_id=signing.event_id(event.recipient_id, event.id),
+        message_id=event.recipient_id,
+        email=story.address,
+        stream=story.stream,
+        domain_name=story.domain_name or "",
+        category=story.category,
+        custom_variables=msgspec.json.decode(story.custom_variables),
+    )
+    return msgspec.json.encode(payload(told)).decode()

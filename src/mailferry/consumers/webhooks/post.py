@@ -1,0 +1,53 @@
+"""One request to a webhook: built, signed, sent; what came of it is a value."""
+
+from collections.abc import Callable, Sequence
+
+from mailferry.consumers.webhooks import judge, signing
+from mailferry.consumers.webhooks.pending import Attempt
+from mailferry.net.http import BadUrl, HttpClient, Reply
+from mailferry.resources.webhooks import Webhook
+from mailferry.store.secrets import Sealer, WrongKey
+
+#: Ports of URLs where private addresses are not allowed: whoever may name any port may knock at any service.
+USUAL_PORTS = (80, 443)
+#: Characters of an answer that the log keeps.
+KEPT = 500
+
+
+class Poster:
+    """``any_port``: not only the usual ones."""
+
+    def __init__(self, client: HttpClient, sealer: Sealer, clock: Callable[[], int], *, any_port: bool) -> None:
+        self._client = client
+        self._sealer = sealer
+        self._clock = clock
+        self._any_port = any_port
+
+    async def post(self, webhook: Webhook, identity: str, payloads: Sequence[str]) -> Reply:
+        try:
+            url = webhook.target(self._sealer)
+            secret = webhook.secret(self._sealer)
+        except (BadUrl, WrongKey) as error:
+            return Reply(0, str(error), reached=False)
+        if not self.may_have(url.port):
+            return Reply(0, f"port {url.port} is not called; webhooks use 443 and 80", reached=False)
+        content = signing.body(payloads, webhook.payload_format)
+        headers = signing.headers(content, webhook.payload_format, secret, identity, self._clock() // 1000)
+        return await self._client.post(url, content, headers | signing.authorization(url.userinfo))
+
+    def may_have(self, port: int) -> bool:
+        return self._any_port or port in USUAL_PORTS
+
+
+def attempt(webhook: Webhook, events: int, reply: Reply, at: int, kind: str = "batch") -> Attempt:
+    """As the log keeps it."""
+    return Attempt(
+        webhook_id=webhook.id,
+        at=at,
+        events=events,
+        status=reply.status,
+        error="" if judge.is_taken(reply) else judge.words(reply),
+        response=reply.body[: 4 * KEPT].decode("utf-8", "replace").replace("\0", "\ufffd")[:KEPT],
+        ms=reply.ms,
+        kind=kind,
+    )

@@ -1,0 +1,256 @@
+"""Webhooks: who wants to be told what happens, where, and under which secret.
+
+What is sent to them, and when, is in consumers/webhooks.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from mailferry.journal import follow
+from mailferry.journal.events import Kind
+from mailferry.journal.follow import Position
+from mailferry.net.http import Url, parse_url
+from mailferry.resources import audit
+from mailferry.resources.audit import Actor
+from mailferry.store.schema import webhooks
+from mailferry.store.secrets import Sealer
+
+#: Of one account: each event is kept and sent once for every webhook.
+MOST = 50
+JSON, JSON_LINES = "json", "jsonlines"
+EMAIL_SENDING = "email_sending"
+#: Kinds that a webhook can ask for.
+KINDS = (
+    Kind.DELIVERY,
+    Kind.SOFT_BOUNCE,
+    Kind.BOUNCE,
+    Kind.SUSPENSION,
+    Kind.UNSUBSCRIBE,
+    Kind.OPEN,
+    Kind.SPAM,
+    Kind.CLICK,
+    Kind.REJECT,
+)
+
+#: Who reads the journal for all of them.
+CURSOR = "webhooks"
+_SECRET, _USERINFO = "webhooks.secret", "webhooks.userinfo"
+
+
+class TooMany(ValueError):
+    """The account has MOST of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    id: int
+    account_id: int
+    #: Without user and password.
+    url: str
+    active: bool
+    payload_format: str
+    stream: str
+    #: 0 = all.
+    domain_id: int
+    kinds: tuple[Kind, ...]
+    #: What lies before is not its own.
+    start: Position
+    #: Unix milliseconds, as all times here.
+    created_at: int
+    updated_at: int
+    #: Requests in a row that failed, and until when nothing is sent because of them.
+    failures: int
+    hold_until: int
+    last_success_at: int
+    last_error: str
+    last_error_at: int
+    userinfo_sealed: bytes | None
+    secret_sealed: bytes
+
+    def secret(self, sealer: Sealer) -> str:
+        """32 hex digits, used as text."""
+        return sealer.open(self.secret_sealed, _SECRET).decode()
+
+    def userinfo(self, sealer: Sealer) -> str:
+        """`user:password`, or nothing."""
+        return sealer.open(self.userinfo_sealed, _USERINFO).decode() if self.userinfo_sealed else ""
+
+    def target(self, sealer: Sealer) -> Url:
+        found = parse_url(self.url)
+        return Url(found.scheme, found.host, found.port, found.target, self.userinfo(sealer))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a webhook is made of, or changed to."""
+
+    url: Url
+    active: bool
+    payload_format: str
+    stream: str
+    domain_id: int
+    kinds: tuple[Kind, ...]
+
+
+def of_account(connection: Connection, account_id: int) -> list[Webhook]:
+    found = connection.execute(select(webhooks).where(webhooks.c.account_id == account_id).order_by(webhooks.c.id))
+    return [_webhook(row) for row in found]
+
+
+def every(connection: Connection) -> list[Webhook]:
+    return [_webhook(row) for row in connection.execute(select(webhooks).order_by(webhooks.c.id))]
+
+
+def by_id(connection: Connection, webhook_id: int) -> Webhook | None:
+    row = connection.execute(select(webhooks).where(webhooks.c.id == webhook_id)).one_or_none()
+    return _webhook(row) if row else None
+
+
+def create(
+    connection: Connection, sealer: Sealer, account_id: int, wish: Wish, actor: Actor, now: int
+) -> tuple[Webhook, str]:
+    """The new webhook and its secret, which is shown this once. Raises :class:`TooMany`."""
+    count = select(func.count()).select_from(webhooks).where(webhooks.c.account_id == account_id)
+    if connection.execute(count).scalar_one() >= MOST:
+        raise TooMany
+    secret = secrets.token_hex(16)
+    start = follow.end(connection)
+    # From this moment on the journal is kept for it, whether anybody reads already or not.
+    follow.begin(connection, CURSOR, start, now)
+    values = _values(sealer, wish) | {
+        "account_id": account_id,
+        "type": EMAIL_SENDING,
+        "secret_sealed": sealer.seal(secret.encode(), _SECRET),
+        "from_xact": start.xact,
+        "from_id": start.id,
+        "created_at": now,
+        "updated_at": now,
+    }
+    row = connection.execute(insert(webhooks).values(values).returning(*webhooks.c)).one()
+    made = _webhook(row)
+    _note(connection, made, "webhook.created", actor, now)
+    return made, secret
+
+
+def change(
+    connection: Connection, sealer: Sealer, webhook: Webhook, wish: Wish, actor: Actor, now: int
+) -> Webhook | None:
+    """None: it is gone. Whoever changes it wants it to be tried now, whatever failed before."""
+    values = _values(sealer, wish) | {"updated_at": _later(webhook, now), "hold_until": 0}
+    row = connection.execute(
+        update(webhooks).where(webhooks.c.id == webhook.id).values(values).returning(*webhooks.c)
+    ).one_or_none()
+    if row is None:
+        return None
+    after = _webhook(row)
+    changes: dict[str, tuple[Any, Any]] = {
+        name: (getattr(webhook, name), getattr(after, name)) for name in ("url", "active", "payload_format", "kinds")
+    }
+    if webhook.userinfo(sealer) != after.userinfo(sealer):
+        changes["password"] = ("***", "*** (another one)")
+    _note(connection, after, "webhook.updated", actor, now, changes)
+    return after
+
+
+def reset_secret(
+    connection: Connection, sealer: Sealer, webhook: Webhook, actor: Actor, now: int
+) -> tuple[Webhook, str] | None:
+    """The new secret holds from the next request on; it is shown this once."""
+    secret = secrets.token_hex(16)
+    values = {"secret_sealed": sealer.seal(secret.encode(), _SECRET), "updated_at": _later(webhook, now)}
+    row = connection.execute(
+        update(webhooks).where(webhooks.c.id == webhook.id).values(values).returning(*webhooks.c)
+    ).one_or_none()
+    if row is None:
+        return None
+    _note(connection, webhook, "webhook.secret_reset", actor, now)
+    return _webhook(row), secret
+
+
+def touch(connection: Connection, webhook: Webhook, now: int) -> None:
+    """Has the sender look again, at once."""
+    values = {"updated_at": _later(webhook, now), "hold_until": 0}
+    connection.execute(update(webhooks).where(webhooks.c.id == webhook.id).values(values))
+
+
+def remove(connection: Connection, webhook: Webhook, actor: Actor, now: int) -> bool:
+    """What waited for it and its log are forgotten by and by (consumers/webhooks/pending.py)."""
+    gone = connection.execute(delete(webhooks).where(webhooks.c.id == webhook.id)).rowcount == 1
+    if gone:
+        _note(connection, webhook, "webhook.deleted", actor, now)
+    return gone
+
+
+def succeeded(connection: Connection, webhook_id: int, at: int) -> None:
+    """A request was answered with 200."""
+    values = {"failures": 0, "hold_until": 0, "last_success_at": at}
+    connection.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(values))
+
+
+def failed(connection: Connection, webhook_id: int, at: int, error: str, failures: int, hold_until: int) -> None:
+    values = {"failures": failures, "hold_until": hold_until, "last_error": error, "last_error_at": at}
+    connection.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(values))
+
+
+def note(connection: Connection, webhook: Webhook, event: str, actor: Actor, now: int, told: str) -> None:
+    """A deed that changes nothing about the webhook itself, such as a replay."""
+    _note(connection, webhook, event, actor, now, {"range": ("", told)})
+
+
+def _values(sealer: Sealer, wish: Wish) -> dict[str, Any]:
+    return {
+        "url": str(wish.url),
+        "userinfo_sealed": sealer.seal(wish.url.userinfo.encode(), _USERINFO) if wish.url.userinfo else None,
+        "active": wish.active,
+        "payload_format": wish.payload_format,
+        "stream": wish.stream,
+        "domain_id": wish.domain_id,
+        "kinds": msgspec.json.encode(wish.kinds).decode(),
+    }
+
+
+def _later(webhook: Webhook, now: int) -> int:
+    return max(now, webhook.updated_at + 1)
+
+
+def _note(
+    connection: Connection,
+    webhook: Webhook,
+    event: str,
+    actor: Actor,
+    now: int,
+    changes: Mapping[str, tuple[Any, Any]] | None = None,
+) -> None:
+    audit.note(connection, webhook.account_id, actor, event, ("webhook", webhook.id, webhook.url), now, changes)
+
+
+def _kinds(text: str) -> Iterable[Kind]:
+    return (Kind(each) for each in msgspec.json.decode(text))
+
+
+def _webhook(row: Row[Any]) -> Webhook:
+    return Webhook(
+        id=row.id,
+        account_id=row.account_id,
+        url=row.url,
+        active=bool(row.active),
+        payload_format=row.payload_format,
+        stream=row.stream,
+        domain_id=row.domain_id,
+        kinds=tuple(_kinds(row.kinds)),
+        start=Position(row.from_xact, row.from_id),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        failures=row.failures,
+        hold_until=row.hold_until,
+        last_success_at=row.last_success_at,
+        last_error=row.last_error,
+        last_error_at=row.last_error_at,
+        userinfo_sealed=row.userinfo_sealed,
+        secret_sealed=row.secret_sealed,
+    )
