@@ -92,8 +92,8 @@ class Receiver:
         self.requests.append(Request(request.path, headers, body, status or 0))
         if status is None:
             return False
-        writer.write(
-            f"HTTP/1.1 {status} Whatever\r\nContent-Length: {len(self.body)}\r\n{self.headers}\r\n".encode() + self.body
-        )
+        body = b"" if status == 204 else self.body  # RFC 9110 15.3.5
+        length = "" if status == 204 else f"Content-Length: {len(body)}\r\n"
+        writer.write(f"HTTP/1.1 {status} Whatever\r\n{length}{self.headers}\r\n".encode() + body)
         await writer.drain()
         return True

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from mailferry.consumers.webhooks import judge, signing
 from mailferry.consumers.webhooks.pending import Attempt
-from mailferry.net.http import BadUrl, HttpClient, Reply
+from mailferry.net.http import TOTAL_SECONDS, BadUrl, HttpClient, Reply
 from mailferry.resources.webhooks import Webhook
 from mailferry.store.secrets import Sealer, WrongKey
 
@@ -15,13 +15,22 @@ KEPT = 500
 
 
 class Poster:
-    """``any_port``: not only the usual ones."""
+    """``any_port``: not only the usual ones. ``seconds``: what a receiver has to answer."""
 
-    def __init__(self, client: HttpClient, sealer: Sealer, clock: Callable[[], int], *, any_port: bool) -> None:
+    def __init__(
+        self,
+        client: HttpClient,
+        sealer: Sealer,
+        clock: Callable[[], int],
+        *,
+        any_port: bool,
+        seconds: float = TOTAL_SECONDS,
+    ) -> None:
         self._client = client
         self._sealer = sealer
         self._clock = clock
         self._any_port = any_port
+        self._seconds = seconds
 
     async def post(self, webhook: Webhook, identity: str, payloads: Sequence[str]) -> Reply:
         try:
@@ -33,7 +42,8 @@ class Poster:
             return Reply(0, f"port {url.port} is not called; webhooks use 443 and 80", reached=False)
         content = signing.body(payloads, webhook.payload_format)
         headers = signing.headers(content, webhook.payload_format, secret, identity, self._clock() // 1000)
-        return await self._client.post(url, content, headers | signing.authorization(url.userinfo))
+        all_headers = headers | signing.authorization(url.userinfo)
+        return await self._client.post(url, content, all_headers, seconds=self._seconds)
 
     def may_have(self, port: int) -> bool:
         return self._any_port or port in USUAL_PORTS
