@@ -15,7 +15,8 @@ from mailferry.journal.events import Kind
 from mailferry.journal.ids import Ids
 from mailferry.net.dns import Resolver
 from mailferry.net.guard import Guard
-from mailferry.net.http import HttpClient, parse_url
+from mailferry.net.http import HttpClient
+from mailferry.net.http_call import parse_url
 from mailferry.resources import webhooks
 from mailferry.resources.audit import Actor
 from mailferry.resources.webhooks import KINDS, Webhook, Wish

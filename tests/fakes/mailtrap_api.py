@@ -17,7 +17,7 @@ from mailferry.intake.checks import Limits, check, sender_domain
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.render import Renderer
 from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
-from mailferry.net.http import Reply
+from mailferry.net.http_call import Reply
 from mailferry.resources.dns_records import Operator
 from mailferry.resources.permissions import ADMIN, Resource, Rights
 from mailferry.resources.tokens import Token

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from mailferry.journal import follow
 from mailferry.journal.events import Kind
 from mailferry.journal.follow import Position
-from mailferry.net.http import Url, parse_url
+from mailferry.net.http_call import Url, parse_url
 from mailferry.resources import audit
 from mailferry.resources.audit import Actor
 from mailferry.store.schema import webhooks

@@ -7,7 +7,7 @@ fails on one event has a problem with that event.
 
 from random import Random
 
-from mailferry.net.http import Reply
+from mailferry.net.http_call import Reply
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 

@@ -1,10 +1,11 @@
 """One request to a webhook: built, signed, sent; what came of it is a value."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from mailferry.consumers.webhooks import judge, signing
 from mailferry.consumers.webhooks.pending import Attempt
-from mailferry.net.http import TOTAL_SECONDS, BadUrl, HttpClient, Reply
+from mailferry.net.http_call import TOTAL_SECONDS, BadUrl, Reply, Url
 from mailferry.resources.webhooks import Webhook
 from mailferry.store.secrets import Sealer, WrongKey
 
@@ -14,12 +15,18 @@ USUAL_PORTS = (80, 443)
 KEPT = 500
 
 
+class Client(Protocol):
+    """See net/http.py."""
+
+    async def post(self, url: Url, body: bytes, headers: Mapping[str, str], *, seconds: float) -> Reply: ...
+
+
 class Poster:
     """``any_port``: not only the usual ones. ``seconds``: what a receiver has to answer."""
 
     def __init__(
         self,
-        client: HttpClient,
+        client: Client,
         sealer: Sealer,
         clock: Callable[[], int],
         *,

@@ -20,7 +20,7 @@ from mailferry.consumers.webhooks.pending import BATCH, LANES, Delivery, State
 from mailferry.consumers.webhooks.post import attempt
 from mailferry.journal import follow
 from mailferry.journal.follow import Cursor
-from mailferry.net.http import Reply
+from mailferry.net.http_call import Reply
 from mailferry.resources import webhooks
 from mailferry.resources.webhooks import Webhook
 from mailferry.store.database import Database

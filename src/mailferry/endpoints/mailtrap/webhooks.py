@@ -21,7 +21,7 @@ from mailferry.endpoints.mailtrap.errors import Fault, answer
 from mailferry.endpoints.mailtrap.forms import BLANK, Form, identity, invalid, members, refuse
 from mailferry.endpoints.mailtrap.query import BadQueryError, first, moment, parse
 from mailferry.journal.events import Kind
-from mailferry.net.http import BadUrl, Url, parse_url
+from mailferry.net.http_call import BadUrl, Url, parse_url
 from mailferry.resources import domains, webhooks
 from mailferry.resources.permissions import ADMIN
 from mailferry.resources.webhooks import EMAIL_SENDING, JSON, JSON_LINES, TooMany, Webhook, Wish

@@ -7,7 +7,7 @@ wrong is a :class:`Mistake` that says what would be right.
 from typing import Any
 
 from mailferry.endpoints.operations import domains as domain_verbs
-from mailferry.endpoints.operations import reading, reviews, suppressions, templates, tokens
+from mailferry.endpoints.operations import reading, reviews, suppressions, templates, tokens, webhooks
 from mailferry.endpoints.operations.lookups import operator_of
 from mailferry.endpoints.operations.tools import Mistake, Tools, Verb
 from mailferry.resources import dns_records, domains
@@ -81,4 +81,5 @@ VERBS: dict[str, Verb] = {
     **suppressions.VERBS,
     **templates.VERBS,
     **tokens.VERBS,
+    **webhooks.VERBS,
 }
