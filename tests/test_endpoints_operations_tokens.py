@@ -20,6 +20,7 @@ from mailferry.store.secrets import Sealer
 from tests.commands import ask, first_run, run_command
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
+from tests.fakes.mailtrap_api import FakePoster
 from tests.server import Mailferry, message, running
 
 FIRST, SECOND = 1, 2
@@ -55,6 +56,7 @@ async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
         clock=clock,
         wake=lambda: None,
         reload_hosts=lambda: None,
+        poster=FakePoster(),
         forget_tokens=credentials.forget,
     )
     yield Operator(tools, credentials)
