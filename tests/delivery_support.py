@@ -59,9 +59,10 @@ class Office:
     def __init__(
         self,
         database: Database,
-        clock: Clock,
+        clock: Any,
         content: Content,
         *,
+        grown: Callable[[], int] | None = None,
         boot: int = 1,
         hourly: int = 1000,
         handed_over: int = 0,
@@ -90,7 +91,7 @@ class Office:
             hand_over=lambda jobs: self.hand_over(jobs),
         )
         self.claimer = Claimer(clock, boot=boot, hourly=hourly)
-        self.settler = Settler(database, Ids(clock), clock, Random(7), first_retry_ms=FIRST_RETRY_MS)
+        self.settler = Settler(database, Ids(clock), clock, Random(7), first_retry_ms=FIRST_RETRY_MS, grown=grown)
 
     def node(self, *, boot: int = 1, hourly: int = 1000, handed_over: int = 0) -> "Office":
         """Another node on the same database, or this one with other settings."""

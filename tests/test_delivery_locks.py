@@ -113,7 +113,7 @@ class Busy:
             release.release_hourly(connection, reviewed.id, now, 50)
 
         await self.office.database.write(review)
-        await self.office.database.write(lambda c: outages.expire(c, now))
+        await self.office.database.write(lambda c: outages.expire(c, now, now))
         await self.office.database.write(lambda c: keeping.forget(c, 0))
 
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from mailferry import metrics
 from mailferry.config import load
-from mailferry.delivery import release
+from mailferry.delivery import outages, release
 from mailferry.endpoints.operations.tools import Tools
 from mailferry.housekeeping import Housekeeping
 from mailferry.net.dns import Resolver
@@ -142,6 +142,19 @@ async def test_a_domain_under_review_lets_its_number_go_and_no_more(office: Offi
     assert await states(office, accepted) == ["delivered"] * 2 + ["queued"] * 2 + ["held"] * 2
     await deliver_all(office)
     assert [await office.story(each) for each in accepted[2:4]] == [["accepted", "throttled", "delivery"]] * 2
+
+
+async def test_what_waits_behind_a_dead_destination_ends_by_the_time_by_which_it_grows_old(
+    office: Office, clock: Clock
+) -> None:
+    (recipient,) = await office.accept("a@dead.test")
+    lane, until = await office.lane("dead.test"), clock.now + 2 * delivery_support.EXPIRE_MS
+    await office.database.write(lambda c: outages.hold(c, [lane.id], until, "no answer"))
+    clock.now += delivery_support.EXPIRE_MS
+    await Housekeeping(tools(office), office.content, lambda: clock.now - 1).mend_lanes()
+    assert await office.state(recipient) == "queued"
+    await keeper(office).mend_lanes()
+    assert await office.state(recipient) == "bounced"
 
 
 async def test_the_number_of_one_domain_does_not_end_a_round(office: Office, clock: Clock) -> None:

@@ -20,8 +20,9 @@ from mailferry.net.hosts import BadHost, host_name
 from mailferry.resources import shared_keys
 from mailferry.resources.contacts import jobs as contact_jobs
 from mailferry.resources.domains import DomainBook
+from mailferry.store.clock import CommonClock, clock_ahead
 from mailferry.store.content import Content, TableContent
-from mailferry.store.database import Database, clock_ahead, open_database
+from mailferry.store.database import Database, open_database
 from mailferry.store.lock import DataLock
 from mailferry.store.migrations import NewerDatabase, migrate
 from mailferry.store.schema import boots
@@ -31,8 +32,8 @@ from mailferry.store.segments import SegmentContent
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that our clock may differ from the database's: beyond the first it is said, beyond the second (two leases) we
-#: would take work that another node is at, and do not start.
+#: Seconds that this machine's clock may differ from the database's, which counts: beyond the first it is said, beyond the
+#: second one of the two is so wrong that we do not start.
 CLOCK_WARN = 1.0
 CLOCK_MOST = 60.0
 
@@ -45,7 +46,7 @@ class Unusable(RuntimeError):
 
 
 def clock() -> int:
-    """Unix milliseconds."""
+    """Unix milliseconds, as this machine has them. Whoever has a house asks the house's clock."""
     return time.time_ns() // 1_000_000
 
 
@@ -53,6 +54,7 @@ def clock() -> int:
 class House:
     config: Config
     database: Database
+    clock: CommonClock
     sealer: Sealer
     content: Content
     book: DomainBook
@@ -84,17 +86,26 @@ async def open_house(config: Config) -> AsyncIterator[House]:
         try:
             with _explained(config):
                 await database.write(migrate, hurried=False)
-                await _compare_clocks(database)
+                common = await _common_clock(database)
                 sealer = await _sealer(config, database)
                 key = await database.write(
-                    lambda connection: shared_keys.get_or_create(connection, sealer, "return path", clock())
+                    lambda connection: shared_keys.get_or_create(connection, sealer, "return path", common())
                 )
-                boot = await database.write(lambda connection: _begin_boot(connection, database.dialect))
+                boot = await database.write(lambda connection: _begin_boot(connection, database.dialect, common()))
             content = SegmentContent(config.data_dir / "segments") if database.dialect == "sqlite" else TableContent()
-            resolver = Resolver(config["dns.nameservers"], clock=clock)
+            resolver = Resolver(config["dns.nameservers"], clock=common)
             try:
                 yield House(
-                    config, database, sealer, content, DomainBook(database, clock), resolver, hostname, boot, key
+                    config,
+                    database,
+                    common,
+                    sealer,
+                    content,
+                    DomainBook(database, common),
+                    resolver,
+                    hostname,
+                    boot,
+                    key,
                 )
             finally:
                 await database.close()  # first: what waits in it may have bytes to be kept
@@ -172,16 +183,17 @@ async def _sealer(config: Config, database: Database) -> Sealer:
         raise Unusable(str(error)) from error
 
 
-async def _compare_clocks(database: Database) -> None:
-    """Leases and retries are times that one node writes and another reads."""
+async def _common_clock(database: Database) -> CommonClock:
+    """The database's, which all nodes share."""
     ahead = await clock_ahead(database, clock)
     if abs(ahead) > CLOCK_MOST:
         raise Unusable(
             f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's: "
-            "set both right (NTP), all nodes share their times"
+            "set both right (NTP)"
         )
     if abs(ahead) > CLOCK_WARN:
         log.warning("clock_differs", seconds=ahead)
+    return CommonClock(clock, ahead)
 
 
 def _anything_sealed(connection: Connection) -> bool:
@@ -205,8 +217,7 @@ def _explained(config: Config) -> Iterator[None]:
         raise Unusable(f"the database ({where}) cannot be used: {' '.join(str(error.orig).split())}") from error
 
 
-def _begin_boot(connection: Connection, dialect: str) -> int:
-    now = clock()
+def _begin_boot(connection: Connection, dialect: str, now: int) -> int:
     if dialect == "sqlite":
         # We hold the lock, so whoever held these leases is gone: their work need not wait for the leases to end.
         queues.free_leases(connection, now)

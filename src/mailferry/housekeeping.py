@@ -33,8 +33,10 @@ MOMENT = 2.0
 
 
 class Housekeeping:
-    def __init__(self, tools: Tools, content: Content) -> None:
+    def __init__(self, tools: Tools, content: Content, grown: Callable[[], int] | None = None) -> None:
+        """``grown``: the time by which mail grows old, where that is not the clock's."""
         self._tools = tools
+        self._grown = grown or tools.clock
         self._contacts = Workshop(tools.database, tools.clock)
         self._content = content
         self._database = tools.database
@@ -90,8 +92,8 @@ class Housekeeping:
 
     async def mend_lanes(self) -> None:
         """What waits behind a destination that is out ends by age; a lane that lost its time gets it back."""
-        now = self._tools.clock()
-        await self._in_pieces(lambda connection: outages.expire(connection, now), outages.SOME)
+        now, grown = self._tools.clock(), self._grown()
+        await self._in_pieces(lambda connection: outages.expire(connection, now, grown), outages.SOME)
         while lost := await self._database.read(lanes.lost):
             repaired = await self._database.write(partial(lanes.repair, lane_ids=lost))
             if not repaired:  # another node was quicker

@@ -28,6 +28,7 @@ from mailferry import first_run, readiness
 from mailferry.config import BY_KEY, Config, parse_host_port, parse_listen
 from mailferry.consumers.webhooks.post import Poster
 from mailferry.consumers.webhooks.service import Webhooks
+from mailferry.delivery import queue as queues
 from mailferry.delivery.carrier import Carrier
 from mailferry.delivery.claim import Claimer
 from mailferry.delivery.job import HandoffBudget
@@ -56,7 +57,7 @@ from mailferry.endpoints.operations.tools import Tools
 from mailferry.endpoints.smtp import server as smtp
 from mailferry.endpoints.smtp.limits import Limits as SmtpLimits
 from mailferry.endpoints.smtp.submission import SubmissionBackend
-from mailferry.house import House, clock, open_house
+from mailferry.house import House, open_house
 from mailferry.housekeeping import Housekeeping
 from mailferry.intake.accept import Intake
 from mailferry.intake.checks import Limits
@@ -120,7 +121,7 @@ async def furnish(house: House) -> None:
     hashed = await asyncio.to_thread(hash_password, password)
 
     def make(connection: Connection) -> None:
-        made = first_run.furnish(connection, house.sealer, keys, password, hashed, clock())
+        made = first_run.furnish(connection, house.sealer, keys, password, hashed, house.clock())
         if made is not None:
             # Before the commit: a crash between the two would leave an account whose token nobody knows. After it the
             # next start makes all of it anew, and writes the file again.
@@ -143,6 +144,7 @@ class Parts:
     async def start(self) -> None:
         house, config = self._house, self._config
         listening = Listening(house, self._roles)
+        self._spawn("clock", house.clock.keep(house.database, queues.move))
         self._spawn("certificates", listening.tend())
         guard = Guard(config["net.allow_private"], listening.own_addresses)
         poster = self._poster(guard)
@@ -152,7 +154,7 @@ class Parts:
         if "consumers" in self._roles:
             self._start_webhooks(poster)
         intake = self._intake(budget)
-        credentials = Credentials(house.database, clock)
+        credentials = Credentials(house.database, house.clock)
         tools = self.tools(listening, credentials, poster)
         if "api" in self._roles:
             lookups = Lookups(tools)
@@ -162,9 +164,11 @@ class Parts:
             await self._start_smtp(listening, intake, credentials)
         await self._start_control(tools)
         if "housekeeping" in self._roles:
-            self._spawn("housekeeping", Housekeeping(tools, house.content).run())
+            self._spawn("housekeeping", Housekeeping(tools, house.content, house.clock.grown).run())
         if text := config["metrics.listen"]:
-            await self._listen("metrics.listen", text, health.metrics_app(house.database, house.content, clock), None)
+            await self._listen(
+                "metrics.listen", text, health.metrics_app(house.database, house.content, house.clock), None
+            )
 
     async def close(self) -> None:
         await self._ending.close()
@@ -178,7 +182,7 @@ class Parts:
             resolver=house.resolver,
             config=house.config,
             hostname=house.hostname,
-            clock=clock,
+            clock=house.clock,
             wake=self._worker.wake if self._worker else lambda: None,
             reload_hosts=listening.reload,
             poster=poster,
@@ -198,24 +202,32 @@ class Parts:
         signers = Signers(_cores() if processes < 0 else processes)
         await signers.start()
         self._ending.part("signers", signers.close)
-        preparer = Preparer(house.book, house.sealer, signers, clock, hostname=house.hostname)
+        preparer = Preparer(house.book, house.sealer, signers, house.clock, hostname=house.hostname)
         carrier = Carrier(
             preparer,
             house.book,
             self._transport(guard),
             self._simulator,
-            clock,
+            house.clock,
             return_path_key=house.return_path_key,
         )
         self._ending.part("connections", carrier.close)
         first_retry_ms = config["delivery.retry_seconds"] * 1000
+        settler = Settler(
+            house.database,
+            Ids(house.clock),
+            house.clock,
+            Random(),  # noqa: S311  # jitter
+            first_retry_ms=first_retry_ms,
+            grown=house.clock.grown,
+        )
         worker = Worker(
             house.database,
             house.content,
-            Claimer(clock, boot=house.boot, hourly=config["limits.new_domain_hourly"]),
+            Claimer(house.clock, boot=house.boot, hourly=config["limits.new_domain_hourly"]),
             carrier,
-            Settler(house.database, Ids(clock), clock, Random(), first_retry_ms=first_retry_ms),  # noqa: S311  # jitter
-            clock,
+            settler,
+            house.clock,
             boot=house.boot,
             budget=budget,
             connections=config["delivery.connections"],
@@ -234,11 +246,11 @@ class Parts:
     def _poster(self, guard: Guard) -> Poster:
         client = HttpClient(self._house.resolver, guard)
         self._ending.part("http client", client.close)
-        return Poster(client, self._house.sealer, clock, any_port=self._config["net.allow_private"])
+        return Poster(client, self._house.sealer, self._house.clock, any_port=self._config["net.allow_private"])
 
     def _start_webhooks(self, poster: Poster) -> None:
         database, days = self._house.database, self._config["retention.logs_days"]
-        served = Webhooks(database, poster, clock, Random(), logs_days=days)  # noqa: S311  # jitter
+        served = Webhooks(database, poster, self._house.clock, Random(), logs_days=days)  # noqa: S311  # jitter
         database.writer.after_commit = served.wake
         # Closed in the opposite order: first nothing new is begun, then what is under way ends.
         self._ending.part("requests to webhooks", served.close)
@@ -249,7 +261,7 @@ class Parts:
         common: dict[str, Any] = {
             "resolver": house.resolver,
             "guard": guard,
-            "clock": clock,
+            "clock": self._house.clock,
             "rng": Random(),  # noqa: S311  # hosts of equal preference are shuffled
             "helo": house.hostname,
             "local_ip": config["delivery.local_address"],
@@ -274,7 +286,7 @@ class Parts:
         house, config = self._house, self._config
         keeper = Keeper(
             house.content,
-            clock,
+            house.clock,
             boot=house.boot,
             budget=budget,
             hourly=config["limits.new_domain_hourly"],
@@ -284,8 +296,8 @@ class Parts:
             house.database,
             keeper,
             house.book,
-            Ids(clock),
-            clock,
+            Ids(house.clock),
+            house.clock,
             Limits(),
             simulated=self._simulator.is_simulated,
             hand_over=self._worker.hand_over if self._worker else lambda jobs: None,
@@ -299,19 +311,19 @@ class Parts:
             intake=intake,
             credentials=credentials,
             db=house.database,
-            clock=clock,
+            clock=house.clock,
             log=structlog.get_logger("mailferry.endpoints.mailtrap"),
             budget=BodyBudget(config["http.body_memory"]),
-            rates=Rates(clock, config["limits.api_rate"]),
+            rates=Rates(house.clock, config["limits.api_rate"]),
             sealer=house.sealer,
             operator=Operator(house.hostname, config["dns.zone"]),
             forget_domains=house.book.forget,
             look_up_domain=lookups.ask,
-            renderer=Renderer(house.database, clock),
+            renderer=Renderer(house.database, house.clock),
             max_templates=config["limits.templates"],
             poster=poster,
         )
-        well = Route("/health", health.route(house.database, house.content, clock))
+        well = Route("/health", health.route(house.database, house.content, house.clock))
         routes = [Route("/", front), well, *mailtrap.routes(deps)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})
         app.router.redirect_slashes = False
@@ -325,7 +337,7 @@ class Parts:
         plain = config["smtp.plain_auth"]
         listeners = [smtp.Listener(*parse_listen(text), plain_auth=plain) for text in config["smtp.listen"]]
         server = smtp.Server(
-            SubmissionBackend(intake, credentials, self._house.hostname, clock),
+            SubmissionBackend(intake, credentials, self._house.hostname, self._house.clock),
             listeners,
             tls=listening.smtp,
             limits=SmtpLimits(

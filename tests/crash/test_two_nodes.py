@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,15 @@ from tests.peers.postgres import Cluster
 from tests.server import Mailferry, add_domain, message, running
 
 MANY = 60
+#: More than a lease and less than what keeps a node from starting, in seconds.
+AHEAD = 40
+#: What Python imports first: the time of a process whose machine's clock is wrong.
+WRONG_CLOCK = f"""
+import time
+right, right_ns = time.time, time.time_ns
+time.time = lambda: right() + {AHEAD}
+time.time_ns = lambda: right_ns() + {AHEAD} * 10**9
+"""
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 
 
@@ -49,12 +59,32 @@ async def test_the_work_of_a_dead_node_is_taken_over(
     assert repeated <= set(in_flight)
 
 
+async def test_nodes_whose_clocks_differ_deliver_once(tmp_path: Path, postgres_url: str) -> None:
+    """Measured by its own clock, each lease of the others would be over for the one that is ahead."""
+    (tmp_path / "wrong").mkdir()
+    (tmp_path / "wrong" / "sitecustomize.py").write_text(WRONG_CLOCK)
+    path = os.pathsep.join([str(tmp_path / "wrong"), os.environ.get("PYTHONPATH", "")])
+    async with (
+        FakeDNS(ZONE) as dns,
+        FakeMX() as mx,
+        running(tmp_path, dns, smtp_port=mx.port, url=postgres_url) as right,
+        node(right, "ahead", PYTHONPATH=path) as ahead,
+    ):
+        await add_domain(right, dns)
+        mx.delays["DOT"] = 0.5
+        for number in range(5):
+            await send(right, f"r{number}", MANY)
+        await eventually(lambda: len(taken(mx)) == 5 * MANY, LEASE_MS / 1000 + 30)
+        assert "clock_differs" in ahead.log.read_text()
+    assert set(taken(mx).values()) == {1}
+
+
 @contextlib.asynccontextmanager
-async def node(front: Mailferry, name: str) -> AsyncIterator[Mailferry]:
+async def node(front: Mailferry, name: str, **environment: str) -> AsyncIterator[Mailferry]:
     """A process that only delivers, on the database of `front` and with its key."""
     settings = {key: value for key, value in front.settings.items() if not key.endswith("listen")}
     settings |= {"server.roles": "delivery", "secrets.key_file": str(front.data / "secret.key")}
-    other = Mailferry(front.data.with_name(name), settings)
+    other = Mailferry(front.data.with_name(name), settings, environment)
     try:
         await asyncio.to_thread(other.start)
         yield other

@@ -79,7 +79,7 @@ async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict
     from mailferry.consumers.webhooks.post import Poster
     from mailferry.endpoints.operations.control import run_verb
     from mailferry.endpoints.operations.tools import Tools
-    from mailferry.house import clock, open_house
+    from mailferry.house import open_house
     from mailferry.net.guard import Guard
     from mailferry.net.http import HttpClient
 
@@ -94,10 +94,10 @@ async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict
             resolver=house.resolver,
             config=config,
             hostname=house.hostname,
-            clock=clock,
+            clock=house.clock,
             wake=lambda: None,
             reload_hosts=lambda: None,
-            poster=Poster(client, house.sealer, clock, any_port=config["net.allow_private"]),
+            poster=Poster(client, house.sealer, house.clock, any_port=config["net.allow_private"]),
         )
         try:
             return await run_verb(tools, verb, arguments)

@@ -129,14 +129,17 @@ def let_go(connection: Connection, lane_ids: Collection[int], now: int) -> None:
     connection.execute(update(lanes).where(held).values(hold_reason="", next_due=now))
 
 
-def expire(connection: Connection, now: int) -> int:
-    """Bounce what waits in held lanes past its last moment; returns how much. Call again while it is SOME."""
+def expire(connection: Connection, now: int, grown: int) -> int:
+    """Bounce what waits in held lanes past its last moment; returns how much. Call again while it is SOME.
+
+    ``grown``: the time by which mail grows old.
+    """
     late = connection.execute(
         select(recipients.c.id, recipients.c.message_id, recipients.c.account_id, queue.c.lane_id, lanes.c.hold_reason)
         .join(queue, queue.c.recipient_id == recipients.c.id)
         .join(lanes, lanes.c.id == queue.c.lane_id)
         .where(lanes.c.hold_reason != "", recipients.c.state == State.QUEUED)
-        .where(queue.c.due <= now, queue.c.expires_at <= now)
+        .where(queue.c.due <= now, queue.c.expires_at <= grown)
         .order_by(recipients.c.id)
         .limit(SOME)
         .with_for_update(of=queue, skip_locked=True)

@@ -290,6 +290,16 @@ def put_back(connection: Connection, changes: Sequence[Mapping[str, Any]]) -> No
         )
 
 
+def move(connection: Connection, by: int) -> None:
+    """The clock was set: what waits for time waits as long as before, so many milliseconds later.
+
+    Held mail waits for no time; its release reckons with the clock that there is then.
+    """
+    later = update(queue).where(queue.c.due.is_not(None))
+    connection.execute(later.values(due=queue.c.due + by, expires_at=queue.c.expires_at + by))
+    connection.execute(update(lanes).where(lanes.c.next_due.is_not(None)).values(next_due=lanes.c.next_due + by))
+
+
 def allowance(connection: Connection, domain_id: int, now: int, limit: int) -> int:
     """How many recipients of a domain under review may still leave in this clock hour; nobody else spends until we commit."""
     where = and_(domain_hours.c.domain_id == domain_id, domain_hours.c.hour == now // HOUR_MS)

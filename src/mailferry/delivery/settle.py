@@ -80,11 +80,20 @@ class Settler:
     """Judges answers and writes them in groups."""
 
     def __init__(
-        self, database: Database, ids: Ids, clock: Callable[[], int], random: Random, *, first_retry_ms: int
+        self,
+        database: Database,
+        ids: Ids,
+        clock: Callable[[], int],
+        random: Random,
+        *,
+        first_retry_ms: int,
+        grown: Callable[[], int] | None = None,
     ) -> None:
+        """``grown``: the time by which mail grows old, where that is not the clock's."""
         self._database = database
         self._ids = ids
         self._clock = clock
+        self._grown = grown or clock
         self._random = random
         self._first_retry_ms = first_retry_ms
 
@@ -142,10 +151,11 @@ class Settler:
             lasting = verdict.suppress and answer.transport != "simulator"
             entry = _suppression(settlement) if lasting else None
             return replace(change, after=State.BOUNCED, kind=Kind.BOUNCE, suppression=entry)
-        if now >= job.expires_at:
+        left = lease.expires_at - self._grown()
+        if left <= 0:
             return replace(change, after=State.BOUNCED, kind=Kind.BOUNCE, reason=EXPIRED)
         tries = job.tries + 1
-        due = retry_at(now, tries, job.expires_at, self._first_retry_ms, self._random)
+        due = retry_at(now, tries, now + left, self._first_retry_ms, self._random)
         return replace(change, kind=Kind.SOFT_BOUNCE, put_back=PutBack(due, tries, bool(lease.counted)))
 
 

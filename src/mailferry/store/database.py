@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -145,22 +145,3 @@ def unavailable(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in _NO_ROOM
     return isinstance(error, DBAPIError) and (again.passing(error) or again.concerns_all(error) or again.away(error))
-
-
-async def clock_ahead(database: Database, clock: Callable[[], int]) -> float:
-    """Seconds by which our clock is ahead of the database's; negative when it is behind. 0 on SQLite, which has ours.
-
-    The time that the question took is taken off: it is no difference.
-    """
-    if database.dialect == "sqlite":
-        return 0.0
-
-    def ask(connection: Connection) -> tuple[int, int, int]:
-        before = clock()
-        theirs = connection.execute(
-            text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-        ).scalar_one()
-        return before, int(theirs), clock()
-
-    before, theirs, after = await database.read(ask)
-    return (before - theirs if theirs < before else min(0, after - theirs)) / 1000
