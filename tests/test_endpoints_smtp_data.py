@@ -7,10 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailferry.endpoints.smtp import data
 from mailferry.endpoints.smtp.data import Fault, Kind, Scanner
 
 END = b"\r\n.\r\n"
 NEXT = b"MAIL FROM:<next@example.com>\r\n"
+
+
+@pytest.fixture(scope="module", autouse=True, params=[data.SLICE, 0], ids=["as it is", "always moved"])
+def _slice(request):
+    """All of this holds wherever a message begins to leave the buffer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "SLICE", request.param)
+        yield
 
 
 def read(octets: bytes, cuts: list[int] | None = None, *, size: int = 10_000, line: int = 998):
@@ -180,3 +189,31 @@ def test_many_sizes_of_a_large_message():
         cuts = list(range(0, len(wire), piece))
         scanner, message, _ = read(wire + b".\r\n", cuts, size=1 << 20)
         assert (scanner.fault, message) == (None, body)
+
+
+@pytest.mark.parametrize("line", [b"x" * 70 + b"\r\n", b"..\r\n"])
+def test_a_large_message_leaves_the_buffer_as_it_comes(line):
+    scanner, buffer = Scanner(10_000_000, 998), bytearray()
+    lines = 20_000 // len(line)
+    for turn in range(1, 201):
+        buffer += line * lines
+        assert not scanner.scan(buffer)
+        assert len(buffer) <= data.SLICE + 21_000, "so there is little to be done at the end"
+        assert scanner.moved + len(buffer) == turn * lines * len(line) + 2
+    buffer += b".\r\n" + NEXT
+    assert scanner.scan(buffer)
+    assert scanner.take(buffer) == line.removeprefix(b".") * lines * 200
+    assert bytes(buffer) == NEXT
+
+
+def test_the_line_of_a_fault_is_counted_from_the_beginning_of_a_large_message():
+    scanner, message, rest = read(b"..x\r\n" * 50_000 + b"a\nb\r\n.\r\n" + NEXT, [100_000, 200_000], size=1 << 20)
+    assert (scanner.fault, message, rest) == (Fault(Kind.BARE_LF, 50_001), b"", NEXT)
+
+
+def test_the_size_of_a_large_message_counts_no_stuffed_dots():
+    wire = b"..\r\n" * 50_000 + b".\r\n"
+    cuts = list(range(0, len(wire), 7_001))
+    scanner, message, _ = read(wire, cuts, size=150_000)
+    assert (scanner.fault, message) == (None, b".\r\n" * 50_000)
+    assert read(wire, cuts, size=149_999)[0].fault == Fault(Kind.TOO_BIG)

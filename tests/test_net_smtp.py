@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mailferry.mail.reply import Answer
 from mailferry.net.smtp import Approach, Client, Credentials, Habits, Timeouts, connect, opportunistic_context
 from mailferry.net.smtp_session import read
-from mailferry.net.smtp_wire import MOST_LINES, MOST_OCTETS, PIECE, Reply, stuff
+from mailferry.net.smtp_wire import MOST_LINES, MOST_OCTETS, PIECE, Reply, pieces, stuff
 from tests.conftest import eventually
 from tests.fakes import certificates
 from tests.fakes.mx import DROP, EXTENSIONS, FakeMX
@@ -718,3 +718,41 @@ def test_stuffing_is_undone_by_the_receiver_s_rule_wherever_chunks_are_cut(chunk
 def test_stuffing_copies_nothing_that_stays_the_same():
     chunks = (b"a: b\r\n\r\n", b"body.\r\n.. no\r\n"[:7])
     assert all(after is before for after, before in zip(stuff(chunks), chunks, strict=True))
+
+
+def test_large_content_is_stuffed_piece_by_piece():
+    read = []
+
+    def chunks():
+        for number in range(4):
+            read.append(number)
+            yield b".\r\n" * PIECE
+
+    wire = stuff(pieces(chunks()))
+    assert next(wire) == b"."
+    assert len(next(wire)) <= PIECE * 4 / 3
+    assert read == [0], "the others wait until they are wanted"
+
+
+async def test_large_message_that_the_host_takes_at_once_leaves_others_their_turn(mx, dial):
+    client = await dial(mx)
+    turns = 0
+
+    async def drained(_):
+        return True  # as if the kernel took it all
+
+    client._wire.drained = drained
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    await asyncio.sleep(0)
+    before = turns
+    await client._stream([b"x" * PIECE * 20])
+    assert turns - before >= 20
+    task.cancel()
+    client.abort()

@@ -4,6 +4,7 @@ With it PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (R
 Whatever happens comes back as an Answer; nothing is raised.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 
@@ -71,7 +72,7 @@ class Client(Session):
         return (
             self._beyond(sender + recipient, octets, eight_bit, utf8)
             or await self._envelope(sender, recipient, octets, eight_bit, utf8)
-            or await self._content(stuff(message_chunks), octets, may_commit)
+            or await self._content(message_chunks, octets, may_commit)
         )
 
     def _beyond(self, addresses: str, octets: int, eight_bit: bool, utf8: bool) -> Answer | None:
@@ -162,26 +163,25 @@ class Client(Session):
         self.abort()
         return True
 
-    async def _content(self, chunks: list[bytes], octets: int, may_commit: Callable[[], bool]) -> Answer:
-        owed = 1
-        if octets > PIECE:
-            early = await self._stream(chunks)
-            if early is not None:
-                return early
-            chunks, owed = [], 0
+    async def _content(self, chunks: Sequence[bytes], octets: int, may_commit: Callable[[], bool]) -> Answer:
+        last, owed = b".\r\n", 0
+        if octets <= PIECE:
+            last, owed = b"".join([*stuff(chunks), last]), 1
+        elif early := await self._stream(chunks):
+            return early
         if not may_commit():
             self._wire.fail(_LEASE_LOST)
             return self._failed("dot", _LEASE_LOST)
-        chunks.append(b".\r\n")
-        self._wire.write(b"".join(chunks), replies=owed)
+        self._wire.write(last, replies=owed)
         reply = await self._reply(self._timeouts.dot)
         return self._heard(reply, "dot") if reply and reply.code // 100 == 2 else self._refusal(reply, "dot")
 
-    async def _stream(self, chunks: list[bytes]) -> Answer | None:
+    async def _stream(self, chunks: Sequence[bytes]) -> Answer | None:
         """A large message without its final dot, at the host's pace. An Answer: it spoke or left before the end."""
         self._wire.write(b"", replies=1)  # what the host says from here on is about the message
-        for piece in pieces(chunks):
+        for piece in stuff(pieces(chunks)):
             self._wire.write(piece, replies=0)
+            await asyncio.sleep(0)  # a host that takes it as fast as we give it must not keep the others waiting
             if not await self._wire.drained(self._timeouts.block):
                 early = await self._wire.replies(0, 0)
                 answer = self._refusal(early[0] if early else None, "data")

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -98,7 +98,7 @@ class Wire(asyncio.Protocol):
 
     # What the client calls.
 
-    def write(self, data: bytes | memoryview, *, replies: int) -> None:
+    def write(self, data: bytes, *, replies: int) -> None:
         """Sends `data` as long as the connection lives; from now on the host may give so many `replies` more."""
         self._owed += replies
         if self.fault is None:
@@ -258,36 +258,33 @@ class Wire(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-def stuff(chunks: Sequence[bytes]) -> list[bytes]:
-    """Message content as it goes over the wire, without the final dot (RFC 5321 4.5.2).
+def stuff(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Message content as it goes over the wire, without the final dot (RFC 5321 4.5.2), chunk by chunk.
 
     Lines that begin with a dot get another, and the last line gets its CRLF where it is missing. A chunk in which
     nothing changes is not copied.
     """
-    stuffed: list[bytes] = []
     tail = b"\r\n"  # the last two octets so far; the message begins a line
     for chunk in chunks:
         if not chunk:
             continue
         # A line that begins with a dot may have its CRLF in the chunk before, or be cut between CR and LF.
         if tail == b"\r\n" and chunk.startswith(b"."):
-            stuffed.append(b".")
+            yield b"."
         elif tail.endswith(b"\r") and chunk.startswith(b"\n."):
-            stuffed.append(b"\n.")
+            yield b"\n."
             chunk = chunk[1:]
         tail = (tail + chunk[-2:])[-2:]
-        stuffed.append(chunk.replace(STUFFED, b"\r\n..") if chunk.find(STUFFED) >= 0 else chunk)
+        yield chunk.replace(STUFFED, b"\r\n..") if chunk.find(STUFFED) >= 0 else chunk
     if tail != b"\r\n":
-        stuffed.append(b"\r\n")
-    return stuffed
+        yield b"\r\n"
 
 
-def pieces(chunks: Sequence[bytes]) -> Iterator[memoryview]:
-    """The chunks in pieces of at most PIECE octets, not copied."""
+def pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks in pieces of at most PIECE octets."""
     for chunk in chunks:
-        view = memoryview(chunk)
-        for start in range(0, len(view), PIECE):
-            yield view[start : start + PIECE]
+        for start in range(0, len(chunk), PIECE):
+            yield chunk[start : start + PIECE]
 
 
 def reason(error: Exception) -> str:

@@ -270,7 +270,7 @@ class Session(Connection):
     def _receive(self, scanner: Scanner) -> Step:
         buffer = self.buffer
         if not scanner.scan(buffer):
-            if not self._hold(0 if scanner.fault else len(buffer)):
+            if not self._hold(0 if scanner.fault else scanner.moved + len(buffer)):
                 scanner.drop(buffer, Kind.NO_MEMORY)
                 self._hold(0)
             return None
