@@ -21,7 +21,7 @@ class MailtrapHouse(Api):
     """``await house.ask("GET", "api_tokens")`` asks with the account admin's token over the legacy paths."""
 
     def __init__(self, database: Database, clock: Clock, **changes: Any) -> None:
-        self.credentials = Credentials(database, clock)
+        self.credentials = Credentials(database, clock, clock)
         super().__init__(db=database, credentials=self.credentials, clock=clock, **changes)
         self.database, self.clock = database, clock
         self.account = self.foreign = self.domain = self.other_domain = self.project = self.inbox = 0

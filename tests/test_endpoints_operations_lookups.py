@@ -30,7 +30,7 @@ async def lookups(database: Database, clock: Clock, dns: FakeDNS) -> AsyncIterat
     sealer, book = Sealer(bytes(32)), DomainBook(database, clock)
     rest = (lambda: None, lambda: None, FakePoster())
     tools = Tools(database, sealer, book, resolver, load(None, {}, {}), "mail.mailferry.test", clock, *rest)
-    made = Lookups(tools)
+    made = Lookups(tools, clock)
     yield made
     await made.close()
     await resolver.close()

@@ -92,7 +92,7 @@ async def test_a_first_run_that_is_cut_off_before_its_commit_is_made_anew(tmp_pa
 
 
 async def account_of(house: House, token: str) -> int | None:
-    who = await Credentials(house.database, clock).token(token)
+    who = await Credentials(house.database, clock, clock).token(token)
     return who.account_id if who else None
 
 

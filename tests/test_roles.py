@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import http.client
+import json
 import os
 import shutil
 import smtplib
 import ssl
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +16,24 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from sqlalchemy import Connection, delete
 from structlog.testing import capture_logs
 
 from mailferry.cli import app as cli
 from mailferry.config import BadSetting, load
-from mailferry.house import House, open_house
+from mailferry.ending import Ending
+from mailferry.house import House, clock, open_house
 from mailferry.listening import Listening, certificate_hosts, own_hosts
 from mailferry.net import authority as local
+from mailferry.resources import domains, tokens
+from mailferry.resources.permissions import ADMIN, Grant, Resource
+from mailferry.resources.tokens import digest
+from mailferry.roles import Parts, furnish
+from mailferry.store.schema import tokens as tokens_table
 from tests.commands import add_own_domain, ask_later, first_run
 from tests.fakes.dns import FakeDNS
 from tests.peers.certificates import Authority, Certificate
+from tests.peers.process import free_port
 from tests.server import DOMAIN, Mailferry, message, running
 
 ROLES = frozenset({"api", "smtp"})
@@ -78,6 +89,60 @@ async def served(context: ssl.SSLContext, ca_file: Path) -> AsyncIterator[Any]:
     async with await asyncio.start_server(greet, "127.0.0.1", 0, ssl=context) as server:
         port = server.sockets[0].getsockname()[1]
         yield shown
+
+
+# --- durations --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_clock_that_is_set_back_lets_nothing_be_remembered_for_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall, steady, port, ending = time.time_ns, time.monotonic_ns, free_port(), Ending()
+    settings = {"http__listen": f"127.0.0.1:{port}", "http__tls_listen": "", "server__roles": "api"}
+    async with (
+        FakeDNS({"a.test": {"TXT": "before"}}, ttl=60) as dns,
+        open_house(configured(tmp_path, dns__nameservers=dns.address, metrics__listen="", **settings)) as house,
+    ):
+        await furnish(house)
+        await Parts(house, ending).start()
+        token = first_run_token(house)
+        other = await house.database.write(lambda c: another_token(c, house))
+        assert (await house.resolver.query("a.test", "TXT")).values == ("before",)
+        assert await house.book.by_name(1, "a.test") is None
+        while (status := await asked(port, token)) == 200:
+            pass
+        assert status == 429 == await asked(port, other)
+
+        dns.zone["a.test"] = {"TXT": "after"}
+        await house.database.write(lambda c: domains.add(c, house.sealer, 1, "a.test", (), clock()))
+        await house.database.write(
+            lambda c: c.execute(delete(tokens_table).where(tokens_table.c.token_hash == digest(token)))
+        )
+        monkeypatch.setattr(time, "time_ns", lambda: wall() - 3600 * 10**9)
+        monkeypatch.setattr(time, "monotonic_ns", lambda: steady() + 61 * 10**9)
+        assert (await house.resolver.query("a.test", "TXT")).values == ("after",)
+        assert await house.book.by_name(1, "a.test") is not None
+        assert (await asked(port, token), await asked(port, other)) == (401, 200)
+        await ending.close()
+
+
+def first_run_token(house: House) -> str:
+    return str(json.loads((house.data_dir / "first-run.json").read_text())["api_token"])
+
+
+def another_token(connection: Connection, house: House) -> str:
+    return tokens.create(connection, 1, "Other", [Grant(Resource.ACCOUNT, 1, ADMIN)], clock())[1]
+
+
+async def asked(port: int, token: str) -> int:
+    def ask() -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", "/api/suppressions", headers={"Authorization": f"Bearer {token}"})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    return await asyncio.to_thread(ask)
 
 
 # --- certificates -----------------------------------------------------------------------------------------------------

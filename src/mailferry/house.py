@@ -50,6 +50,11 @@ def clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+def ticks() -> int:
+    """Milliseconds that only go forward, whatever is done to the clock: for how long something lasts in this process."""
+    return time.monotonic_ns() // 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     config: Config
@@ -93,7 +98,7 @@ async def open_house(config: Config) -> AsyncIterator[House]:
                 )
                 boot = await database.write(lambda connection: _begin_boot(connection, database.dialect, common()))
             content = SegmentContent(config.data_dir / "segments") if database.dialect == "sqlite" else TableContent()
-            resolver = Resolver(config["dns.nameservers"], clock=common)
+            resolver = Resolver(config["dns.nameservers"], clock=ticks)
             try:
                 yield House(
                     config,
@@ -101,7 +106,7 @@ async def open_house(config: Config) -> AsyncIterator[House]:
                     common,
                     sealer,
                     content,
-                    DomainBook(database, common),
+                    DomainBook(database, ticks),
                     resolver,
                     hostname,
                     boot,

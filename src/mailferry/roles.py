@@ -57,7 +57,7 @@ from mailferry.endpoints.operations.tools import Tools
 from mailferry.endpoints.smtp import server as smtp
 from mailferry.endpoints.smtp.limits import Limits as SmtpLimits
 from mailferry.endpoints.smtp.submission import SubmissionBackend
-from mailferry.house import House, open_house
+from mailferry.house import House, open_house, ticks
 from mailferry.housekeeping import Housekeeping
 from mailferry.intake.accept import Intake
 from mailferry.intake.checks import Limits
@@ -154,10 +154,10 @@ class Parts:
         if "consumers" in self._roles:
             self._start_webhooks(poster)
         intake = self._intake(budget)
-        credentials = Credentials(house.database, house.clock)
+        credentials = Credentials(house.database, house.clock, ticks)
         tools = self.tools(listening, credentials, poster)
         if "api" in self._roles:
-            lookups = Lookups(tools)
+            lookups = Lookups(tools, ticks)
             self._ending.part("look-ups", lookups.close)
             await self._start_http(listening, intake, credentials, lookups, poster)
         if "smtp" in self._roles:
@@ -261,7 +261,7 @@ class Parts:
         common: dict[str, Any] = {
             "resolver": house.resolver,
             "guard": guard,
-            "clock": self._house.clock,
+            "clock": ticks,
             "rng": Random(),  # noqa: S311  # hosts of equal preference are shuffled
             "helo": house.hostname,
             "local_ip": config["delivery.local_address"],
@@ -314,12 +314,12 @@ class Parts:
             clock=house.clock,
             log=structlog.get_logger("mailferry.endpoints.mailtrap"),
             budget=BodyBudget(config["http.body_memory"]),
-            rates=Rates(house.clock, config["limits.api_rate"]),
+            rates=Rates(ticks, config["limits.api_rate"]),
             sealer=house.sealer,
             operator=Operator(house.hostname, config["dns.zone"]),
             forget_domains=house.book.forget,
             look_up_domain=lookups.ask,
-            renderer=Renderer(house.database, house.clock),
+            renderer=Renderer(house.database, ticks),
             max_templates=config["limits.templates"],
             poster=poster,
         )

@@ -84,11 +84,14 @@ class Rendered:
 
 
 class Renderer:
-    """One for the process. It remembers templates by uuid for a moment, and compiled versions as long as there is room."""
+    """One for the process. It remembers templates by uuid for a moment, and compiled versions as long as there is room.
 
-    def __init__(self, database: Reader, clock: Callable[[], int], *, request_steps: int = REQUEST_STEPS) -> None:
+    ``ticks``: milliseconds that only go forward.
+    """
+
+    def __init__(self, database: Reader, ticks: Callable[[], int], *, request_steps: int = REQUEST_STEPS) -> None:
         self._database = database
-        self._clock = clock
+        self._ticks = ticks
         self._request_steps = request_steps
         self._heads: dict[tuple[int, str], tuple[int, Head | None]] = {}
         self._compiled: OrderedDict[tuple[str, int], Compiled] = OrderedDict()
@@ -104,7 +107,7 @@ class Renderer:
 
     async def open(self, account_id: int, uuids: Iterable[str]) -> "Rendering":
         """For one request: the templates that it names, with one query for those that are not known yet."""
-        now = self._clock()
+        now = self._ticks()
         wanted = {uuid for uuid in uuids if _UUID.fullmatch(uuid)}
         missing = [uuid for uuid in wanted if self._heads.get((account_id, uuid), (0, None))[0] <= now]
         heads = {uuid: self._heads[account_id, uuid][1] for uuid in wanted.difference(missing)}

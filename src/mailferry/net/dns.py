@@ -69,18 +69,17 @@ class MailHosts:
 @dataclass(frozen=True, slots=True)
 class _Kept:
     lookup: Lookup
-    since: int  # Unix milliseconds
-    until: int
+    until: int  # by the resolver's clock
 
     def is_fresh(self, now: int) -> bool:
-        # A clock that was set back: without the first half an answer could be kept for days.
-        return self.since <= now < self.until
+        return now < self.until
 
 
 class Resolver:
     """Asks recursive name servers, and remembers answers for as long as their TTLs allow.
 
-    `nameservers` are `ip:port`, `[ip]:port` or `ip`; empty means those of the system. `clock` gives Unix milliseconds.
+    `nameservers` are `ip:port`, `[ip]:port` or `ip`; empty means those of the system. `clock` gives milliseconds that
+    only go forward.
     `timeout`: seconds for one question, all name servers and tries together. Belongs to the loop that first uses it.
     """
 
@@ -156,7 +155,7 @@ class Resolver:
             self._cache.pop(key, None)
             return
         now = self._clock()
-        self._cache[key] = _Kept(lookup, now, now + lookup.ttl * 1000)
+        self._cache[key] = _Kept(lookup, now + lookup.ttl * 1000)
         self._cache.move_to_end(key)
         if len(self._cache) > CACHE_ENTRIES:
             self._cache.popitem(last=False)

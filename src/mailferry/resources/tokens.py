@@ -117,24 +117,28 @@ def find(connection: Connection, secret_digest: str) -> Token | None:
 
 
 class Credentials:
-    """Tokens by their secret, from memory for a moment: a look-up costs a hash instead of a query."""
+    """Tokens by their secret, from memory for a moment: a look-up costs a hash instead of a query.
 
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+    ``clock``: Unix milliseconds, by which tokens end; ``ticks``: milliseconds that only go forward.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], int], ticks: Callable[[], int]) -> None:
         self._database = database
         self._clock = clock
+        self._ticks = ticks
         self._known: dict[str, tuple[int, Token | None]] = {}
         self._used: dict[int, int] = {}
         self._noting: set[asyncio.Task[None]] = set()
 
     async def token(self, secret: str) -> Token | None:
         """None: unknown or expired. The look-up is by digest, so its time says nothing about the secret."""
-        key, now = digest(secret), self._clock()
+        key, now, tick = digest(secret), self._clock(), self._ticks()
         until, token = self._known.get(key, (0, None))
-        if until <= now:
+        if until <= tick:
             token = await self._database.read(lambda connection: find(connection, key))
             if len(self._known) >= CACHE_ENTRIES:
                 self._known.clear()
-            self._known[key] = (now + CACHE_MS, token)
+            self._known[key] = (tick + CACHE_MS, token)
         if token is None or (token.expires_at and token.expires_at <= now):
             return None
         if now - max(token.last_used_at, self._used.get(token.id, 0)) >= USED_MS:

@@ -64,7 +64,8 @@ class LastFailure:
         self.text = ""
 
     def since(self, now_ms: int) -> str:
-        return self.text if now_ms - self.at_ms < TROUBLE_MS else ""
+        # Noted later than now: the clock was set back, and trouble must not last for as long.
+        return self.text if 0 <= now_ms - self.at_ms < TROUBLE_MS else ""
 
 
 class ContentGone(LookupError):

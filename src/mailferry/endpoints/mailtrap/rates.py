@@ -43,10 +43,10 @@ class Standing:
 
 
 class Rates:
-    """``factor`` multiplies every limit; 0 lifts them all."""
+    """``factor`` multiplies every limit; 0 lifts them all. ``ticks``: milliseconds that only go forward."""
 
-    def __init__(self, clock: Callable[[], int], factor: int = 1) -> None:
-        self._clock = clock
+    def __init__(self, ticks: Callable[[], int], factor: int = 1) -> None:
+        self._ticks = ticks
         self._factor = factor
         self._windows: OrderedDict[tuple[str, int], deque[int]] = OrderedDict()
 
@@ -55,7 +55,7 @@ class Rates:
         limit = rate.requests * self._factor
         if not limit:
             return None
-        now = self._clock()
+        now = self._ticks()
         key = (rate.name, identity)
         window = self._windows.setdefault(key, deque())
         self._windows.move_to_end(key)

@@ -13,11 +13,14 @@ CACHE_MS = 1_000
 
 
 class DomainBook:
-    """Domains as this node last saw them. Decisions that must be exact read the row again in their transaction."""
+    """Domains as this node last saw them. Decisions that must be exact read the row again in their transaction.
 
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+    ``ticks``: milliseconds that only go forward.
+    """
+
+    def __init__(self, database: Database, ticks: Callable[[], int]) -> None:
         self._database = database
-        self._clock = clock
+        self._ticks = ticks
         self._known: dict[tuple[int, str | int], tuple[int, Domain | None]] = {}
 
     async def by_name(self, account_id: int, name: str) -> Domain | None:
@@ -31,7 +34,7 @@ class DomainBook:
         self._known.clear()
 
     async def _look_up(self, key: tuple[int, str | int], query: Callable[[Connection], Domain | None]) -> Domain | None:
-        now = self._clock()
+        now = self._ticks()
         until, domain = self._known.get(key, (0, None))
         if until <= now:
             domain = await self._database.read(query)
