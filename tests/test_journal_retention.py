@@ -1,15 +1,21 @@
 """What is old is forgotten, whole, and never what somebody still waits for."""
 
+import contextlib
+import re
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import Connection, event, select, text
 
 from mailferry.delivery import queue as queues
 from mailferry.journal import retention
-from mailferry.journal.retention import forget_boots, forget_content, forget_hours, forget_keys, forget_logs
+from mailferry.journal.ids import Ids
+from mailferry.journal.retention import forget_boots, forget_content, forget_hours, forget_keys, forget_logs, needed
 from mailferry.store import segments
 from mailferry.store.content import ContentGone, Place
 from mailferry.store.given import insert_rows
@@ -20,6 +26,7 @@ from mailferry.store.schema import (
     events,
     idempotency_keys,
     messages,
+    queue,
     recipients,
     suppressions,
 )
@@ -38,8 +45,17 @@ def raw(number: int) -> bytes:
 
 
 async def forget(office: Office) -> list[str]:
-    now = office.clock()
-    return sorted(await office.database.write(lambda c: forget_content(c, office.content, now, CONTENT_DAYS)))
+    now, wanted = office.clock(), await needed_now(office)
+    return sorted(await office.database.write(lambda c: forget_content(c, office.content, now, CONTENT_DAYS, wanted)))
+
+
+async def needed_now(office: Office) -> frozenset[str]:
+    now, after, found = office.clock(), "", frozenset[str]()
+    while True:
+        some, after = await office.database.read(partial(needed, now=now, days=CONTENT_DAYS, after=after))
+        found |= some
+        if not after:
+            return found
 
 
 async def place_of(office: Office, recipient: str) -> Place:
@@ -183,6 +199,78 @@ async def test_answers_of_idempotency_keys_are_kept_for_a_day(office: Office, cl
     await office.database.write(lambda c: insert_rows(c, idempotency_keys, keys))
     await office.database.write(lambda c: forget_keys(c, clock.now))
     assert [row.key for row in await office.rows(idempotency_keys)] == ["young"]
+
+
+async def test_keys_are_forgotten_in_pieces(office: Office, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "SOME", 3)
+    old = clock.now - retention.KEY_MS - 1
+    keys = [{"account_id": n, "endpoint": "send", "key": f"k{n}", "created_at": old} for n in range(7)]
+    await office.database.write(lambda c: insert_rows(c, idempotency_keys, keys))
+    assert [await office.database.write(lambda c: forget_keys(c, clock.now)) for _ in range(4)] == [3, 3, 1, 0]
+    assert not await office.rows(idempotency_keys)
+
+
+async def test_of_a_hundred_thousand_keys_and_waiting_rows_only_those_of_a_piece_are_read(
+    office: Office, clock: Clock
+) -> None:
+    """No statement of a piece goes through a whole table: PostgreSQL ends it after ten seconds."""
+    young, old = clock.now, clock.now - 40 * retention.DAY_MS
+    keys = [
+        {"account_id": 1, "endpoint": "send", "key": f"k{n}", "created_at": old if n < 2_000 else young}
+        for n in range(100_000)
+    ]
+    ids = Ids(lambda: young)
+    rows = [{"recipient_id": ids.new(), "lane_id": 1, "due": young} for _ in range(100_000)]
+
+    def fill(connection: Connection) -> None:
+        insert_rows(connection, idempotency_keys, keys)
+        insert_rows(connection, queue, rows)
+        connection.execute(text("ANALYZE"))
+
+    await office.database.write(fill)
+    told: list[str] = []
+    with explained(office, told):
+        await office.database.write(lambda c: forget_keys(c, clock.now))
+        await office.database.read(lambda c: needed(c, clock.now, CONTENT_DAYS))
+    assert told
+    # Of PostgreSQL "Seq Scan on", of SQLite "SCAN" without an index.
+    whole = [
+        line for line in told if re.search(r"Seq Scan on (idempotency_keys|queue)|SCAN (?!.*INDEX).*(queue|idem)", line)
+    ]
+    assert not whole, whole
+
+
+@contextlib.contextmanager
+def explained(office: Office, told: list[str]) -> Iterator[None]:
+    """What the databases are about to do for each statement meanwhile."""
+    how = "EXPLAIN QUERY PLAN " if office.database.dialect == "sqlite" else "EXPLAIN "
+    engines = {office.database.writer_engine, office.database.reader_engine}
+
+    def explain(_c: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith(("SELECT", "DELETE")):
+            cursor.execute(how + statement, parameters)
+            told.extend(" ".join(map(str, row)) for row in cursor.fetchall())
+
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", explain)
+    try:
+        yield
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", explain)
+
+
+async def test_what_waits_needs_its_bytes_however_many_looks_it_takes(
+    office: Office, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "LOOKS", 2)
+    waiting = [(await send(office, None))[0] for _ in range(5)]
+    clock.forward(hours=24)
+    later = (await send(office, None))[0]
+    clock.forward(hours=24 * (CONTENT_DAYS + 1))
+    segments = {(await place_of(office, each)).segment for each in [*waiting, later]}
+    assert len(segments) == 2 and await needed_now(office) >= segments
+    assert await forget(office) == []
 
 
 # --- what the house wrote down for itself --------------------------------------------------------------------------

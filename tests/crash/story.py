@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select
 from mailferry.delivery.job import LEASE_MS
 from mailferry.store.engines import postgres_engine, sqlite_engine
 from mailferry.store.schema import messages, queue, recipients
+from tests.crash.leases import grow_old
 from tests.crash.sender import Sender, text
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
@@ -81,6 +82,8 @@ class Story:
     async def come_to_rest(self) -> None:
         """A last start, nothing new: everything that was accepted must end by itself."""
         await asyncio.to_thread(self.sender.stop)
+        if self.url:
+            await asyncio.to_thread(grow_old, self.url)
         self.server.extra.pop("MAILFERRY_CRASH", None)
         await asyncio.to_thread(self.server.start)
         until = time.monotonic() + END_SECONDS

@@ -8,6 +8,7 @@ from typing import Any
 
 from mailferry.resources.contacts.jobs import LEASE_MS
 from tests.commands import first_run
+from tests.crash.leases import grow_old
 from tests.fakes.dns import FakeDNS
 from tests.peers.postgres import Cluster
 from tests.server import Mailferry, running
@@ -88,6 +89,7 @@ async def test_the_import_of_a_dead_node_is_taken_over(
                 await until(lambda: not others(behind))
                 part = behind.execute(done).fetchone()
                 assert part and part[0] < MANY, "it had ended before it was killed"
+                await asyncio.to_thread(grow_old, postgres_url)
                 await asyncio.to_thread(keepers[1].start)
                 assert await client.finished(first, LEASE_MS / 1000 + 60) == (MANY, 0)
                 assert await client.finished(second) == (0, MANY)

@@ -11,6 +11,7 @@ import psycopg
 
 from mailferry.delivery.job import LEASE_MS
 from tests.conftest import eventually
+from tests.crash.leases import grow_old
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.peers.postgres import Cluster
@@ -48,6 +49,7 @@ async def test_the_work_of_a_dead_node_is_taken_over(
             in_flight = [address for address in unsettled(behind) if taken(mx)[address]]
             mx.delays.clear()
             assert unsettled(behind), "the node had ended before it was killed"
+            await asyncio.to_thread(grow_old, postgres_url)
             async with node(front, "c"):
                 await eventually(lambda: not unsettled(behind), LEASE_MS / 1000 + 30)
                 async with node(front, "d"):

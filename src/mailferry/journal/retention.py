@@ -7,7 +7,9 @@ from sqlalchemy import Connection, Subquery, delete, func, literal_column, selec
 
 from mailferry.journal import follow
 from mailferry.journal.events import WAITING
+from mailferry.journal.ids import first_at
 from mailferry.store.content import DAY_MS, Content, day_of
+from mailferry.store.given import delete_rows
 from mailferry.store.schema import (
     attempts,
     boots,
@@ -26,17 +28,36 @@ BOOT_MS = 30 * DAY_MS
 HOUR_MS = 3_600_000
 #: Rows, or messages with all that belongs to them, deleted in one transaction: writing transactions end within seconds.
 SOME = 1_000
+#: Rows of the queue that one statement looks at.
+LOOKS = 5_000
 
 
-def forget_content(connection: Connection, content: Content, now: int, days: int) -> list[str]:
-    """Drop segments and partitions older than ``days`` that no waiting recipient needs; returns their names."""
-    needed = connection.execute(
-        select(messages.c.segment)
-        .distinct()
-        .join(recipients, recipients.c.message_id == messages.c.id)
-        .where(recipients.c.state.in_(WAITING), messages.c.created_at < now - days * DAY_MS)
-    ).scalars()
-    return content.forget(connection, day_of(now) - timedelta(days=days), frozenset(needed))
+def needed(connection: Connection, now: int, days: int, after: str = "") -> tuple[frozenset[str], str]:
+    """Old segments and partitions that the next LOOKS old recipients of the queue need, and the id to go on after; empty
+    at the end. What ended waits never again, so what a look found needless stays so.
+    """
+    # Ids begin with their time. A clock set back parts the two: one day too many is looked at.
+    old = first_at(now - (days - 1) * DAY_MS)
+    waiting = (
+        select(queue.c.recipient_id)
+        .where(queue.c.recipient_id > after, queue.c.recipient_id < old)
+        .order_by(queue.c.recipient_id)
+        .limit(LOOKS)
+        .subquery()
+    )
+    joined = (
+        select(waiting.c.recipient_id, messages.c.segment)
+        .outerjoin(recipients, recipients.c.id == waiting.c.recipient_id)  # outer: no row must end the walk too early
+        .outerjoin(messages, messages.c.id == recipients.c.message_id)
+    )
+    found = connection.execute(joined).all()
+    last = max(row.recipient_id for row in found) if len(found) == LOOKS else ""
+    return frozenset(row.segment for row in found if row.segment is not None), last
+
+
+def forget_content(connection: Connection, content: Content, now: int, days: int, needed: frozenset[str]) -> list[str]:
+    """Drop segments and partitions older than ``days`` that are not :func:`needed`; returns their names."""
+    return content.forget(connection, day_of(now) - timedelta(days=days), needed)
 
 
 def forget_logs(connection: Connection, now: int, days: int) -> int:
@@ -65,8 +86,14 @@ def forget_logs(connection: Connection, now: int, days: int) -> int:
     return len(ids)
 
 
-def forget_keys(connection: Connection, now: int) -> None:
-    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEY_MS))
+def forget_keys(connection: Connection, now: int) -> int:
+    """Delete idempotency keys of past days; returns how many. Call again while it is SOME."""
+    table = idempotency_keys
+    key = list(table.primary_key)
+    old = select(*key).where(table.c.created_at < now - KEY_MS).order_by(table.c.created_at).limit(SOME)
+    found = [dict(row._mapping) for row in connection.execute(old)]
+    delete_rows(connection, table, found)
+    return len(found)
 
 
 def forget_hours(connection: Connection, now: int) -> int:
