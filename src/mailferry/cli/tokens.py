@@ -80,7 +80,10 @@ def revoke(
     account: OfAccount = 0,
     json: Json = False,
 ) -> None:
-    """End a token for good: it opens nothing any more. On further servers that takes two seconds."""
+    """End a token for good: no request and no login gets in with it any more.
+
+    Other nodes on the same database take two seconds. SMTP connections that are logged in with it go on until they end.
+    """
     result = call(where.load(), "tokens.revoke", token=token, account=account)
     show.as_json(result) if json else show.line(f"Token {result['revoked']}, {show.tame(result['name'])}, is revoked.")
 
