@@ -1,6 +1,7 @@
 """From an API call to the recipient's host and to the customer's webhook, over sockets, on both databases."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,6 @@ class Client:
         self.token = first_run(server)["api_token"]
 
     async def ask(self, method: str, path: str, body: Any = None, *, expect: int = 200) -> Any:
-        import json
-
         sent = None if body is None else json.dumps(body).encode()
         status, answer = await asyncio.to_thread(self.server.request, method, f"/api/{path}", self.token, sent)
         assert status == expect, answer
@@ -42,7 +41,7 @@ class Client:
                 found = (await self.ask("GET", f"webhooks/{webhook_id}/events"))["data"]
                 if sum(each["state"] == "delivered" for each in found) == delivered:
                     return list(found)
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.2)
 
     async def send(self, to: str, **fields: Any) -> str:
         return str((await self.ask("POST", "send", message(to, **fields)))["message_ids"][0])

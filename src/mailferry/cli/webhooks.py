@@ -59,7 +59,7 @@ def show_(webhook: Id, /, *, where: Where = HERE, json: Json = False) -> None:
 
 @webhooks.command
 def add(
-    url: Annotated[str, Parameter(help="Where events are posted to; it may hold user and password.")],
+    url: Annotated[str, Parameter(help="The address that events are posted to; it may hold user and password.")],
     /,
     *,
     where: Where = HERE,
@@ -68,9 +68,14 @@ def add(
         str, Parameter(show_default=False, help=f"Types, with commas, instead of all: {', '.join(WEBHOOK_KIND)}.")
     ] = "",
     stream: Annotated[
-        Stream, Parameter(show_choices=False, help="Of this stream's mail: transactional or bulk.")
+        Stream,
+        Parameter(
+            show_choices=False, show_default=False, help="Of this stream's mail: transactional, which it is, or bulk."
+        ),
     ] = Stream.TRANSACTIONAL,
-    format: Annotated[Format, Parameter(show_choices=False, help="json or jsonlines.")] = Format.JSON,
+    format: Annotated[
+        Format, Parameter(show_choices=False, show_default=False, help="json, which it is, or jsonlines.")
+    ] = Format.JSON,
     domain: Annotated[
         str, Parameter(show_default=False, help="Of this sending domain's mail; without it of all.")
     ] = "",
