@@ -128,7 +128,14 @@ async def test_250_is_delivered(office: Office) -> None:
     assert done.after == row.state == D
     assert (row.attempts, row.code, row.response) == (1, 250, "taken")
     assert await office.story(recipient) == ["accepted", "delivery"]
-    facts = {"code": 250, "enhanced": "2.0.0", "response": "taken", "host": "mx.dest.test", "ip": "127.0.0.1"}
+    facts = {
+        "code": 250,
+        "enhanced": "2.0.0",
+        "response": "taken",
+        "host": "mx.dest.test",
+        "ip": "127.0.0.1",
+        "provider": "Other",
+    }
     assert await office.facts(recipient) == facts | {"transport": "mx"}
     (attempt,) = await office.attempts(recipient)
     assert (attempt.number, attempt.code, attempt.stage, attempt.ms) == (1, 250, "dot", 3)

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from mailferry.config import load
+from mailferry.consumers.stats.counter import Counter
 from mailferry.endpoints.operations.tools import Mistake, Tools
 from mailferry.endpoints.operations.verbs import VERBS
 from mailferry.net.dns import Resolver
@@ -55,6 +56,7 @@ async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
                 wake=lambda: None,
                 reload_hosts=lambda: None,
                 poster=FakePoster(),
+                counter=Counter(database, clock),
             )
         )
         await resolver.close()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from mailferry.config import load
+from mailferry.consumers.stats.counter import Counter
 from mailferry.endpoints.operations.lookups import LOOK_MS, Lookups
 from mailferry.endpoints.operations.tools import Tools
 from mailferry.net.dns import Resolver
@@ -28,7 +29,7 @@ async def dns() -> AsyncIterator[FakeDNS]:
 async def lookups(database: Database, clock: Clock, dns: FakeDNS) -> AsyncIterator[Lookups]:
     resolver = Resolver([dns.address], clock=clock)
     sealer, book = Sealer(bytes(32)), DomainBook(database, clock)
-    rest = (lambda: None, lambda: None, FakePoster())
+    rest = (lambda: None, lambda: None, FakePoster(), Counter(database, clock))
     tools = Tools(database, sealer, book, resolver, load(None, {}, {}), "mail.mailferry.test", clock, *rest)
     made = Lookups(tools, clock)
     yield made

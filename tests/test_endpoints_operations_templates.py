@@ -3,6 +3,7 @@
 import pytest
 
 from mailferry.config import load
+from mailferry.consumers.stats.counter import Counter
 from mailferry.endpoints.operations.templates import templates_list, templates_put, templates_show
 from mailferry.endpoints.operations.tools import Mistake, Tools
 from mailferry.net.dns import Resolver
@@ -23,7 +24,7 @@ async def tools(database: Database, clock: Clock) -> Tools:
     for name in ("Shop", "Foreign"):
         await database.write(lambda c, name=name: accounts.create_account(c, name, clock()))
     resolver = Resolver(["127.0.0.1:9"], clock=clock)
-    rest = (lambda: None, lambda: None, FakePoster())
+    rest = (lambda: None, lambda: None, FakePoster(), Counter(database, clock))
     book = DomainBook(database, clock)
     return Tools(database, Sealer(bytes(32)), book, resolver, load(None, {}, {}), "mail.mailferry.test", clock, *rest)
 

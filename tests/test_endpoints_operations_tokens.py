@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from mailferry.config import load
+from mailferry.consumers.stats.counter import Counter
 from mailferry.endpoints.operations.tools import Mistake, Tools
 from mailferry.endpoints.operations.verbs import VERBS
 from mailferry.net.dns import Resolver
@@ -44,7 +45,7 @@ class Operator:
 async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
     for name in ("First", "Second"):
         await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
-    credentials = Credentials(database, clock)
+    credentials = Credentials(database, clock, clock)
     resolver = Resolver([], clock=clock)
     tools = Tools(
         database=database,
@@ -57,6 +58,7 @@ async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
         wake=lambda: None,
         reload_hosts=lambda: None,
         poster=FakePoster(),
+        counter=Counter(database, clock),
         forget_tokens=credentials.forget,
     )
     yield Operator(tools, credentials)

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from mailferry import metrics
 from mailferry.config import load
+from mailferry.consumers.stats.counter import Counter
 from mailferry.delivery import outages, release
 from mailferry.endpoints.operations.tools import Tools
 from mailferry.housekeeping import Housekeeping
@@ -62,6 +63,7 @@ def tools(
         wake=wake,
         reload_hosts=lambda: None,
         poster=FakePoster(),
+        counter=Counter(office.database, office.clock),
     )
 
 

@@ -1,6 +1,6 @@
 """The one place that builds things, and says which role runs what.
 
-``api`` HTTP endpoints, ``smtp`` submission, ``delivery`` the worker, ``consumers`` what follows the journal (webhooks),
+``api`` HTTP endpoints, ``smtp`` submission, ``delivery`` the worker, ``consumers`` what follows the journal (webhooks, statistics),
 ``housekeeping`` what must be done now and then.
 ``serve`` runs all of them in one event loop; on PostgreSQL each may run in processes of its own.
 """
@@ -26,6 +26,7 @@ from starlette.types import ASGIApp
 
 from mailferry import first_run, readiness
 from mailferry.config import BY_KEY, Config, parse_host_port, parse_listen
+from mailferry.consumers.stats.counter import Counter
 from mailferry.consumers.webhooks.post import Poster
 from mailferry.consumers.webhooks.service import Webhooks
 from mailferry.delivery import queue as queues
@@ -140,6 +141,7 @@ class Parts:
         self._roles = frozenset(house.config["server.roles"])
         self._simulator = Simulator(first_run.DEMO_DOMAIN)
         self._worker: Worker | None = None
+        self._counter = Counter(house.database, house.clock)
 
     async def start(self) -> None:
         house, config = self._house, self._config
@@ -153,6 +155,7 @@ class Parts:
             self._worker = await self._start_worker(guard, budget)
         if "consumers" in self._roles:
             self._start_webhooks(poster)
+            self._spawn("statistics", self._counter.run())
         intake = self._intake(budget)
         credentials = Credentials(house.database, house.clock, ticks)
         tools = self.tools(listening, credentials, poster)
@@ -186,6 +189,7 @@ class Parts:
             wake=self._worker.wake if self._worker else lambda: None,
             reload_hosts=listening.reload,
             poster=poster,
+            counter=self._counter,
             forget_tokens=credentials.forget,
         )
 

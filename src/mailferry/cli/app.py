@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from mailferry import __version__, first_run, logs
-from mailferry.cli import card, domains, nouns, show, suppressions, templates, tokens, webhooks
+from mailferry.cli import card, domains, nouns, show, stats, suppressions, templates, tokens, webhooks
 from mailferry.cli.options import HERE, Flag, Json, Where
 from mailferry.cli.reach import Failure, check_house, tell
 from mailferry.cli.show import Column
@@ -48,6 +48,7 @@ app = App(
 )
 app.command(domains.domains)
 nouns.register(app)
+app.command(stats.stats)
 app.command(suppressions.suppressions)
 app.command(templates.templates)
 app.command(tokens.tokens)

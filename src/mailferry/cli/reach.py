@@ -76,6 +76,7 @@ def _by_socket(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, An
 
 
 async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    from mailferry.consumers.stats.counter import Counter
     from mailferry.consumers.webhooks.post import Poster
     from mailferry.endpoints.operations.control import run_verb
     from mailferry.endpoints.operations.tools import Tools
@@ -98,6 +99,7 @@ async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict
             wake=lambda: None,
             reload_hosts=lambda: None,
             poster=Poster(client, house.sealer, house.clock, any_port=config["net.allow_private"]),
+            counter=Counter(house.database, house.clock),
         )
         try:
             return await run_verb(tools, verb, arguments)

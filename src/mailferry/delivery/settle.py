@@ -20,6 +20,7 @@ from mailferry.faults import reach
 from mailferry.journal.events import WAITING, Kind, State, check_way
 from mailferry.journal.ids import Ids
 from mailferry.mail import address
+from mailferry.mail.providers import provider
 from mailferry.mail.reply import Answer, Verdict, classify
 from mailferry.resources import suppressions
 from mailferry.store.database import Database
@@ -134,7 +135,7 @@ class Settler:
             now,
             before=state,
             after=state,
-            facts=_facts(answer, verdict),
+            facts=_facts(job, answer, verdict),
             lane_id=job.lane_id,
             attempt=attempt,
         )
@@ -278,10 +279,11 @@ def _event(change: Change) -> dict[str, Any]:
     }
 
 
-def _facts(answer: Answer, verdict: Verdict) -> dict[str, Any]:
+def _facts(job: Job, answer: Answer, verdict: Verdict) -> dict[str, Any]:
     facts = {
         "transport": answer.transport,
         "host": answer.host,
+        "provider": provider(job.destination, answer.host),
         "ip": answer.ip,
         "local_ip": answer.local_ip,
         "tls": answer.tls,

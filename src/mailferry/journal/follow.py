@@ -75,24 +75,30 @@ def end(connection: Connection) -> Position:
 
 
 def read(
-    connection: Connection, after: Position, kinds: Collection[Kind], accounts: Collection[int], most: int = WINDOW
+    connection: Connection,
+    after: Position,
+    kinds: Collection[Kind],
+    accounts: Collection[int] | None = None,
+    most: int = WINDOW,
 ) -> Window:
-    """The next events of these kinds and accounts, out of at most so many."""
-    order = _order(connection)
-    beyond = _beyond(connection, after)
+    """The next events of these kinds and accounts (None = all), out of at most so many."""
+    in_order = order(connection)
+    ahead = beyond(connection, after)
     if connection.dialect.name == "postgresql":
-        beyond = and_(beyond, events.c.xact < _oldest_running())
-    window = select(events.c.xact, events.c.id).where(beyond).order_by(*order).limit(most).subquery()
+        ahead = and_(ahead, events.c.xact < _oldest_running())
+    window = select(events.c.xact, events.c.id).where(ahead).order_by(*in_order).limit(most).subquery()
     last = connection.execute(
         select(func.coalesce(window.c.xact, 0), window.c.id)
-        .order_by(*(window.c[column.name].desc() for column in order))
+        .order_by(*(window.c[column.name].desc() for column in in_order))
         .limit(1)
     ).one_or_none()
     if last is None:
         return Window((), after)
     until = Position(*last)
-    wanted = (events.c.kind.in_(sorted(kinds)), events.c.account_id.in_(sorted(accounts)))
-    found = select(events).where(_beyond(connection, after), ~_beyond(connection, until), *wanted).order_by(*order)
+    wanted = [events.c.kind.in_(sorted(kinds))]
+    if accounts is not None:
+        wanted.append(events.c.account_id.in_(sorted(accounts)))
+    found = select(events).where(beyond(connection, after), ~beyond(connection, until), *wanted).order_by(*in_order)
     return Window(connection.execute(found).all(), until)
 
 
@@ -167,7 +173,7 @@ def free_leases(connection: Connection) -> None:
 
 def lag(connection: Connection, cursor: Cursor) -> int | None:
     """When the first event happened that is not read yet (Unix milliseconds); None: all are."""
-    first = select(events.c.at).where(_beyond(connection, cursor.position)).order_by(*_order(connection)).limit(1)
+    first = select(events.c.at).where(beyond(connection, cursor.position)).order_by(*order(connection)).limit(1)
     return connection.execute(first).scalar()
 
 
@@ -186,7 +192,7 @@ def wanted(connection: Connection, now: int) -> ColumnElement[bool]:
     needed: ColumnElement[bool] = messages.c.id == newest
     if alive := [each.position for each in known if not is_dead(each, now)]:
         of_it = select(events.c.id).join(recipients, recipients.c.id == events.c.recipient_id)
-        unread = of_it.where(recipients.c.message_id == messages.c.id, _beyond(connection, min(alive)))
+        unread = of_it.where(recipients.c.message_id == messages.c.id, beyond(connection, min(alive)))
         needed = needed | exists(unread.correlate(messages))
     return needed
 
@@ -212,11 +218,11 @@ def first_at(connection: Connection, at: int) -> int:
     return int(low)
 
 
-def _order(connection: Connection) -> tuple[ColumnElement[int], ...]:
+def order(connection: Connection) -> tuple[ColumnElement[int], ...]:
     return (events.c.xact, events.c.id) if connection.dialect.name == "postgresql" else (events.c.id,)
 
 
-def _beyond(connection: Connection, position: Position) -> ColumnElement[bool]:
+def beyond(connection: Connection, position: Position) -> ColumnElement[bool]:
     if connection.dialect.name == "postgresql":
         here = tuple_(literal(position.xact, BigInteger), literal(position.id, BigInteger))
         return tuple_(events.c.xact, events.c.id) > here

@@ -110,13 +110,21 @@ def put_rows(connection: Connection, table: Table, values: Sequence[Mapping[str,
 
 
 @cache
-def _put(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
+def _put(dialect: str, table: Table, names: tuple[str, ...], *, adding: bool = False) -> Any:
     module: Any = postgresql if dialect == "postgresql" else sqlite
     given = rows(dialect, [table.c[name] for name in names])
     statement = module.insert(table).from_select(list(names), select(*given.c).where(true()))
     key = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in names if name not in key}
+    given_now = {name: statement.excluded[name] for name in names if name not in key}
+    changed = {name: table.c[name] + now for name, now in given_now.items()} if adding else given_now
     return statement.on_conflict_do_update(index_elements=key, set_=changed)
+
+
+def add_rows(connection: Connection, table: Table, values: Sequence[Mapping[str, Any]]) -> None:
+    """As :func:`put_rows`, but that numbers beside the key are added to those that stand."""
+    if values:
+        statement = _put(connection.dialect.name, table, tuple(values[0]), adding=True)
+        connection.execute(statement, {"rows": pack(values)})
 
 
 def delete_rows(connection: Connection, table: Table, keys: Sequence[Mapping[str, Any]]) -> None:

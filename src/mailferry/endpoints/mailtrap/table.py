@@ -26,6 +26,7 @@ from mailferry.endpoints.mailtrap import (
     logs,
     rates,
     sending,
+    stats,
     suppressions,
     template_versions,
     templates,
@@ -109,6 +110,18 @@ LOGS = (
     *_both(
         "email_logs/{message_id}", "email_logs/{message_id}", {"GET": Op(logs.get_one, DOMAIN_VIEWER, rates.LOG_GET)}
     ),
+)
+
+STATS = tuple(
+    row
+    for rest, function in (
+        ("", stats.get_total),
+        ("/domains", stats.get_domains),
+        ("/categories", stats.get_categories),
+        ("/email_service_providers", stats.get_providers),
+        ("/date", stats.get_days),
+    )
+    for row in _both(f"stats{rest}", f"stats{rest}", {"GET": Op(function, DOMAIN_VIEWER, rates.STATS)})
 )
 
 # --- accounts
@@ -321,6 +334,7 @@ UNKNOWN = (
 TABLE: tuple[Path, ...] = (
     *SENDING,
     *LOGS,
+    *STATS,
     *ACCOUNTS,
     *DOMAINS,
     *SUPPRESSIONS,

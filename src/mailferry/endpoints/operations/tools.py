@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailferry.config import Config
+from mailferry.consumers.stats.counter import Counter
 from mailferry.consumers.webhooks.post import Poster
 from mailferry.net.dns import Resolver
 from mailferry.resources.audit import Actor
@@ -37,6 +38,8 @@ class Tools:
     reload_hosts: Callable[[], None]
     #: Sends test events to webhooks.
     poster: Poster
+    #: Counts statistics anew.
+    counter: Counter
     #: After any change of tokens or their rights: the cache is forgotten.
     forget_tokens: Callable[[], None] = lambda: None
 

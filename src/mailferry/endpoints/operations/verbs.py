@@ -7,7 +7,7 @@ wrong is a :class:`Mistake` that says what would be right.
 from typing import Any
 
 from mailferry.endpoints.operations import domains as domain_verbs
-from mailferry.endpoints.operations import reading, reviews, suppressions, templates, tokens, webhooks
+from mailferry.endpoints.operations import reading, reviews, stats, suppressions, templates, tokens, webhooks
 from mailferry.endpoints.operations.lookups import operator_of
 from mailferry.endpoints.operations.tools import Mistake, Tools, Verb
 from mailferry.resources import dns_records, domains
@@ -78,6 +78,7 @@ VERBS: dict[str, Verb] = {
     "messages.list": messages_list,
     "messages.show": messages_show,
     "queue.list": queue_list,
+    **stats.VERBS,
     **suppressions.VERBS,
     **templates.VERBS,
     **tokens.VERBS,

@@ -40,6 +40,7 @@ from mailferry.store.schema.people import (
 )
 from mailferry.store.schema.queue import RELEASED, lanes, queue
 from mailferry.store.schema.reviews import review_messages, review_questions
+from mailferry.store.schema.stats import stats
 from mailferry.store.schema.templates import template_versions, templates
 from mailferry.store.schema.webhooks import webhook_attempts, webhook_deliveries, webhook_replays, webhooks
 
@@ -79,6 +80,7 @@ __all__ = [
     "review_messages",
     "review_questions",
     "shared_keys",
+    "stats",
     "suppression_history",
     "suppressions",
     "template_versions",

@@ -1,0 +1,34 @@
+"""What became of messages, counted by the hour in which they were accepted."""
+
+from sqlalchemy import BigInteger, Column, Table, Text
+
+from mailferry.store.schema.columns import int_, metadata
+
+stats = Table(
+    "stats",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    #: Hours since 1970.
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),
+    Column("domain_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream", Text, primary_key=True),
+    Column("category", Text, primary_key=True),
+    #: mail/providers.py; empty before any host answered.
+    Column("provider", Text, primary_key=True),
+    #: 0 = none.
+    Column("template_id", BigInteger, primary_key=True, autoincrement=False),
+    #: Recipients whose fate is known: delivered or bounced.
+    int_("sent"),
+    int_("delivered"),
+    int_("bounced"),
+    #: Suppressed, or of a domain that may not send.
+    int_("rejected"),
+    #: Recipients whose message a person opened, or a machine; each counted once.
+    int_("opened"),
+    int_("machine_opened"),
+    int_("clicked"),
+    int_("machine_clicked"),
+    int_("unsubscribed"),
+    int_("spam"),
+    sqlite_with_rowid=False,
+)
