@@ -23,6 +23,7 @@ FLOORS = (
     ("first_run", "house"),
     ("endpoints",),
     ("intake",),
+    ("feedback",),
     ("delivery", "consumers"),
     ("resources",),
     ("journal",),

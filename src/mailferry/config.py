@@ -90,6 +90,21 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("dns", "nameservers", "list", [], "Resolvers as `ip:port`; empty takes the system's."),
     Setting("dns", "zone", "str", "", "The operator's own zone: records are then shown as CNAMEs into it."),
     Setting(
+        "tracking",
+        "url",
+        "str",
+        "",
+        "Where readers reach us, such as `https://t.example.com`; empty takes public_url, and without it no mail is tracked.",
+    ),
+    Setting(
+        "tracking",
+        "custom_hosts",
+        "str",
+        "auto",
+        "Links under a domain's own `mt-link` name: `auto` (by HTTPS, where our certificate has it), `https`, `http`, `off`.",
+        choices=("auto", "https", "http", "off"),
+    ),
+    Setting(
         "delivery",
         "transport",
         "str",

@@ -78,6 +78,7 @@ def _database(text: str) -> None:
 #: By setting; each raises ValueError that says what would be right.
 FORMS: Mapping[str, Callable[[str], object]] = {
     "server.public_url": _url,
+    "tracking.url": _url,
     "server.trusted_proxies": _network,
     "http.listen": _no_tls,
     "http.tls_listen": _no_tls,

@@ -4,7 +4,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,8 @@ class House:
     boot: int
     #: (key id, key) of return paths, the same on every node.
     return_path_key: tuple[int, bytes]
+    #: Those of links in mail, by their numbers; the highest is the one that signs.
+    link_keys: Mapping[int, bytes]
 
     @property
     def data_dir(self) -> Path:
@@ -96,6 +98,7 @@ async def open_house(config: Config) -> AsyncIterator[House]:
                 key = await database.write(
                     lambda connection: shared_keys.get_or_create(connection, sealer, "return path", common())
                 )
+                link_keys = await database.write(lambda connection: _link_keys(connection, sealer, common()))
                 boot = await database.write(lambda connection: _begin_boot(connection, database.dialect, common()))
             content = SegmentContent(config.data_dir / "segments") if database.dialect == "sqlite" else TableContent()
             resolver = Resolver(config["dns.nameservers"], clock=ticks)
@@ -111,6 +114,7 @@ async def open_house(config: Config) -> AsyncIterator[House]:
                     hostname,
                     boot,
                     key,
+                    link_keys,
                 )
             finally:
                 await database.close()  # first: what waits in it may have bytes to be kept
@@ -220,6 +224,11 @@ def _explained(config: Config) -> Iterator[None]:
     except DBAPIError as error:
         where = "[database] url" if config["database.url"] else str(config.data_dir / SQLITE_FILE)
         raise Unusable(f"the database ({where}) cannot be used: {' '.join(str(error.orig).split())}") from error
+
+
+def _link_keys(connection: Connection, sealer: Sealer, now: int) -> Mapping[int, bytes]:
+    shared_keys.get_or_create(connection, sealer, "links", now)
+    return shared_keys.all_of(connection, sealer, "links")
 
 
 def _begin_boot(connection: Connection, dialect: str, now: int) -> int:

@@ -9,8 +9,9 @@ from mailferry.config import parse_listen
 from mailferry.endpoints.hosts import Hosts
 from mailferry.house import House
 from mailferry.net import authority
-from mailferry.net.hosts import LOOPBACK_NAMES, HostRules, certificate_names, normalise, url_host
-from mailferry.net.tls_server import HotContext, tls_problem
+from mailferry.net import hosts as host_names
+from mailferry.net.hosts import LOOPBACK_NAMES, HostRules, normalise, url_host
+from mailferry.net.tls_server import HotContext, certificate_names, covers, tls_problem
 
 log = structlog.get_logger(__name__)
 
@@ -32,20 +33,30 @@ class Listening:
             listened.append(config["metrics.listen"])
         self.own_addresses = [parse_listen(text)[:2] for text in listened]
         self._hot = self._load()
+        self._names = certificate_names(self._files()[0])
         self.https, self.smtp = (hot.context for hot in self._hot)
 
     def rules(self) -> HostRules:
         config = self._house.config
         names = {*config["http.hosts"], *authority.issued_hosts(self._house.data_dir)}
-        return HostRules(names, config["server.public_url"])
+        return HostRules(names, config["server.public_url"], config["tracking.url"])
 
     def reload(self) -> None:
         """After ``mailferry certificates``: new names are served, with the new certificate. Raises OSError for bad files."""
-        self._files()
+        certificate, _ = self._files()
         for hot in self._hot:
             hot.reload()
+        self._names = certificate_names(certificate)
         if self.hosts is not None:
             self.hosts.rules = self.rules()
+
+    def scheme_of(self, host: str) -> str:
+        """How readers reach a sending domain's own tracking host; empty: they cannot, as far as is known here."""
+        how: str = self._house.config["tracking.custom_hosts"]
+        if how == "auto":
+            # Behind a proxy that has the certificates nothing is known of them: then the setting says it.
+            return "https" if covers(self._names, host) else ""
+        return "" if how == "off" else how
 
     async def tend(self, seconds: float = CERTIFICATE_SECONDS) -> None:
         """Take renewed certificates into use, the operator's and our own, until cancelled."""
@@ -71,6 +82,7 @@ class Listening:
         except OSError as error:
             return tls_problem(certificate, key, error)
         if any(loaded):
+            self._names = certificate_names(certificate)
             log.info("certificate_loaded", file=str(certificate))
         return ""
 
@@ -103,7 +115,8 @@ def certificate_hosts(house: House) -> list[str]:
         *LOOPBACK_NAMES,
         house.hostname,
         url_host(config["server.public_url"]),
+        url_host(config["tracking.url"]),
         *config["http.hosts"],
         *sorted(authority.issued_hosts(house.data_dir)),
     ]
-    return list(certificate_names(name for name in wanted if name))
+    return list(host_names.certificate_names(name for name in wanted if name))

@@ -36,6 +36,7 @@ from mailferry.delivery.job import HandoffBudget
 from mailferry.delivery.prepare import Preparer
 from mailferry.delivery.settle import Settler
 from mailferry.delivery.signing import Signers
+from mailferry.delivery.tracking import Tracker
 from mailferry.delivery.transports.mx import Mx
 from mailferry.delivery.transports.pool import Pool
 from mailferry.delivery.transports.relay import Relay
@@ -58,6 +59,9 @@ from mailferry.endpoints.operations.tools import Tools
 from mailferry.endpoints.smtp import server as smtp
 from mailferry.endpoints.smtp.limits import Limits as SmtpLimits
 from mailferry.endpoints.smtp.submission import SubmissionBackend
+from mailferry.endpoints.tracking import app as tracking
+from mailferry.feedback.hits import Hits
+from mailferry.feedback.simulated import Simulated
 from mailferry.house import House, open_house, ticks
 from mailferry.housekeeping import Housekeeping
 from mailferry.intake.accept import Intake
@@ -66,6 +70,7 @@ from mailferry.intake.keep import Keeper
 from mailferry.intake.render import Renderer
 from mailferry.journal.ids import Ids
 from mailferry.listening import Listening, own_hosts
+from mailferry.mail import links
 from mailferry.net import smtp as smtp_client
 from mailferry.net.guard import Guard
 from mailferry.net.hosts import trusted_networks
@@ -74,6 +79,8 @@ from mailferry.resources.accounts import any_account, hash_password
 from mailferry.resources.dns_records import Operator
 from mailferry.resources.domains import fresh_keys
 from mailferry.resources.tokens import Credentials
+from mailferry.resources.tracking_hosts import TrackingHosts
+from mailferry.resources.tracking_opt_outs import OptOutBook
 
 log = structlog.get_logger(__name__)
 
@@ -142,6 +149,7 @@ class Parts:
         self._simulator = Simulator(first_run.DEMO_DOMAIN)
         self._worker: Worker | None = None
         self._counter = Counter(house.database, house.clock)
+        self._hits = Hits(house.database, Ids(house.clock), house.clock)
 
     async def start(self) -> None:
         house, config = self._house, self._config
@@ -152,7 +160,7 @@ class Parts:
         poster = self._poster(guard)
         budget = self._budget()
         if "delivery" in self._roles:
-            self._worker = await self._start_worker(guard, budget)
+            self._worker = await self._start_worker(listening, guard, budget)
         if "consumers" in self._roles:
             self._start_webhooks(poster)
             self._spawn("statistics", self._counter.run())
@@ -200,13 +208,26 @@ class Parts:
             return None
         return HandoffBudget(self._config["delivery.handoff_messages"], self._config["delivery.handoff_memory"])
 
-    async def _start_worker(self, guard: Guard, budget: HandoffBudget | None) -> Worker:
+    async def _start_worker(self, listening: Listening, guard: Guard, budget: HandoffBudget | None) -> Worker:
         house, config = self._house, self._config
+        simulated = Simulated(
+            self._hits, house.database, house.clock, link_keys=house.link_keys, return_path_key=house.return_path_key
+        )
+        self._simulator.react = simulated.react
+        self._ending.part("simulator", simulated.close)
         processes = config["delivery.signers"]
         signers = Signers(_cores() if processes < 0 else processes)
         await signers.start()
         self._ending.part("signers", signers.close)
-        preparer = Preparer(house.book, house.sealer, signers, house.clock, hostname=house.hostname)
+        preparer = Preparer(
+            house.book,
+            house.sealer,
+            signers,
+            house.clock,
+            hostname=house.hostname,
+            tracker=self._tracker(listening),
+            opt_outs=OptOutBook(house.database, ticks),
+        )
         carrier = Carrier(
             preparer,
             house.book,
@@ -244,6 +265,22 @@ class Parts:
 
         self._ending.part("worker", close)
         return worker
+
+    def _tracker(self, listening: Listening) -> Tracker:
+        house, config = self._house, self._config
+        url = config["tracking.url"] or config["server.public_url"]
+        if not url:
+            log.warning(
+                "mail_not_tracked", needed="[tracking] url or [server] public_url", still="the simulator's mail is"
+            )
+        number = max(house.link_keys)
+        return Tracker(
+            links.Key(number, house.link_keys[number]),
+            url=url,
+            local=_local_url(config),
+            scheme_of=listening.scheme_of,
+            simulated=self._simulator.is_simulated,
+        )
 
     # --- consumers -------------------------------------------------------------------------------------------------
 
@@ -328,10 +365,14 @@ class Parts:
             poster=poster,
         )
         well = Route("/health", health.route(house.database, house.content, house.clock))
-        routes = [Route("/", front), well, *mailtrap.routes(deps)]
+        site = tracking.Deps(self._hits, house.link_keys, house.database, house.book, house.clock)
+        routes = [Route("/", front), well, *tracking.routes(site), *mailtrap.routes(deps)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})
         app.router.redirect_slashes = False
-        listening.hosts = Hosts(app, listening.rules(), trusted_networks(config["server.trusted_proxies"]))
+        tracking_hosts = TrackingHosts(house.database, ticks)
+        listening.hosts = Hosts(
+            app, listening.rules(), trusted_networks(config["server.trusted_proxies"]), tracking_hosts.serves
+        )
         for setting, context in (("http.listen", None), ("http.tls_listen", listening.https)):
             for text in config[setting]:
                 await self._listen(setting, text, listening.hosts, context)
@@ -385,6 +426,15 @@ class Parts:
                 await task
 
         self._ending.part(name, close)
+
+
+def _local_url(config: Config) -> str:
+    """Where this machine reaches itself: good for what never leaves it."""
+    for setting, scheme in (("http.listen", "http"), ("http.tls_listen", "https")):
+        for text in config[setting]:
+            port = parse_listen(text)[1]
+            return f"{scheme}://localhost:{port}"
+    return ""
 
 
 def _not_bound(setting: str, error: OSError) -> str:

@@ -38,7 +38,8 @@ _REPLY = {
     "bounce_category": "category",
 }
 _REASON = {"reject_reason": "reason"}
-_VISITOR = {"web_ip_address": "ip"}
+#: The last three are ours: Mailtrap's log keeps the agent to itself, and takes machines for readers.
+_VISITOR = {"web_ip_address": "ip", "user_agent": "user_agent", "machine": "machine", "machine_reason": "why"}
 
 #: Mailtrap's name of a detail, and the journal's name of the fact behind it.
 DETAILS: dict[Kind, Mapping[str, str]] = {
@@ -49,7 +50,7 @@ DETAILS: dict[Kind, Mapping[str, str]] = {
     Kind.REJECT: _REASON,
     Kind.OPEN: _VISITOR,
     Kind.CLICK: {"click_url": "url", **_VISITOR},
-    Kind.UNSUBSCRIBE: _VISITOR,
+    Kind.UNSUBSCRIBE: {"web_ip_address": "ip", "user_agent": "user_agent"},
     Kind.SPAM: {"spam_feedback_type": "feedback_type"},
 }
 

@@ -18,7 +18,10 @@ from mailferry.store.content import Place
 from mailferry.store.given import pack, rows
 from mailferry.store.schema import messages, queue, recipients
 
-_MESSAGE = ("account_id", "domain_id", "stream", "endpoint", "rfc_message_id", "segment", "place", "size", "created_at")
+_MESSAGE = (
+    *("account_id", "domain_id", "stream", "endpoint", "rfc_message_id", "category"),
+    *("segment", "place", "size", "created_at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +136,6 @@ def _job(row: Row[Any], lease: Row[Any], now: int) -> Job:
         rfc_message_id=row.rfc_message_id,
         place=Place(row.segment, row.place, row.size, row.message_id),
         lease_until=now + LEASE_MS,
+        category=row.category,
         probe=lease.probe,
     )

@@ -30,6 +30,7 @@ class Job:
     rfc_message_id: str
     place: Place
     lease_until: int
+    category: str = ""
     #: Its lane is held: this one attempt shows whether the destination answers again.
     probe: bool = False
     #: Only of what was handed over from memory.

@@ -7,6 +7,8 @@
 - For a peer without 8BITMIME the text is downgraded; what is signed or encrypted bounces with 5.6.3 instead.
 - Parts with lines of more than 998 octets are encoded likewise; what is signed or encrypted leaves as it is, since many
   hosts do take it.
+- Where a domain follows opens and clicks, or offers to unsubscribe, its texts get links that name the recipient, and the
+  header its List-Unsubscribe fields (delivery/tracking.py): then each recipient's message is its own.
 
 The Received field has no `from`, as Gmail's first one has none: what RFC 5321 4.4 wants there is the address and often
 the name of somebody's own machine, which the world need not read (RFC 5322 3.6.7 does without; the log has it). It says
@@ -21,15 +23,20 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
+from typing import TypeVar
 
 from mailferry.delivery.job import Job
 from mailferry.delivery.signing import Signers
+from mailferry.delivery.tracking import Outline, Plan, Tracker, outline
 from mailferry.delivery.transports.transport import Peer, Prepared
 from mailferry.mail import address, dkim, structure
-from mailferry.mail.header import Field, Head, is_large, plain_blanks, read_head
+from mailferry.mail.header import LARGE, Field, Head, is_large, plain_blanks, read_head
 from mailferry.mail.reply import Answer
 from mailferry.resources.domains import DomainBook, DomainKey
+from mailferry.resources.tracking_opt_outs import OptOutBook
 from mailferry.store.secrets import Sealer
+
+T = TypeVar("T")
 
 #: Removed before a message leaves: who must not be seen (RFC 5322 3.6.3, 3.6.6), and what the final host adds (RFC 5321 4.4).
 REMOVED = frozenset({b"bcc", b"resent-bcc", b"return-path"})
@@ -42,20 +49,33 @@ SHARED_OCTETS = 64 * 1024 * 1024
 
 #: Gives the stored bytes; asked once for all recipients that are alike.
 Read = Callable[[], Awaitable[bytes]]
-#: Recipients for whom this is the same get the same bytes: message, whether eight bits may pass, public keys.
-_Alike = tuple[str, bool, tuple[str, ...]]
+#: Recipients for whom this is the same get the same bytes, or the same outline of them: message, whether eight bits may
+#: pass, public keys, what is tracked.
+_Alike = tuple[str, bool, tuple[str, ...], Plan | None]
+#: One that all share, why there is none, or what each recipient's own is made from.
+_Made = Prepared | Answer | Outline
 
 
 class Preparer:
     def __init__(
-        self, book: DomainBook, sealer: Sealer, signers: Signers, clock: Callable[[], int], *, hostname: str
+        self,
+        book: DomainBook,
+        sealer: Sealer,
+        signers: Signers,
+        clock: Callable[[], int],
+        *,
+        hostname: str,
+        tracker: Tracker | None = None,
+        opt_outs: OptOutBook | None = None,
     ) -> None:
         self._book = book
         self._sealer = sealer
         self._signers = signers
         self._clock = clock
         self._hostname = hostname
-        self._shared: OrderedDict[_Alike, tuple[asyncio.Task[Prepared | Answer], int]] = OrderedDict()
+        self._tracker = tracker
+        self._opt_outs = opt_outs
+        self._shared: OrderedDict[_Alike, tuple[asyncio.Task[_Made], int]] = OrderedDict()
         self._octets = 0
         #: Large messages are made one after the other: together they would be no faster, and need more memory.
         self._aside = asyncio.Lock()
@@ -71,18 +91,21 @@ class Preparer:
             return _NEEDS_UTF8  # whatever else may be in its way
         keys = tuple(key for key in domain.keys if key.published)
         # A message that waited for its next try must not leave under a key that has gone from DNS meanwhile.
-        alike = (job.message_id, peer.eight_bit, tuple(key.public for key in keys))
+        plan = self._tracker.plan(domain, job) if self._tracker else None
+        alike = (job.message_id, peer.eight_bit, tuple(key.public for key in keys), plan)
         task, _ = self._shared.get(alike, (None, 0))
         if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = asyncio.create_task(self._make(domain.name, keys, job, read, peer))
+            task = asyncio.create_task(self._make(domain.name, keys, job, read, peer, plan))
             self._share(alike, task, job.place.size)
         # Another recipient may wait for the same task: our being cancelled must not cancel it.
-        prepared = await asyncio.shield(task)
-        if isinstance(prepared, Prepared):
-            return _fits(prepared, job, peer)
-        return prepared
+        made = await asyncio.shield(task)
+        if isinstance(made, Outline):
+            made = await self._make_own(domain.name, keys, job, made, peer)
+        if isinstance(made, Prepared):
+            return _fits(made, job, peer)
+        return made
 
-    def _share(self, alike: _Alike, task: "asyncio.Task[Prepared | Answer]", octets: int) -> None:
+    def _share(self, alike: _Alike, task: "asyncio.Task[_Made]", octets: int) -> None:
         if alike in self._shared:
             self._octets -= self._shared[alike][1]
         self._shared[alike] = (task, octets)
@@ -92,23 +115,47 @@ class Preparer:
             self._octets -= dropped
 
     async def _make(
-        self, domain: str, keys: Sequence[DomainKey], job: Job, read: Read, peer: Peer
-    ) -> Prepared | Answer:
+        self, domain: str, keys: Sequence[DomainKey], job: Job, read: Read, peer: Peer, plan: Plan | None
+    ) -> _Made:
         body = await read()
-        if is_large(body):
-            async with self._aside:
-                dressed = await asyncio.to_thread(self._dress, domain, keys, job, body, peer)
-        else:
-            dressed = self._dress(domain, keys, job, body, peer)
+        if plan is not None and (found := await self._apart(is_large(body), lambda: outline(body, plan))):
+            return found
+        return await self._finish(domain, keys, job, body, peer, ())
+
+    async def _make_own(
+        self, domain: str, keys: Sequence[DomainKey], job: Job, found: Outline, peer: Peer
+    ) -> Prepared | Answer:
+        """Of one recipient, for whom it is not kept: another try is rare."""
+        assert self._tracker is not None
+        key, follow = self._tracker.key, found.plan.follows
+        if follow and self._opt_outs is not None:
+            follow = not await self._opt_outs.stands(job.domain_id, job.address)
+        large = job.place.size > LARGE
+        body, fields = await self._apart(large, lambda: found.write(job, key, follow=follow))
+        return await self._finish(domain, keys, job, body, peer, fields)
+
+    async def _finish(
+        self, domain: str, keys: Sequence[DomainKey], job: Job, body: bytes, peer: Peer, offered: Sequence[Field]
+    ) -> Prepared | Answer:
+        dressed = await self._apart(is_large(body), lambda: self._dress(domain, keys, job, body, peer, offered))
         if isinstance(dressed, Answer):
             return dressed
         signatures = await self._sign(keys, dressed.unsigned)
         return Prepared((signatures + dressed.head, dressed.body), eight_bit=dressed.eight_bit, utf8=dressed.utf8)
 
-    def _dress(self, domain: str, keys: Sequence[DomainKey], job: Job, body: bytes, peer: Peer) -> "_Dressed | Answer":
+    async def _apart(self, large: bool, work: Callable[[], T]) -> T:
+        """In a thread for a large message."""
+        if not large:
+            return work()
+        async with self._aside:
+            return await asyncio.to_thread(work)
+
+    def _dress(
+        self, domain: str, keys: Sequence[DomainKey], job: Job, body: bytes, peer: Peer, offered: Sequence[Field]
+    ) -> "_Dressed | Answer":
         """All that does not wait; in a thread for a large message, so nothing of ours is changed here."""
         needs = structure.needs(body)
-        head = self._edit(job, read_head(body))
+        head = self._edit(job, read_head(body), offered)
         # Of the fields that leave: one that is removed needs nothing.
         utf8 = needs.utf8_headers and not all(field.raw.isascii() for field in head.fields)
         if utf8 and not peer.eight_bit:
@@ -126,7 +173,8 @@ class Preparer:
         unsigned = dkim.digest(head, body, names, timestamp=self._clock() // 1000) if keys else []
         return _Dressed(_block(head), body[head.body_at :], unsigned, eight_bit, utf8)
 
-    def _edit(self, job: Job, head: Head) -> Head:
+    def _edit(self, job: Job, head: Head, offered: Sequence[Field]) -> Head:
+        """``offered``: fields of ours, where the sender has written none of that name."""
         kept = [f for f in head.fields if f.lower not in REMOVED and not f.lower.startswith(CONTROL)]
         fields = [plain_blanks(field) for field in kept]
         there = {field.lower for field in fields}
@@ -139,6 +187,7 @@ class Preparer:
             added.append(_field("Date", date))
         if b"message-id" not in there:
             added.append(_field("Message-ID", job.rfc_message_id))
+        added += [field for field in offered if field.lower not in there]
         return Head((*added, *fields), head.body_at)
 
     async def _sign(self, keys: Sequence[DomainKey], unsigned: Sequence[dkim.Unsigned]) -> bytes:

@@ -21,7 +21,7 @@ from mailferry.journal.events import WAITING, Kind, State, check_way
 from mailferry.journal.ids import Ids
 from mailferry.mail import address
 from mailferry.mail.providers import provider
-from mailferry.mail.reply import Answer, Verdict, classify
+from mailferry.mail.reply import SUPPRESSED, Answer, Verdict, classify
 from mailferry.resources import suppressions
 from mailferry.store.database import Database
 from mailferry.store.given import insert_if_new, insert_rows, pack, rows
@@ -147,6 +147,8 @@ class Settler:
         if lease is None or lease.fence != attempt["fence"]:
             # Another worker took it over; what we heard is recorded, and changes nothing.
             return replace(change, only_attempt=True)
+        if answer.stage == SUPPRESSED:
+            return replace(change, after=State.REJECTED, kind=Kind.REJECT, reason=answer.text)
         if verdict.outcome == "failed":
             # A simulated bounce must be there to be tried again, as at Amazon's simulator: it never suppresses.
             lasting = verdict.suppress and answer.transport != "simulator"

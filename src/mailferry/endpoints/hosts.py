@@ -5,7 +5,7 @@ A host that is not served gets 421 (RFC 9110 15.5.20). Nothing behind this looks
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 
 import structlog
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailferry import metrics
 from mailferry.endpoints import fallback
-from mailferry.net.hosts import HostRules, Network, client_address
+from mailferry.net.hosts import HostMatch, HostRules, Network, client_address, parse_host
 from mailferry.store.database import unavailable
 
 log = structlog.get_logger(__name__)
@@ -25,16 +25,29 @@ HOST = "mailferry.host"
 REQUEST_ID = "mailferry.request_id"
 
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto")
+#: All that a tracking host serves.
+TRACKING = "/t/"
+
 _MISDIRECTED = "Misdirected Request: this host name is not served here; allow it with [http] hosts"
 
 
 class Hosts:
-    """``rules`` may be exchanged while requests run (``mailferry certificates`` adds names)."""
+    """``rules`` may be exchanged while requests run (``mailferry certificates`` adds names).
 
-    def __init__(self, app: ASGIApp, rules: HostRules, trusted: Sequence[Network]) -> None:
+    ``tracks`` says of a name that no rule knows whether it is the tracking host of some sending domain.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        rules: HostRules,
+        trusted: Sequence[Network],
+        tracks: Callable[[str], Awaitable[bool]] | None = None,
+    ) -> None:
         self._app = app
         self.rules = rules
         self._trusted = trusted
+        self._tracks = tracks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,8 +73,10 @@ class Hosts:
         if len(hosts) != 1:
             # RFC 9112 3.2. Of two, a proxy before us may have looked at the other one.
             await fallback.refuse(observed, 400, "Bad Request: exactly one Host header is needed")
-        elif (match := self.rules.match(host := client.host or hosts[0].decode("latin-1"))) is None:
+        elif (match := await self._match(host := client.host or hosts[0].decode("latin-1"))) is None:
             await fallback.refuse(observed, 421, _MISDIRECTED)
+        elif match.role == "tracking" and not scope["path"].startswith(TRACKING):
+            await fallback.refuse(observed, 404, "Not Found")
         else:
             scope[ROLE], scope[HOST] = match.role, host
             failed = await self._run(scope, receive, observed)
@@ -76,6 +91,15 @@ class Hosts:
             status=status,
             client_ip=client.ip,
         )
+
+    async def _match(self, host: str) -> HostMatch | None:
+        match = self.rules.match(host)
+        if match is not None or self._tracks is None:
+            return match
+        named = parse_host(host)
+        if named is None or named.is_address or not await self._tracks(named.name):
+            return None
+        return HostMatch(named.name, named.port, "tracking")
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> tuple[int, str] | None:
         """What to say for an application that could not."""

@@ -203,6 +203,7 @@ class Keeper:
             rfc_message_id=row["rfc_message_id"],
             place=place,
             lease_until=now + LEASE_MS,
+            category=row["category"],
             body=draft.body,
             borrowed=len(draft.body),
         )

@@ -58,6 +58,7 @@ COVERED = (
     b"list-post",
     b"list-archive",
     b"auto-submitted",
+    b"precedence",
     b"cfbl-address",  # RFC 9477 3.1: only counts when it is signed
     b"cfbl-feedback-id",
 )

@@ -47,6 +47,9 @@ class Verdict:
 
 _DELIVERED = Verdict("delivered", "", False)
 
+#: The stage of an answer that says: the address is on a suppression list. Nothing was tried, and nothing bounced.
+SUPPRESSED = "suppressed"
+
 #: The stages of an attempt in which the host has not heard of any mail yet.
 BEFORE_MAIL = frozenset(("dns", "connect", "tls", "ehlo", "auth"))
 # Answers before the first recipient was named cannot be about one.

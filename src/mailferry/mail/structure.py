@@ -10,12 +10,18 @@ MAX_LINE = 998
 """RFC 5321 section 4.5.3.1.6: octets in a line without its CRLF."""
 
 # RFC 1847, RFC 8551: one octet changed, and the signature is void.
-_SEALED = frozenset({"multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"})
+SEALED = frozenset({"multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"})
 # RFC 2046 sections 5.2.2 and 5.2.3: these may only be seven-bit, so that there is nothing to change them into.
 _SEVEN_BIT_LEAVES = frozenset({"message/partial", "message/external-body"})
 _OPAQUE = frozenset({"x-uuencode", "uuencode", "x-uue", "uue", "x-yenc", "x-binhex40", "mac-binhex40"})
 
 _PGP = b"-----BEGIN PGP "
+
+
+def has_pgp(body: bytes) -> bool:
+    """Whether some of a text is signed or encrypted in itself (inline PGP, RFC 9580 section 6.2)."""
+    return body.startswith(_PGP) or b"\n" + _PGP in body
+
 
 _NO_EIGHT_BIT = bytes(range(0x80)) + b"?" * 0x80
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
@@ -90,7 +96,7 @@ class _Downgrade:
             raise HeaderNotAscii("a header field is not ASCII")
         body = self.message[part.body_at : part.end]
         is_clean = body.isascii() and not _has_long_line(body)
-        if part.media in _SEALED:
+        if part.media in SEALED:
             if is_clean:
                 return self.message[part.start : part.end]
             raise CannotDowngrade(f"a part of type {part.media} must not be changed")
@@ -151,11 +157,12 @@ def _check_encodable(part: Part, body: bytes) -> None:
         raise CannotDowngrade(f"a part of type {part.media} holds no parts that can be read")
     if part.media in _SEVEN_BIT_LEAVES or part.encoding in _OPAQUE:
         raise CannotDowngrade(f"a part of type {part.media} in encoding {part.encoding or 'none'} cannot be encoded")
-    if body.startswith(_PGP) or b"\n" + _PGP in body:
+    if has_pgp(body):
         raise CannotDowngrade("a part with inline PGP must not be changed")
 
 
-def _has_only_crlf(octets: bytes) -> bool:
+def has_only_crlf(octets: bytes) -> bool:
+    """No CR and no LF stands alone: what quoted-printable text can hold."""
     return octets.count(b"\r\n") == octets.count(b"\r") == octets.count(b"\n")
 
 
@@ -166,6 +173,6 @@ def _encode(part: Part, body: bytes) -> tuple[str, bytes]:
     if part.encoding == "quoted-printable":
         body = binascii.a2b_qp(body)
     # An unknown encoding is read as none by all readers that show the part at all.
-    if part.media.startswith("text/") and all(map(_has_only_crlf, cut(body, b"\n", b"\r"))):
+    if part.media.startswith("text/") and all(map(has_only_crlf, cut(body, b"\n", b"\r"))):
         return "quoted-printable", quoted_printable(body)
     return "base64", base64_lines(body)

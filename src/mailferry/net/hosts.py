@@ -14,13 +14,15 @@ from urllib.parse import urlsplit
 
 import idna
 
-Role = Literal["general", "send", "bulk", "sandbox"]
+Role = Literal["general", "send", "bulk", "sandbox", "tracking"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: First labels that choose a role. Each is also allowed in front of any allowed name: allowing ``mail.example.com`` is
 #: enough for ``send.mail.example.com``, and nothing but these three comes with it.
 ROLE_LABELS = ("send", "bulk", "sandbox")
+#: What a sending domain's tracking host is called: it serves links in mail and nothing else, also where it was allowed.
+TRACKING_LABEL = "mt-link"
 #: Served always: what a first try on one's own machine uses.
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 #: RFC 1035 2.3.4 says 255 octets on the wire, which is 253 characters.
@@ -133,13 +135,15 @@ class HostRules:
     A pattern ``*.example.com`` stands for one label, as in a certificate. Raises :class:`BadHost` for what is no name.
     """
 
-    __slots__ = ("_addresses", "_names", "_parents")
+    __slots__ = ("_addresses", "_names", "_parents", "_tracking")
 
-    def __init__(self, names: Iterable[str] = (), public_url: str = "") -> None:
+    def __init__(self, names: Iterable[str] = (), public_url: str = "", tracking_url: str = "") -> None:
         allowed = {*LOOPBACK_NAMES, *map(normalise, names), url_host(public_url)} - {""}
         self._parents = frozenset(name[2:] for name in allowed if name.startswith("*."))
         self._addresses = frozenset(name for name in allowed if _address(name) is not None)
         self._names = frozenset(allowed) - self._addresses
+        #: Has a name of its own for links, which serves nothing else.
+        self._tracking = frozenset({url_host(tracking_url)} - {""} - allowed)
 
     def match(self, header: str) -> HostMatch | None:
         """The allowed host that a Host header names, or None (malformed or not allowed: 421 Misdirected Request)."""
@@ -147,10 +151,14 @@ class HostRules:
         if host is None:
             return None
         if host.is_address:
+            if host.name in self._tracking:
+                return HostMatch(host.name, host.port, "tracking")
             return HostMatch(host.name, host.port, "general") if host.name in self._addresses else None
         label, _, rest = host.name.partition(".")
-        role = cast(Role, label) if label in ROLE_LABELS else "general"
-        if self._allows(host.name) or (role != "general" and self._allows(rest)):
+        if host.name in self._tracking:
+            return HostMatch(host.name, host.port, "tracking")
+        role = cast(Role, label) if label in (*ROLE_LABELS, TRACKING_LABEL) else "general"
+        if self._allows(host.name) or (label in ROLE_LABELS and self._allows(rest)):
             return HostMatch(host.name, host.port, role)
         return None
 

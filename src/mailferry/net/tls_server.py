@@ -1,8 +1,10 @@
 """The TLS side of our listeners, HTTPS and SMTP (RFC 8996, RFC 9325): one context whose certificate can change."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+
+from cryptography import x509
 
 
 def server_context(certificate: Path, key: Path, *, alpn: Sequence[str] = ("http/1.1",)) -> ssl.SSLContext:
@@ -15,6 +17,20 @@ def server_context(certificate: Path, key: Path, *, alpn: Sequence[str] = ("http
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
+
+
+def certificate_names(certificate: Path) -> frozenset[str]:
+    """The DNS names of the first certificate in a file, wildcards too (RFC 6125). Empty where it cannot be read."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return frozenset()
+    return frozenset(name.lower() for name in names.get_values_for_type(x509.DNSName))
+
+
+def covers(names: Collection[str], host: str) -> bool:
+    return host in names or f"*.{host.partition('.')[2]}" in names
 
 
 def tls_problem(certificate: Path, key: Path, error: OSError) -> str:

@@ -24,6 +24,14 @@ def get_or_create(connection: Connection, sealer: Sealer, purpose: str, now: int
     return connection.execute(insert(shared_keys).values(values).returning(shared_keys.c.id)).scalar_one(), key
 
 
+def all_of(connection: Connection, sealer: Sealer, purpose: str) -> dict[int, bytes]:
+    """Every key of a purpose by its id: what an old one signed is still out there."""
+    found = connection.execute(
+        select(shared_keys.c.id, shared_keys.c.key_sealed).where(shared_keys.c.purpose == purpose)
+    )
+    return {row.id: sealer.open(row.key_sealed, _PURPOSE) for row in found}
+
+
 def _newest(connection: Connection, purpose: str) -> tuple[int, bytes] | None:
     row = connection.execute(
         select(shared_keys.c.id, shared_keys.c.key_sealed)

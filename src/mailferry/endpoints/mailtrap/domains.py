@@ -20,12 +20,13 @@ from mailferry.mail.compose import Content
 from mailferry.resources import dns_records, domain_changes, domains
 from mailferry.resources.domains import Domain
 from mailferry.resources.permissions import ADMIN, VIEWER, Resource, Rights
+from mailferry.resources.tracking_hosts import custom_host
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _FLAGS = [name for name, default in domains.SETTINGS.items() if isinstance(default, bool)]
 #: Flags of Mailtrap that clients read and may set, and that nothing is behind here.
-_ABSENT = ("tracking_opt_out_enabled", "inbound_enabled")
+_ABSENT = ("inbound_enabled",)
 
 #: Both sentences are what Mailtrap says of a name that is missing.
 BLANK = "Domain name can't be blank, Tracking domain name is not a valid domain name"
@@ -171,7 +172,7 @@ def _shown(call: Call, domain: Domain) -> dict[str, Any]:
         "dns_records": _records(call, domain),
         **{name: getattr(domain, name) for name in _FLAGS},
         "alert_recipient_email": domain.alert_recipient_email or None,
-        "custom_domain_tracking_enabled": False,
+        "custom_domain_tracking_enabled": bool(custom_host(domain)),
         **dict.fromkeys(_ABSENT, False),
         "inbound_verified": False,
         "permissions": _permissions(call.rights, domain.id),

@@ -22,7 +22,7 @@ from mailferry.resources.domains.domain import (
     spelled,
 )
 from mailferry.resources.domains.keys import DomainKey, FreshKeys, fresh_keys
-from mailferry.resources.domains.reading import all_domains, by_id, by_name, first_compliant, named, of_account
+from mailferry.resources.domains.reading import all_domains, by_id, by_name, first_compliant, name_of, named, of_account
 from mailferry.resources.domains.writing import add, lock, remove, set_settings, set_state, set_verified
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "fresh_keys",
     "hold_reason",
     "lock",
+    "name_of",
     "named",
     "named_anew",
     "of_account",

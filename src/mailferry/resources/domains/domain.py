@@ -29,6 +29,7 @@ SETTINGS: Mapping[str, bool | str] = {
     "open_tracking_enabled": True,
     "click_tracking_enabled": False,
     "auto_unsubscribe_link_enabled": False,
+    "tracking_opt_out_enabled": False,
     "health_alerts_enabled": True,
     "critical_alerts_enabled": True,
     "alert_recipient_email": "",
@@ -48,6 +49,7 @@ class Domain:
     open_tracking_enabled: bool = True
     click_tracking_enabled: bool = False
     auto_unsubscribe_link_enabled: bool = False
+    tracking_opt_out_enabled: bool = False
     health_alerts_enabled: bool = True
     critical_alerts_enabled: bool = True
     #: Empty: whoever is the account's.

@@ -17,6 +17,11 @@ def by_id(connection: Connection, domain_id: int) -> Domain | None:
     return next(iter(_standing(connection, domains.c.id == domain_id)), None)
 
 
+def name_of(connection: Connection, domain_id: int) -> str:
+    """Also of a deleted one; empty where there never was one."""
+    return connection.execute(select(domains.c.name).where(domains.c.id == domain_id)).scalar() or ""
+
+
 def by_name(connection: Connection, account_id: int, name: str) -> Domain | None:
     return next(iter(_standing(connection, domains.c.account_id == account_id, domains.c.name == name)), None)
 

@@ -25,6 +25,7 @@ from mailferry.store.schema.customers import (
     projects,
     suppression_history,
     suppressions,
+    tracking_opt_outs,
 )
 from mailferry.store.schema.house import boots, shared_keys
 from mailferry.store.schema.journal import attempts, cursors, events, idempotency_keys, messages, recipients
@@ -86,6 +87,7 @@ __all__ = [
     "template_versions",
     "templates",
     "tokens",
+    "tracking_opt_outs",
     "users",
     "webhook_attempts",
     "webhook_deliveries",

@@ -36,6 +36,7 @@ domains = Table(
     flag("open_tracking_enabled", True),
     flag("click_tracking_enabled"),
     flag("auto_unsubscribe_link_enabled"),
+    flag("tracking_opt_out_enabled"),
     flag("health_alerts_enabled", True),
     flag("critical_alerts_enabled", True),
     text_("alert_recipient_email"),
@@ -130,4 +131,15 @@ suppression_history = Table(
     text_("actor"),
     int_("at"),
     Index(None, "account_id", "address"),
+)
+
+#: Recipients whose opens and clicks are not followed.
+tracking_opt_outs = Table(
+    "tracking_opt_outs",
+    metadata,
+    Column("domain_id", BigInteger, primary_key=True, autoincrement=False),
+    #: mail/address.key.
+    Column("address", Text, primary_key=True),
+    int_("created_at"),
+    sqlite_with_rowid=False,
 )

@@ -1,0 +1,1 @@
+"""What comes back after a message has left: opens, clicks, unsubscriptions, and what the simulator plays."""

@@ -1,0 +1,153 @@
+"""The edits of one text, HTML or plain, that tracking and unsubscribing need: found once, written for each recipient.
+
+Edited are the values of ``href`` in ``<a>`` and ``<area>`` (http and https only), the placeholders
+``__unsubscribe_url__`` and ``__tracking_opt_out_url__`` wherever they stand, and the place before the last ``</body>``,
+where footer and pixel go. Every other octet stays what it was.
+"""
+
+import codecs
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
+
+import idna
+
+from mailferry.mail.html_scan import scan
+
+UNSUBSCRIBE = b"__unsubscribe_url__"
+OPT_OUT = b"__tracking_opt_out_url__"
+
+LONGEST_URL = 4000
+"""Octets of a target; a longer one is left alone. In a link it grows by a third, and 8 KiB of request line is what most
+proxies take."""
+
+# An editor that knows no placeholders puts http:// in front of what stands in its field for a link.
+_PLACEHOLDER = re.compile(rb"(?:https?://)?__(?:unsubscribe|tracking_opt_out)_url__")
+# Soft line breaks of quoted-printable stand 70 octets apart: at least one half is whole.
+_HALVES = (b"__unsubscr", b"ibe_url__", b"__tracking_opt", b"_out_url__")
+
+_TARGET = re.compile(r"(https?)://([^/?#\\]+)([^\\]*)", re.IGNORECASE)
+_NOT_URL = re.compile(r"[^!-~]")
+_STRIPPED = "".join(map(chr, range(0x21)))
+
+
+class What(Enum):
+    CLICK = auto()
+    UNSUBSCRIBE = auto()
+    OPT_OUT = auto()
+    FOOTER = auto()
+    PIXEL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What stands from ``start`` to ``end`` becomes something else; of a CLICK, a link to ``url``."""
+
+    start: int
+    end: int
+    what: What
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    opens: bool = False
+    clicks: bool = False
+    footer: bool = False
+
+
+def may_hold_placeholder(encoded: bytes) -> bool:
+    """False only when there is none in a text, encoded in quoted-printable or not at all: four scans, nothing decoded."""
+    return any(half in encoded for half in _HALVES)
+
+
+def has_placeholder(text: bytes, placeholder: bytes = b"") -> bool:
+    return (placeholder in text) if placeholder else (UNSUBSCRIBE in text or OPT_OUT in text)
+
+
+@lru_cache(maxsize=256)
+def holds_ascii(charset: str) -> bool:
+    """Whether ASCII octets stand for themselves there: only then markup can be read without decoding it."""
+    ascii_octets = bytes(range(128))
+    try:
+        # Stateful ones (ISO-2022, HZ, UTF-7) and wide ones (UTF-16) give something else, or nothing. CP932's backslash is
+        # a yen sign to look at and still a backslash.
+        return codecs.lookup(charset).name != "idna" and ascii_octets.decode(charset) == ascii_octets.decode("ascii")
+    except (LookupError, UnicodeError, ValueError):
+        return False
+
+
+def html_edits(document: bytes, charset: str, wishes: Wishes, own: str) -> tuple[Edit, ...]:
+    """In the order of the document. ``own``: what our links begin with; they are not followed a second time."""
+    placeholders = list(_placeholders(document))
+    if not (wishes.opens or wishes.clicks or wishes.footer):
+        return tuple(placeholders)
+    page = scan(document, charset)
+    edits = placeholders
+    if wishes.clicks:
+        taken = [(edit.start, edit.end) for edit in placeholders]
+        for href in page.hrefs:
+            url = target(href.value)
+            if url is None or url.startswith(own) or _overlaps(taken, href.start, href.end):
+                continue
+            edits.append(Edit(href.start, href.end, What.CLICK, url))
+    at = len(document) if page.end is None else page.end
+    if wishes.footer:
+        edits.append(Edit(at, at, What.FOOTER))
+    if wishes.opens and page.end is not None:
+        edits.append(Edit(at, at, What.PIXEL))
+    return tuple(sorted(edits, key=lambda edit: (edit.start, edit.what.value)))
+
+
+def text_edits(text: bytes, *, footer: bool) -> tuple[Edit, ...]:
+    edits = list(_placeholders(text))
+    if footer:
+        edits.append(Edit(len(text), len(text), What.FOOTER))
+    return tuple(edits)
+
+
+def fill(text: bytes, edits: Sequence[Edit], write: Callable[[Edit], bytes]) -> bytes:
+    """The text with every edit made. ``write`` may give back the octets that were there."""
+    out: list[bytes] = []
+    at = 0
+    for edit in edits:
+        out += (text[at : edit.start], write(edit))
+        at = edit.end
+    out.append(text[at:])
+    return b"".join(out)
+
+
+def target(value: str) -> str | None:
+    """The URL that a browser would ask for, in ASCII; None when it is not http or https, or not plainly a URL."""
+    value = value.strip(_STRIPPED).translate({9: None, 10: None, 13: None})  # as the URL standard, 4.4
+    found = _TARGET.fullmatch(value)
+    if found is None or any(character < " " for character in value):
+        return None
+    scheme, authority, rest = found.groups()
+    if not authority.isascii():
+        try:
+            authority = idna.encode(authority, uts46=True).decode("ascii")
+        except idna.IDNAError:
+            return None
+    if _NOT_URL.search(authority):
+        return None
+    url = f"{scheme}://{authority}{_NOT_URL.sub(_percent, rest)}"
+    return url if len(url) <= LONGEST_URL else None
+
+
+def _percent(found: re.Match[str]) -> str:
+    return "".join(f"%{octet:02X}" for octet in found[0].encode("utf-8", "replace"))
+
+
+def _placeholders(text: bytes) -> Iterator[Edit]:
+    if not has_placeholder(text):
+        return
+    for found in _PLACEHOLDER.finditer(text):
+        what = What.UNSUBSCRIBE if found[0].endswith(UNSUBSCRIBE) else What.OPT_OUT
+        yield Edit(found.start(), found.end(), what)
+
+
+def _overlaps(taken: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    return any(begin < end and start < stop for begin, stop in taken)
