@@ -110,6 +110,8 @@ async def test_the_list_in_both_families(api: Api, written: list[str]) -> None:
         "template_variables": None,
         "opens_count": 1,
         "clicks_count": 0,
+        "machine_opens_count": 0,
+        "machine_clicks_count": 0,
     }
     for old, young in zip(legacy["messages"], new["messages"], strict=True):
         assert young == {name: value for name, value in old.items() if name != "sending_domain_id"} | {
@@ -146,7 +148,11 @@ async def test_one_message_with_the_words_of_its_events(api: Api, written: list[
             "created_at": "1970-01-01T00:00:02.000Z",
             "details": {"sending_ip": "198.51.100.4", "recipient_mx": "mx.example.net", "email_service_provider": None},
         },
-        {"event_type": "open", "created_at": "1970-01-01T00:00:03.005Z", "details": {"web_ip_address": "203.0.113.9"}},
+        {
+            "event_type": "open",
+            "created_at": "1970-01-01T00:00:03.005Z",
+            "details": {"web_ip_address": "203.0.113.9", "user_agent": "x", "machine": None, "machine_reason": None},
+        },
     ]
     eve = (await api.call("GET", f"{NEW}/{written[1]}")).json
     assert eve["events"][0]["details"] == {

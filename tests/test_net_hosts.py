@@ -261,3 +261,28 @@ def test_trusted_networks() -> None:
     assert [str(network) for network in trusted_networks(["10.1.2.3/8"])] == ["10.0.0.0/8"]
     with pytest.raises(BadHost, match=r"proxy\.example"):
         trusted_networks(["proxy.example"])
+
+
+@pytest.mark.parametrize(
+    ("host", "role"),
+    [
+        ("t.example.com", "tracking"),
+        ("mt-link.shop.test", "tracking"),
+        ("mail.example.com", "general"),
+        ("send.mail.example.com", "send"),
+        ("send.t.example.com", None),
+        ("send.mt-link.shop.test", None),
+        ("mt-link.other.test", None),
+    ],
+)
+def test_a_tracking_host_has_a_role_of_its_own_also_where_it_was_allowed(host: str, role: str | None) -> None:
+    names = ["t.example.com", "mt-link.shop.test"]  # as `mailferry certificates` allows them
+    rules = HostRules(names, "https://mail.example.com", "https://t.example.com")
+    found = rules.match(host)
+    assert (found.role if found else None) == role
+
+
+def test_links_under_the_public_url_close_nothing() -> None:
+    rules = HostRules([], "https://mail.example.com", "https://mail.example.com")
+    found = rules.match("mail.example.com")
+    assert found is not None and found.role == "general"

@@ -187,6 +187,8 @@ class Preparer:
             added.append(_field("Date", date))
         if b"message-id" not in there:
             added.append(_field("Message-ID", job.rfc_message_id))
+        if b"list-unsubscribe" in there:
+            there.add(b"list-unsubscribe-post")  # RFC 8058 3.1: one click is what our link can do, not the sender's own
         added += [field for field in offered if field.lower not in there]
         return Head((*added, *fields), head.body_at)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, case, func, select
 
 from mailferry.journal.conditions import OPT_OUTS, Condition, Standing, clause, standing
 from mailferry.journal.events import Kind, State
@@ -63,6 +63,9 @@ class Entry:
     opted_out: bool
     opens: int
     clicks: int
+    #: Those of them that came from machines (mail/agents.py).
+    machine_opens: int
+    machine_clicks: int
 
     @property
     def standing(self) -> Standing:
@@ -142,12 +145,16 @@ def _count(query: Query, where: Sequence[ColumnElement[bool]]) -> Select[int]:
 def _counts(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, int]]:
     if not ids:
         return {}
-    wanted = select(events.c.recipient_id, events.c.kind, func.count()).where(
+    # In a fact's value a quote would be escaped, so this is the fact's name.
+    by_machine = func.coalesce(func.sum(case((events.c.facts.contains('"machine":'), 1), else_=0)), 0)
+    wanted = select(events.c.recipient_id, events.c.kind, func.count(), by_machine).where(
         events.c.recipient_id.in_(ids), events.c.kind.in_(_COUNTED)
     )
     found: dict[str, dict[str, int]] = {}
-    for recipient_id, kind, count in connection.execute(wanted.group_by(events.c.recipient_id, events.c.kind)):
-        found.setdefault(recipient_id, {})[kind] = count
+    for recipient_id, kind, count, machines in connection.execute(
+        wanted.group_by(events.c.recipient_id, events.c.kind)
+    ):
+        found.setdefault(recipient_id, {}).update({kind: count, f"{kind} by machine": machines})
     return found
 
 
@@ -162,6 +169,8 @@ def _entry(row: Row[Any], counts: Mapping[str, int]) -> Entry:
         opted_out=any(kind in counts for kind in OPT_OUTS),
         opens=counts.get(Kind.OPEN, 0),
         clicks=counts.get(Kind.CLICK, 0),
+        machine_opens=counts.get(f"{Kind.OPEN} by machine", 0),
+        machine_clicks=counts.get(f"{Kind.CLICK} by machine", 0),
     )
 
 

@@ -138,12 +138,13 @@ class HostRules:
     __slots__ = ("_addresses", "_names", "_parents", "_tracking")
 
     def __init__(self, names: Iterable[str] = (), public_url: str = "", tracking_url: str = "") -> None:
-        allowed = {*LOOPBACK_NAMES, *map(normalise, names), url_host(public_url)} - {""}
+        usual = {*LOOPBACK_NAMES, url_host(public_url)}
+        #: Has a name of its own for links, which serves nothing else, also where it was allowed or has a certificate.
+        self._tracking = frozenset({url_host(tracking_url)} - usual - {""})
+        allowed = (usual | set(map(normalise, names))) - self._tracking - {""}
         self._parents = frozenset(name[2:] for name in allowed if name.startswith("*."))
         self._addresses = frozenset(name for name in allowed if _address(name) is not None)
         self._names = frozenset(allowed) - self._addresses
-        #: Has a name of its own for links, which serves nothing else.
-        self._tracking = frozenset({url_host(tracking_url)} - {""} - allowed)
 
     def match(self, header: str) -> HostMatch | None:
         """The allowed host that a Host header names, or None (malformed or not allowed: 421 Misdirected Request)."""
@@ -155,10 +156,11 @@ class HostRules:
                 return HostMatch(host.name, host.port, "tracking")
             return HostMatch(host.name, host.port, "general") if host.name in self._addresses else None
         label, _, rest = host.name.partition(".")
-        if host.name in self._tracking:
+        if host.name in self._tracking or (label == TRACKING_LABEL and self._allows(host.name)):
             return HostMatch(host.name, host.port, "tracking")
-        role = cast(Role, label) if label in (*ROLE_LABELS, TRACKING_LABEL) else "general"
-        if self._allows(host.name) or (label in ROLE_LABELS and self._allows(rest)):
+        role = cast(Role, label) if label in ROLE_LABELS else "general"
+        of_role = label in ROLE_LABELS and not rest.startswith(f"{TRACKING_LABEL}.")
+        if self._allows(host.name) or (of_role and self._allows(rest)):
             return HostMatch(host.name, host.port, role)
         return None
 

@@ -88,6 +88,9 @@ def _summary(entry: Entry, domain: str) -> dict[str, Any]:
         "template_variables": msgspec.json.decode(entry.template_variables) if entry.template_variables else None,
         "opens_count": entry.opens,
         "clicks_count": entry.clicks,
+        # Not of Mailtrap's: how many of these were machines.
+        "machine_opens_count": entry.machine_opens,
+        "machine_clicks_count": entry.machine_clicks,
     }
 
 
