@@ -66,6 +66,7 @@ def test_every_setting_comes_from_the_environment(setting: Setting) -> None:
 
 SPECIAL: dict[str, tuple[str, Any]] = {
     "server.public_url": ("https://mail.example.test", "https://mail.example.test"),
+    "tracking.url": ("https://t.example.test", "https://t.example.test"),
     "server.roles": ("api,smtp", ["api", "smtp"]),
     "server.trusted_proxies": ("10.0.0.0/8,::1", ["10.0.0.0/8", "::1"]),
     "database.url": ("postgresql://user@host/name", "postgresql://user@host/name"),
@@ -91,6 +92,7 @@ WRONG = [
     ("smtp.listen", "tls:/127.0.0.1:465", "is no ADDRESS:PORT"),
     ("metrics.listen", "*:9025", "is no ADDRESS:PORT"),
     ("server.public_url", "mail.example.test", "is no URL of a host, e.g. https://mail.example.com"),
+    ("tracking.url", "t.example.test", "is no URL of a host, e.g. https://mail.example.com"),
     ("server.roles", "api,cook", "'cook' is none of api, smtp, delivery, consumers, housekeeping"),
     ("server.trusted_proxies", "10.0.0.0/8,proxy", "'proxy' is neither an IP address nor a network such as 10.0.0.0/8"),
     ("smtp.plain_auth", "maybe", "true or false is needed, not 'maybe'"),

@@ -5,7 +5,7 @@ import pytest
 from mailferry.delivery.transports.simulator import FATES, Simulator
 from mailferry.delivery.transports.transport import Peer, Prepared
 from mailferry.mail.reply import Answer, classify
-from tests.fakes.internet import parcel
+from tests.fakes.internet import MESSAGE, parcel
 
 DOMAINS = ["simulator.demo.test", "simulator.amazonses.com"]
 
@@ -24,15 +24,28 @@ def simulator():
         ("softbounce", 452, "4.2.2", "later"),
         ("complaint", 250, "2.1.5", "delivered"),
         ("ooto", 250, "2.1.5", "delivered"),
+        ("open", 250, "2.1.5", "delivered"),
+        ("click", 250, "2.1.5", "delivered"),
+        ("unsubscribe", 250, "2.1.5", "delivered"),
         ("suppressionlist", 550, "5.1.1", "failed"),
     ],
 )
 @pytest.mark.parametrize("label", ["", "+order-7", "+"])
 async def test_fate_is_in_the_name(simulator, domain, local, code, enhanced, outcome, label):
     answer = await simulator.deliver(parcel(f"{local}{label}@{domain}"))
-    assert (answer.code, answer.enhanced, answer.stage, answer.transport) == (code, enhanced, "simulator", "simulator")
+    stage = "suppressed" if local == "suppressionlist" else "simulator"
+    assert (answer.code, answer.enhanced, answer.stage, answer.transport) == (code, enhanced, stage, "simulator")
     assert answer.host == domain
     assert classify(answer).outcome == outcome
+
+
+@pytest.mark.parametrize("local", FATES)
+async def test_who_does_something_with_the_mail_is_told_of(simulator, local):
+    told = []
+    simulator.react = lambda fate, parcel, prepared: told.append((fate, prepared.chunks))
+    await simulator.deliver(parcel(f"{local}+x@simulator.demo.test"))
+    expected = [(local, MESSAGE)] if local in ("open", "click", "unsubscribe", "complaint") else []
+    assert told == expected
 
 
 async def test_case_does_not_matter(simulator):

@@ -60,7 +60,7 @@ _AGENTS: tuple[tuple[re.Pattern[str], Machine], ...] = tuple(
             "program",
             "a program asked, no browser",
         ),
-        (r".*(bot|crawler|spider|scanner|prefetch|link ?check|monitor)\b.*", "bot", "it calls itself a machine"),
+        (r".*(\bbot\b|bot/|crawler|spider|scanner|prefetch|link ?check|monitor).*", "bot", "it calls itself a machine"),
     )
 )
 

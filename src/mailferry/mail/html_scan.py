@@ -64,10 +64,16 @@ def scan(document: bytes, charset: str = "utf-8") -> Page:
     """The links that may be followed. ``charset`` must be one in which ASCII stands for itself."""
     hrefs: list[Href] = []
     body_end: int | None = None
+    open_pictures = dict.fromkeys(_FOREIGN, 0)
     try:
         for start, tag in _tags(document):
-            if tag.name == b"/body":
+            # Inside of a picture it ends nothing, and what stood before it would break the picture off.
+            if tag.name == b"/body" and not any(open_pictures.values()):
                 body_end = start
+            elif tag.name in _FOREIGN:
+                open_pictures[tag.name] += 1
+            elif tag.name[1:] in _FOREIGN:
+                open_pictures[tag.name[1:]] = max(0, open_pictures[tag.name[1:]] - 1)
             if tag.href is not None and tag.name in _LINKS and not tag.no_track:
                 value = _text(document[slice(*tag.href)], charset)
                 if value is not None:

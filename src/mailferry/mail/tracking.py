@@ -70,7 +70,7 @@ def has_placeholder(text: bytes, placeholder: bytes = b"") -> bool:
 @lru_cache(maxsize=256)
 def holds_ascii(charset: str) -> bool:
     """Whether ASCII octets stand for themselves there: only then markup can be read without decoding it."""
-    ascii_octets = bytes(range(128))
+    ascii_octets = bytes(range(128)) + b"\x1b$B!!\x1b(B~{!!~}"
     try:
         # Stateful ones (ISO-2022, HZ, UTF-7) and wide ones (UTF-16) give something else, or nothing. CP932's backslash is
         # a yen sign to look at and still a backslash.
