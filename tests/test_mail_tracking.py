@@ -145,6 +145,7 @@ def test_undoing_the_edits_gives_back_every_octet(document: str) -> None:
 def test_nothing_makes_it_fail(document: str | bytes) -> None:
     octets = document.encode("utf-8", "replace") if isinstance(document, str) else document
     page = scan(octets)
+    assert scan(octets, links=False).end == page.end
     assert all(octets[href.start : href.end] for href in page.hrefs)
     edited(octets)
 

@@ -53,6 +53,7 @@ def _check_names(config: Config) -> None:
     """Host names are judged by the room that uses them, which lies above the settings' own."""
     checks: dict[str, Callable[[str], object]] = {
         "server.public_url": url_host,
+        "tracking.url": url_host,
         "server.hostname": host_name,
         "http.hosts": normalise,
         "dns.zone": host_name,

@@ -145,6 +145,8 @@ class Outline:
 
 def outline(message: bytes, plan: Plan) -> Outline | None:
     """None: nothing in it is anybody's own. Its header must be one that can be read."""
+    if not plan.unsubscribe and not plan.opt_out and not _may_matter(message, plan):
+        return None
     try:
         tree = parts.read(message)
     except parts.TooManyParts:
@@ -165,6 +167,14 @@ def outline(message: bytes, plan: Plan) -> Outline | None:
 
 
 # --- what is found in a message ------------------------------------------------------------------------------------
+
+
+def _may_matter(message: bytes, plan: Plan) -> bool:
+    """A few scans spare most messages the reading of their parts."""
+    if tracking.may_hold_placeholder(message):
+        return True
+    folded = message.lower()
+    return (plan.follows and b"html" in folded) or b"base64" in folded
 
 
 def _texts(message: bytes, tree: Part, plan: Plan) -> list[tuple[Part, _Text]]:

@@ -84,7 +84,7 @@ def html_edits(document: bytes, charset: str, wishes: Wishes, own: str) -> tuple
     placeholders = list(_placeholders(document))
     if not (wishes.opens or wishes.clicks or wishes.footer):
         return tuple(placeholders)
-    page = scan(document, charset)
+    page = scan(document, charset, links=wishes.clicks)
     edits = placeholders
     if wishes.clicks:
         taken = [(edit.start, edit.end) for edit in placeholders]
