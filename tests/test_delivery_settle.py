@@ -12,7 +12,7 @@ from mailferry.delivery.claim import Room
 from mailferry.delivery.job import LEASE_MS
 from mailferry.delivery.settle import Change, PutBack, apply
 from mailferry.journal.events import ForbiddenWay, Kind, State
-from mailferry.mail.reply import Answer
+from mailferry.mail.reply import SUPPRESSED, Answer
 from mailferry.store.schema import attempts, events, recipients, suppressions
 from tests import delivery_support
 from tests.conftest import Clock
@@ -169,6 +169,16 @@ async def test_5xx_bounces(office: Office) -> None:
     assert await office.story(recipient) == ["accepted", "bounce"]
     assert (await office.facts(recipient))["category"] == "spam"
     assert await office.queued(recipient) is None
+
+
+async def test_an_address_on_a_suppression_list_is_rejected_and_did_not_bounce(office: Office) -> None:
+    (recipient,) = await office.accept("a@dest.test")
+    (job,) = await office.claim()
+    text = "Recipient in suppression list. Reason: hard bounce"
+    await office.settle(job, replace(UNKNOWN, stage=SUPPRESSED, text=text))
+    assert (await office.state(recipient), await office.story(recipient)) == ("rejected", ["accepted", "reject"])
+    assert (await office.facts(recipient))["reason"] == text
+    assert await office.queued(recipient) is None and not await office.rows(suppressions)
 
 
 async def test_a_message_that_is_too_old_bounces_as_expired(office: Office, clock: Clock) -> None:

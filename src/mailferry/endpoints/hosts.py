@@ -87,7 +87,8 @@ class Hosts:
             "http",
             request_id=request_id,
             method=scope["method"],
-            path=scope["path"],
+            # Whoever has a link may unsubscribe its reader.
+            path=TRACKING if scope["path"].startswith(TRACKING) else scope["path"],
             status=status,
             client_ip=client.ip,
         )
