@@ -14,7 +14,7 @@ from mailferry.delivery.job import Job
 from mailferry.delivery.prepare import Preparer
 from mailferry.delivery.signing import Signers
 from mailferry.delivery.tracking import Outline, Plan, Tracker, outline
-from mailferry.delivery.transports.transport import Prepared
+from mailferry.delivery.transports.transport import Peer, Prepared
 from mailferry.mail import links
 from mailferry.mail.links import Key, Kind, Link
 from mailferry.resources import domains, tracking_opt_outs
@@ -24,7 +24,7 @@ from mailferry.store.content import Place
 from tests import delivery_support
 from tests.conftest import Clock
 from tests.delivery_support import DOMAIN, SQLITE, Office
-from tests.test_delivery_prepare import MODERN, given, jobs_of
+from tests.test_delivery_prepare import MODERN, SEVEN_BIT, given, jobs_of
 
 office, engines = delivery_support.office, delivery_support.engines
 
@@ -201,6 +201,22 @@ def test_an_opt_out_link_where_the_domain_offers_it() -> None:
     assert "Unsubscribe" not in body_of(result)
 
 
+def test_the_footer_offers_only_what_is_missing() -> None:
+    both = replace(TRACKED, unsubscribe=True, opt_out=True)
+    html = body_of(made(HEAD + part('<a href="__unsubscribe_url__">leave</a>\r\n'), both))
+    assert "Unsubscribe" not in html and "Do not track" in html
+    html = body_of(made(HEAD + part('<a href="__tracking_opt_out_url__">no</a>\r\n'), both))
+    assert "Unsubscribe" in html and "Do not track" not in html
+    html = body_of(made(HEAD + part("__tracking_opt_out_url__ __unsubscribe_url__\r\n"), both))
+    assert "<p style" not in html
+
+
+def test_a_text_that_is_not_followed_offers_no_opt_out() -> None:
+    message = HEAD + part("text\r\n", "text/plain")
+    assert outline(message, replace(TRACKED, opt_out=True)) is None
+    assert "Do not track" not in body_of(made(message, replace(TRACKED, unsubscribe=True, opt_out=True)), "plain")
+
+
 # --- who gets it ----------------------------------------------------------------------------------------------------
 
 
@@ -338,3 +354,29 @@ async def test_the_list_fields_are_signed_and_what_was_edited_verifies(office: O
         assert listed.count(name) == 2, name  # and none can be added
     record = b"v=DKIM1; k=rsa; p=" + row.keys[0].public.encode()
     assert dkimpy.DKIM(message).verify(idx=0, dnsfunc=lambda name, timeout=5: record)
+
+
+@SQLITE
+@pytest.mark.parametrize("peer", [MODERN, SEVEN_BIT], ids=["8bit", "7bit"])
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<p>Größe</p><a href="https://shop.test/">x</a>\r\n',
+        "x" * 900 + '<a href="https://shop.test/">x</a>' + "y" * 60 + "\r\n",
+        '<p>Größe</p>\r\n<a href="https://shop.test/">x</a>\r\n' * 8_000,
+    ],
+    ids=["short", "a line that grows too long", "large"],
+)
+async def test_what_the_host_cannot_take_is_encoded_after_the_edits(
+    office: Office, preparer: Preparer, html: str, peer: Peer
+) -> None:
+    await office.change_domain(click_tracking_enabled=True)
+    ((found, body),) = await jobs_of(office, HEAD + part(html))
+    prepared = await preparer.prepare(found, given(body), peer)
+    assert isinstance(prepared, Prepared)
+    message = b"".join(prepared.chunks)
+    assert max(map(len, message.split(b"\r\n"))) <= 998
+    assert message.isascii() or peer.eight_bit
+    octets = PIXEL.sub(b"", parsed(message).get_payload(decode=True))
+    restored = re.sub(rb"https://t\.test/t/c/[\w-]+", b"https://shop.test/", octets)
+    assert restored.decode() == html

@@ -11,7 +11,8 @@ from mailferry.journal.events import Kind, State
 from mailferry.journal.ids import Ids
 from mailferry.mail.agents import Machine
 from mailferry.resources import tracking_opt_outs
-from mailferry.resources.suppressions import Target, matching
+from mailferry.resources.suppressions import Target, add, matching
+from mailferry.resources.suppressions import entry as list_entry
 from mailferry.store.schema import domains, events, recipients, suppression_history, suppressions
 from tests import delivery_support
 from tests.delivery_support import TAKEN, Office
@@ -128,6 +129,25 @@ async def test_undo_takes_back_what_the_recipient_did_and_nothing_else(office: O
     assert await stopped(office) is None and await stopped(office, stream="bulk") == "spam complaint"
     history = await office.rows(suppression_history, stream="transactional")
     assert [(row.action, row.actor) for row in history] == [("created", "recipient"), ("deleted", "recipient")]
+
+
+@pytest.mark.parametrize(
+    ("stands", "then"),
+    [("hard bounce", "unsubscription"), ("manual import", "unsubscription"), ("spam complaint", "spam complaint")],
+)
+async def test_who_unsubscribes_is_not_forgotten_when_the_sender_lifts_its_own_entry(
+    office: Office, recorder: Hits, stands: str, then: str
+) -> None:
+    recipient_id = await delivered(office)
+    entry = list_entry(
+        office.account, "a@dest.test", office.clock(), domain_id=office.domain, stream="transactional", type=stands
+    )
+    await office.database.write(lambda c: add(c, [entry]))
+    twins = [recorder.record(wants_no_more(office, recipient_id)) for _ in range(2)]
+    assert [await each for each in twins] == [then == "unsubscription", False]
+    assert await stopped(office) == then
+    (row,) = await office.rows(suppressions)
+    assert row.type == then
 
 
 async def test_a_complaint_is_a_spam_event(office: Office, recorder: Hits) -> None:

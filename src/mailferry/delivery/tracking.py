@@ -101,11 +101,20 @@ class _Text:
 
 
 @dataclass(frozen=True, slots=True)
+class _Offers:
+    """What the footer holds: links that the sender has not put into the message."""
+
+    unsubscribe: bool = False
+    opt_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
     """A message, but for what differs from recipient to recipient."""
 
     plan: Plan
     pieces: tuple[bytes | _Text, ...]
+    offers: "_Offers"
 
     def write(self, job: Job, key: links.Key, *, follow: bool) -> tuple[bytes, list[Field]]:
         """The recipient's message, and the fields that its header gains where it has none of them.
@@ -133,8 +142,8 @@ class Outline:
         return _encoded(text.encoding, tracking.fill(text.octets, text.edits, write))
 
     def _footer(self, text: _Text, urls: "_Urls") -> bytes:
-        lines = [("Unsubscribe", urls.unsubscribe)] if self.plan.unsubscribe else []
-        if self.plan.opt_out:
+        lines = [("Unsubscribe", urls.unsubscribe)] if self.offers.unsubscribe else []
+        if self.offers.opt_out:
             lines.append(("Do not track what I open and click", urls.opt_out))
         if text.html:
             shown = " &middot; ".join(f'<a href="{escape(url.decode())}">{label}</a>' for label, url in lines)
@@ -151,7 +160,7 @@ def outline(message: bytes, plan: Plan) -> Outline | None:
         tree = parts.read(message)
     except parts.TooManyParts:
         tree = None
-    texts = [] if tree is None else _texts(message, tree, plan)
+    texts, offers = ([], _Offers()) if tree is None else _texts(message, tree, plan)
     if not texts and not plan.unsubscribe:
         return None
     pieces: list[bytes | _Text] = []
@@ -163,7 +172,7 @@ def outline(message: bytes, plan: Plan) -> Outline | None:
         pieces += (message[at : part.start] + head, text)
         at = part.end
     pieces.append(message[at:])
-    return Outline(plan, tuple(pieces))
+    return Outline(plan, tuple(pieces), offers)
 
 
 # --- what is found in a message ------------------------------------------------------------------------------------
@@ -177,19 +186,24 @@ def _may_matter(message: bytes, plan: Plan) -> bool:
     return (plan.follows and b"html" in folded) or b"base64" in folded
 
 
-def _texts(message: bytes, tree: Part, plan: Plan) -> list[tuple[Part, _Text]]:
-    """The texts that need an edit."""
+def _texts(message: bytes, tree: Part, plan: Plan) -> tuple[list[tuple[Part, _Text]], _Offers]:
+    """The texts that need an edit, and what their footer offers."""
     if any(part.media in structure.SEALED for part in tree.walk()):
-        return []
+        return [], _Offers()
     found = []
     for part in _leaves(tree):
         html = part.media == "text/html"
         octets = _decoded(message, part, wanted=(html and plan.follows) or plan.unsubscribe or plan.opt_out)
         if octets is not None and not structure.has_pgp(octets):
             found.append((part, octets))
-    # Where the sender has put a link, no second one is needed.
-    missing = plan.unsubscribe and not any(tracking.has_placeholder(o, tracking.UNSUBSCRIBE) for _, o in found)
-    missing |= plan.opt_out and not any(tracking.has_placeholder(o, tracking.OPT_OUT) for _, o in found)
+    offers = _Offers(
+        plan.unsubscribe and not any(tracking.has_placeholder(octets, tracking.UNSUBSCRIBE) for _, octets in found),
+        # In a message without HTML there is nothing to follow.
+        plan.opt_out
+        and any(part.media == "text/html" for part, _ in found)
+        and not any(tracking.has_placeholder(octets, tracking.OPT_OUT) for _, octets in found),
+    )
+    missing = offers.unsubscribe or offers.opt_out
     texts, seen = [], set()
     for part, octets in found:
         html = part.media == "text/html"
@@ -203,7 +217,7 @@ def _texts(message: bytes, tree: Part, plan: Plan) -> list[tuple[Part, _Text]]:
             edits = tracking.text_edits(octets, footer=missing and first)
         if edits:
             texts.append((part, _Text(octets, html, _encoding(part, octets), edits)))
-    return texts
+    return texts, offers
 
 
 def _leaves(part: Part) -> Iterator[Part]:

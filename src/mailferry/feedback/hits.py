@@ -33,6 +33,7 @@ WAITING_MOST = 10_000
 #: The suppression history's actor.
 RECIPIENT = "recipient"
 
+_LIFTED_BY_SENDERS = (suppressions.HARD_BOUNCE, suppressions.MANUAL_IMPORT)
 _SUPPRESSES = {Kind.UNSUBSCRIBE: suppressions.UNSUBSCRIPTION, Kind.SPAM: suppressions.SPAM_COMPLAINT}
 
 
@@ -158,7 +159,23 @@ def _suppress(connection: Connection, hits: Sequence[Hit], known: Mapping[str, A
         for hit in wanted
         if hit.domain_id in owners
     ]
-    return suppressions.add(connection, entries, RECIPIENT)
+    made = suppressions.add(connection, entries, RECIPIENT)
+    taken = [each for each in entries if each["id"] not in made and each["type"] == suppressions.UNSUBSCRIPTION]
+    return made | suppressions.add(connection, _outranked(connection, taken), RECIPIENT)
+
+
+def _outranked(connection: Connection, entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those in whose place stood what the sender may lift: a bounce, an entry of its own. It goes, and the recipient's
+    own wish takes the place; otherwise it would be forgotten when the other is lifted."""
+    free: dict[tuple[int, str, int, str], Mapping[str, Any]] = {}
+    for entry in entries:
+        query = suppressions.Query(
+            entry["account_id"], address=entry["address"], domain_id=entry["domain_id"], stream=entry["stream"]
+        )
+        weaker = [each for each in suppressions.page(connection, query) if each.type in _LIFTED_BY_SENDERS]
+        if suppressions.remove(connection, weaker, RECIPIENT, entry["created_at"]):
+            free[entry["account_id"], entry["address"], entry["domain_id"], entry["stream"]] = entry
+    return list(free.values())
 
 
 def _accounts(connection: Connection, domain_ids: set[int]) -> dict[int, int]:
