@@ -416,11 +416,12 @@ async def test_a_changed_secret_signs_what_is_sent_from_then_on(house: WebhookHo
     assert receiver.requests and signed(house, receiver)
 
 
-async def test_a_receiver_may_ask_for_time(house: WebhookHouse, receiver: Receiver) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_receiver_may_ask_for_time(house: WebhookHouse, receiver: Receiver, status: int) -> None:
     await house.add(receiver.url())
     node = house.node()
     (message,) = await house.messages(1, *STORY)
-    receiver.answer, receiver.headers = lambda request: 429, "Retry-After: 1800\r\n"
+    receiver.answer, receiver.headers = lambda request: status, "Retry-After: 1800\r\n"
     await node.work()
     receiver.answer = lambda request: 200
     house.clock.forward(seconds=1700)

@@ -16,6 +16,8 @@ from mailferry.consumers.stats.counter import Counter
 from mailferry.delivery import outages, release
 from mailferry.endpoints.operations.tools import Tools
 from mailferry.housekeeping import Housekeeping
+from mailferry.journal import follow
+from mailferry.journal.follow import Position
 from mailferry.net.dns import Resolver
 from mailferry.resources import dns_records, domains
 from mailferry.resources.domains import fresh_keys
@@ -362,3 +364,29 @@ async def test_a_task_that_fails_is_logged_and_the_others_go_on(office: Office) 
         "check_domains",
     }
     assert "measure" not in {entry.get("task") for entry in logged}
+
+
+# --- followers of the journal ----------------------------------------------------------------------------------------
+
+
+async def test_a_follower_that_is_behind_or_gone_is_seen(office: Office) -> None:
+    await office.database.write(lambda c: follow.begin(c, "webhooks", Position(0, 0), office.clock()))
+    await office.accept("a@dest.test")
+    office.clock.forward(seconds=90)
+    housekeeping = keeper(office)
+    await housekeeping.measure()
+    assert lag_of("webhooks") == 90 and dead("webhooks") == 0
+    office.clock.forward(hours=8 * 24)
+    await housekeeping.measure()
+    assert dead("webhooks") == 1
+    with capture_logs() as logged:
+        await housekeeping.forget()
+    assert [entry["cursor"] for entry in logged if entry["event"] == "cursor_dead"] == ["webhooks"]
+
+
+def lag_of(cursor: str) -> float:
+    return float(metrics.CURSOR_LAG.labels(cursor)._value.get())
+
+
+def dead(cursor: str) -> float:
+    return float(metrics.CURSOR_DEAD.labels(cursor)._value.get())

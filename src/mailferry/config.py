@@ -182,7 +182,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "relay", "ca_file", "path", "", "PEM file of the authority that the smarthost's certificate is checked with."
     ),
-    Setting("net", "allow_private", "bool", False, "Outgoing connections to private and loopback addresses."),
+    Setting(
+        "net",
+        "allow_private",
+        "bool",
+        False,
+        "Outgoing connections to private and loopback addresses, and webhooks on any port.",
+    ),
     Setting(
         "limits",
         "new_domain_hourly",

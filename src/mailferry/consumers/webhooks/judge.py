@@ -33,7 +33,8 @@ def is_taken(reply: Reply) -> bool:
 
 def may_be_the_events(reply: Reply) -> bool:
     """Whether another batch might have been answered otherwise: not where nobody was reached, nor where the address is wrong."""
-    return reply.reached and (reply.status == 0 or reply.status >= 400) and reply.status != 429
+    asks_for_time = reply.status == 429 or (reply.status == 503 and reply.retry_after > 0)
+    return reply.reached and (reply.status == 0 or reply.status >= 400) and not asks_for_time
 
 
 def words(reply: Reply) -> str:

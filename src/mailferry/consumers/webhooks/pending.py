@@ -232,8 +232,8 @@ def totals(connection: Connection) -> tuple[dict[State, int], int | None]:
     found = {}
     for state in OPEN:
         found[state] = int(connection.execute(select(func.count()).select_from(table).where(_is(state))).scalar_one())
-    oldest = select(table.c.created_at).where(_is(State.WAITING)).order_by(table.c.webhook_id, table.c.lane, table.c.id)
-    return found, connection.execute(oldest.limit(1)).scalar()
+    oldest = select(func.min(table.c.id)).where(_is(State.WAITING)).scalar_subquery()
+    return found, connection.execute(select(table.c.created_at).where(table.c.id == oldest)).scalar()
 
 
 def log(

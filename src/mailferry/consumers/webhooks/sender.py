@@ -27,8 +27,8 @@ from mailferry.store.database import Database
 
 log = structlog.get_logger(__name__)
 
-#: Requests under way at once, over all webhooks.
-CONCURRENT = 64
+#: Requests under way at once, over all webhooks: slow receivers of one customer must leave room for the others'.
+CONCURRENT = 200
 #: Parked events are no lane's: nothing else of their messages can be under way.
 PARKED = LANES
 #: Whatever was not told to us is found by looking again after so long.
