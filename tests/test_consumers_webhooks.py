@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from mailtrap.webhooks import verify_signature
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 from structlog.testing import capture_logs
 
 from mailferry.journal import follow
@@ -460,3 +460,29 @@ async def test_a_deleted_webhook_is_told_nothing_and_forgotten(house: WebhookHou
     await node.work()
     assert receiver.requests == [] and await house.states(webhook) == {}
     assert await house.database.read(follow.every) == []  # the journal is not kept for anybody
+
+
+async def test_a_database_that_was_moved_to_another_postgresql(house: WebhookHouse, receiver: Receiver) -> None:
+    """Its transactions have lower numbers there than what came along: what is new must be told nevertheless."""
+    if house.database.dialect != "postgresql":
+        pytest.skip("there are no such numbers on SQLite")
+    await house.add(receiver.url())
+    told_before = await house.messages(2, Kind.DELIVERY)
+    first = house.node()
+    await first.work()
+    await first.close()
+    unread = await house.messages(2, Kind.DELIVERY)
+
+    def move(connection: Connection) -> None:
+        for table, column in (("events", "xact"), ("cursors", "xact"), ("webhooks", "from_xact")):
+            connection.exec_driver_sql(f"UPDATE {table} SET {column} = {column} + 1000000000")
+
+    await house.database.write(move)
+    receiver.requests.clear()
+    new = await house.messages(2, Kind.DELIVERY)
+    node = house.node()
+    await node.work()
+    assert {event["message_id"] for event in receiver.taken} == {*unread, *new}
+    await house.messages(1, Kind.DELIVERY)
+    await node.work()
+    assert len(receiver.taken) == 5 and told_before

@@ -168,6 +168,32 @@ def free_leases(connection: Connection) -> None:
     connection.execute(update(cursors).values(lease_until=0))
 
 
+def moved_here(connection: Connection) -> bool:
+    """The database came from another PostgreSQL (a dump, a logical copy), whose transactions had higher numbers than ours.
+
+    Nothing new would be found beyond the cursors then, for as long as the numbers take to catch up.
+    """
+    if connection.dialect.name != "postgresql":
+        return False
+    ahead = select(cursors.c.name).where(cursors.c.xact >= _next_transaction()).limit(1)
+    return connection.execute(ahead).first() is not None
+
+
+def settle_here(connection: Connection) -> None:
+    """What came along is put before whatever is written here, in the order of its ids. A cursor goes on at the first event that
+    it had not read, so that some may be read twice.
+    """
+    foreign = events.c.xact >= _next_transaction()
+    for each in every(connection):
+        first = select(func.min(events.c.id)).where(_beyond(connection, each.position), foreign)
+        last = select(func.coalesce(func.max(events.c.id), 0)).where(foreign)
+        unread = connection.execute(first).scalar()
+        read = unread - 1 if unread is not None else connection.execute(last).scalar_one()
+        here = cursors.c.name == each.name
+        connection.execute(update(cursors).where(here, cursors.c.xact >= _next_transaction()).values(xact=0, id=read))
+    connection.execute(update(events).where(foreign).values(xact=0))
+
+
 # --- what others must know -------------------------------------------------------------------------------------------
 
 
@@ -232,6 +258,10 @@ def beyond(connection: Connection, position: Position) -> ColumnElement[bool]:
 def _oldest_running() -> ColumnElement[int]:
     # xid8 has no way to bigint but over text.
     return literal_column("(pg_snapshot_xmin(pg_current_snapshot())::text::bigint)", BigInteger)
+
+
+def _next_transaction() -> ColumnElement[int]:
+    return literal_column("(pg_snapshot_xmax(pg_current_snapshot())::text::bigint)", BigInteger)
 
 
 def _held(held: Cursor) -> ColumnElement[bool]:

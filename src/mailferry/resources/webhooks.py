@@ -186,6 +186,12 @@ def remove(connection: Connection, webhook: Webhook, actor: Actor, now: int) -> 
     return gone
 
 
+def begin_anew(connection: Connection, end: Position) -> None:
+    """Those whose start lies behind the end of the journal, in numbers of another database: all that is not read is theirs."""
+    ahead = webhooks.c.from_xact > end.xact
+    connection.execute(update(webhooks).where(ahead).values(from_xact=0, from_id=0))
+
+
 def succeeded(connection: Connection, webhook_id: int, at: int) -> None:
     """A request was answered with 200."""
     values = {"failures": 0, "hold_until": 0, "last_success_at": at}

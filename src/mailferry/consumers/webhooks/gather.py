@@ -63,6 +63,12 @@ def begin(connection: Connection, now: int) -> None:
         follow.begin(connection, CURSOR, min(each.start for each in wanted), now)
 
 
+def settle_here(connection: Connection) -> None:
+    """After the database was moved to another PostgreSQL (journal/follow.py): webhooks want what they had not been told."""
+    webhooks.begin_anew(connection, follow.end(connection))
+    follow.settle_here(connection)
+
+
 def end(connection: Connection) -> None:
     """Where nobody wants to be told of anything, the journal need not be kept."""
     if not webhooks.every(connection):

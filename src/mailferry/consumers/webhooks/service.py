@@ -110,6 +110,9 @@ class Webhooks:
             return None
         if found is None:
             await self._database.write(lambda connection: gather.begin(connection, now))
+        if await self._database.read(follow.moved_here):
+            log.warning("journal_moved", reason="the database was taken over from another PostgreSQL")
+            await self._database.write(gather.settle_here, hurried=False)
         claimed = await self._database.write(lambda connection: follow.claim(connection, CURSOR, now))
         if claimed is not None:
             log.info("webhooks_served", position=claimed.position)
