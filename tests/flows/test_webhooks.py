@@ -79,3 +79,63 @@ async def test_what_happens_to_a_message_is_told_and_signed(tmp_path: Path, data
         log = await client.log(made["id"], 2)
         assert [each["message_id"] for each in log] == [bounced, identity]
         assert log[0]["last_attempt"]["status"] == 200
+
+
+async def test_a_webhook_is_tested_paused_and_sent_its_past_again(tmp_path: Path, database_url: str) -> None:
+    async with (
+        FakeDNS(dict(ZONE)) as dns,
+        FakeMX() as mx,
+        Receiver() as receiver,
+        running(tmp_path, dns, smtp_port=mx.port, url=database_url) as server,
+    ):
+        await add_own_domain(server, dns)
+        client = Client(server)
+        made = await client.add(receiver.url().replace("//", "//me:pa55word@"), payload_format="jsonlines")
+        path = f"webhooks/{made['id']}"
+        assert (await client.ask("POST", f"{path}/test"))["data"]["success"] is True
+        (request,) = receiver.requests
+        assert len(request.events) == len(TYPES) and request.headers["content-type"] == "application/jsonl"
+        assert verify_signature(request.body, request.headers["mailtrap-signature"], made["signing_secret"])
+
+        await client.ask("PATCH", path, {"webhook": {"active": False}})
+        identity = await client.send("a@dest.test")
+        await mx.received(1)
+        await asyncio.sleep(2.5)
+        assert len(receiver.requests) == 1
+        await client.ask("PATCH", path, {"webhook": {"active": True}})
+        await eventually(lambda: len(receiver.requests) == 2)
+        (event,) = receiver.requests[1].events
+        assert (event["event"], event["message_id"]) == ("delivery", identity)
+
+        await client.log(made["id"], 1)
+        await client.ask("POST", f"{path}/replays", {"from": "2020-01-01"})
+        await eventually(lambda: len(receiver.requests) == 3)
+        assert receiver.requests[2].events == [event]  # to the letter, under its own id
+        (replay,) = (await client.ask("GET", f"{path}/replays"))["data"]
+        assert replay["queued_events"] == 1 and replay["done_at"]
+
+        # What fails is told to the operator without the password, and without the secret.
+        receiver.answer = lambda request: 500
+        await client.send("b@dest.test")
+        await eventually(lambda: "webhook_fails" in server.log.read_text() or len(receiver.requests) > 5, 20)
+        text = server.log.read_text()
+        assert "pa55word" not in text and made["signing_secret"] not in text
+
+
+async def test_a_server_ends_in_time_while_a_receiver_hangs(tmp_path: Path, database_url: str) -> None:
+    async with (
+        FakeDNS(dict(ZONE)) as dns,
+        FakeMX() as mx,
+        Receiver() as receiver,
+        running(tmp_path, dns, smtp_port=mx.port, url=database_url) as server,
+    ):
+        await add_own_domain(server, dns)
+        client = Client(server)
+        await client.add(receiver.url())
+        receiver.delay = 60
+        identity = await client.send("a@dest.test")
+        await eventually(lambda: receiver.most_at_once)
+        assert await asyncio.to_thread(server.stop) < 10
+        receiver.delay = 0
+        await asyncio.to_thread(server.start)
+        await eventually(lambda: [event["message_id"] for event in receiver.taken] == [identity], 20)
