@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from peers import debian, mailauth, parts
+from peers import debian, npm, parts
 
 
 def main() -> int:
@@ -20,8 +20,7 @@ def main() -> int:
         # Two runs at once (make test beside make bench) must not unpack over each other.
         fcntl.flock(lock, fcntl.LOCK_EX)
         lacking = [reason for part in parts.PARTS if (reason := provide(part))]
-        if reason := provide_mailauth():
-            lacking.append(reason)
+        lacking += [reason for packages in npm.ALL if (reason := provide_packages(packages))]
     return report(lacking)
 
 
@@ -37,15 +36,15 @@ def provide(part: parts.Part) -> str:
     return parts.missing(part)
 
 
-def provide_mailauth() -> str:
-    """Installs mailauth and handlebars.js; returns why it cannot be had, or an empty string."""
-    if not mailauth.missing():
+def provide_packages(packages: npm.Packages) -> str:
+    """Installs what one of npm's locks holds; returns why it cannot be had, or an empty string."""
+    if not packages.missing():
         return ""
     try:
-        mailauth.install()
-    except mailauth.CannotInstall as error:
-        return f"mailauth and handlebars.js: {error}"
-    print("mailauth and handlebars.js: installed", flush=True)
+        packages.install()
+    except npm.CannotInstall as error:
+        return f"{packages.name}: {error}"
+    print(f"{packages.name}: installed", flush=True)
     return ""
 
 

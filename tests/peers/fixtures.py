@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from . import handlebars_js, mailauth, opendkim, parts
+from . import handlebars_js, mailauth, namespaces, npm, opendkim, parts
 from .certificates import Authority
 from .parts import OPENDKIM, POSTFIX, POSTGRESQL, SWAKS, Part
 from .postfix import Mx
@@ -123,3 +123,18 @@ def handlebars_peer() -> Iterator[handlebars_js.HandlebarsJs]:
     _judge(handlebars_js.missing())
     with handlebars_js.HandlebarsJs() as peer:
         yield peer
+
+
+@pytest.fixture
+def mailtrap_node() -> Path:
+    """The folder whose node_modules has Mailtrap's Node SDK and nodemailer."""
+    _judge(npm.MAILTRAP.missing())
+    return npm.MAILTRAP.folder
+
+
+@pytest.fixture
+def own_hosts(tmp_path: Path) -> namespaces.Own:
+    """Namespaces with an /etc/hosts of their own, whose ports are all free."""
+    own = namespaces.Own(tmp_path / "hosts")
+    _judge(own.missing())
+    return own

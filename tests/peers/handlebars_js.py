@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from .mailauth import FOLDER, HERE, installed
+from .npm import JUDGES
 
 #: Frames of JavaScript's own stack: a template that calls itself without end is refused, and soon.
 STACK = "--stack-size=800"
@@ -26,16 +25,14 @@ class Answer:
 
 def missing() -> str:
     """Why handlebars.js cannot be used here; empty when it can."""
-    if not shutil.which("node"):
-        return "handlebars.js is not there: Node is not installed"
-    return "" if installed() else "handlebars.js is not there: see the output of tests/setup.py"
+    return JUDGES.missing("handlebars.js")
 
 
 class HandlebarsJs:
     """A context manager around the process."""
 
     def __enter__(self) -> HandlebarsJs:
-        command = ["node", STACK, str(HERE / "render.cjs"), str(FOLDER)]
+        command = ["node", STACK, str(JUDGES.source / "render.cjs"), str(JUDGES.folder)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self
 

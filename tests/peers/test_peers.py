@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from sqlalchemy import create_engine, text
 
-from . import debian, mailauth, parts
+from . import debian, npm, parts
 from .fixtures import require
 from .opendkim import Signer
 from .postfix import without_trace
@@ -295,9 +295,10 @@ def test_the_yardstick_signs_what_passes_through(postfix_mx, opendkim_verify):
 
 def test_mailauth_needs_no_network():
     # The lock names no registry, and the resolver is handed in: nothing in a verification may ask the world.
-    script = (mailauth.HERE / "verify.cjs").read_text()
+    script = (npm.JUDGES.source / "verify.cjs").read_text()
     assert "resolver" in script and "node:dns" not in script
-    assert "resolved" not in (mailauth.HERE / "package-lock.json").read_text()
+    for packages in npm.ALL:
+        assert "resolved" not in (packages.source / "package-lock.json").read_text()
 
 
 def test_ports_are_loopback_only(postfix_mx):
