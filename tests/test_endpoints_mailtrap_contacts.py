@@ -325,7 +325,7 @@ WRONG_EVENTS: list[Any] = [
     ({"name": 5}, {"name": ["must be a string"]}),
     ({"name": "x" * 256}, {"name": ["is too long"]}),
     ({"name": "a\0"}, {"name": ["must not contain a NUL character"]}),
-    ({"name": "E", "params": []}, {"params": ["must be a hash"]}),
+    ({"name": "E", "params": ["a"]}, {"params": ["must be a hash"]}),
     ({"name": "E", "params": {"x" * 256: 1}}, {"params": [f"key '{'x' * 255}' is too long"]}),
     ({"name": "E", "params": {"bar": "x" * 256}}, {"params": ["value for 'bar' is too long"]}),
     (

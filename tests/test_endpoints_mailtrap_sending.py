@@ -246,6 +246,16 @@ async def test_reply_to_as_a_header_is_read_as_addresses() -> None:
     ]
 
 
+async def test_reply_to_as_a_header_that_says_the_same_as_the_field() -> None:
+    """Batches of Mailtrap's PHP SDK give both, the field with the first address of the header."""
+    field = {"email": "j@example.net"}
+    twice = "J <j@EXAMPLE.net>, k@example.net"
+    content = (await sent(headers={"Reply-To": twice}, reply_to=field)).content
+    assert content.reply_to == (Mailbox("j@example.net", "J"), Mailbox("k@example.net")) and content.headers == ()
+    for other in ("nobody", "K <k@example.net>, J <J@example.net>"):  # the local part is another one
+        assert await refused(headers={"Reply-To": other}, reply_to=field) == ["'Reply-To' header is reserved"]
+
+
 async def test_templates_exclude_content() -> None:
     assert await refused(template_uuid="x", category="c", html="h", to=[]) == [
         "'to', 'cc' or 'bcc' address is required",
@@ -358,18 +368,28 @@ async def test_a_property_of_a_request_replaces_that_of_the_base() -> None:
     base = {"from": MESSAGE["from"], "subject": "S", "text": "T", "headers": {"X-A": "base", "X-B": "base"}}
     base |= {"custom_variables": {"a": "base"}, "attachments": [{"content": "aGk=", "filename": "base"}]}
     to = {"to": [{"email": "a@example.net"}]}
-    own = {"headers": {"X-A": "own"}, "custom_variables": {"b": "own"}, "attachments": []}
+    own = {"headers": {"X-A": "own"}, "custom_variables": {"b": "own"}}
+    own["attachments"] = [{"content": "aGk=", "filename": "own"}]
     await api.post("/api/batch", {"base": base, "requests": [to, to | own, to]})
     first, second, third = api.intake.accepted
     assert first.content and second.content and third.content
-    assert (second.content.headers, second.custom_variables, second.content.attachments) == (
-        (("X-A", "own"),),
-        '{"b":"own"}',
-        (),
-    )
+    assert (second.content.headers, second.custom_variables) == ((("X-A", "own"),), '{"b":"own"}')
+    assert [each.filename for each in second.content.attachments] == ["own"]
     assert first.content.headers == third.content.headers == (("X-A", "base"), ("X-B", "base"))
     # Decoded once for all: five hundred copies of a large attachment would fill the memory.
     assert first.content.attachments[0].content is third.content.attachments[0].content
+
+
+async def test_an_empty_collection_of_a_request_says_nothing() -> None:
+    """Mailtrap's own example of a batch in Ruby writes them."""
+    api = Api()
+    base = {"from": MESSAGE["from"], "subject": "S", "text": "T", "headers": {"X-A": "base"}}
+    base |= {"custom_variables": {"a": "base"}, "attachments": [{"content": "aGk=", "filename": "base"}]}
+    empty: dict[str, Any] = {"attachments": [], "headers": {}, "custom_variables": {}, "template_variables": {}}
+    await api.post("/api/batch", {"base": base, "requests": [{"to": [{"email": "a@example.net"}], "cc": []} | empty]})
+    (message,) = api.intake.accepted
+    assert message.content and message.custom_variables == '{"a":"base"}'
+    assert message.content.headers == (("X-A", "base"),) and len(message.content.attachments) == 1
 
 
 async def test_what_is_wrong_with_the_base_is_wrong_with_every_request() -> None:

@@ -3,6 +3,7 @@
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from mailferry.endpoints.mailtrap.contact_forms import is_nothing
 from mailferry.endpoints.mailtrap.contacts import identifier
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, answer
@@ -49,7 +50,7 @@ def _name(form: Form) -> str:
 
 def _params(form: Form) -> dict[str, Scalar]:
     params = form.given.get("params")
-    if params is None:
+    if is_nothing(params):
         return {}
     if not isinstance(params, dict):
         form.wrong("params", "must be a hash")

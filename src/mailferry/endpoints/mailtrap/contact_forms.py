@@ -37,10 +37,15 @@ class Known:
         return cls(found, lists.known(connection, account_id))
 
 
+def is_nothing(given: Any) -> bool:
+    """For an object. PHP writes an empty one as an empty array, and Mailtrap's SDK for it does so whenever it is empty."""
+    return given is None or given == []
+
+
 def field_values(form: Form, known: Known) -> dict[int, Value | None]:
     """By the field's id; None where the value is to be taken away."""
     given = form.given.get("fields")
-    if given is None:
+    if is_nothing(given):
         return {}
     if not isinstance(given, dict):
         form.wrong("fields", "must be an object")

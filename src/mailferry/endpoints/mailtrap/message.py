@@ -219,16 +219,21 @@ def _unwrapped(name: str, value: str) -> str:
 
 def _with_reply_to_header(content: Content, refusals: list[Refusal]) -> Content:
     """Clients that need several Reply-To addresses (anymail), or know no reply_to field (Symfony), give the header. It
-    is one of addresses, so it is read and written as such. Beside the field it stays a header, and is refused.
+    is one of addresses, so it is read and written as such. Beside the field it stays a header, and is refused; unless it
+    says the same, as batches of Mailtrap's PHP SDK do, with the header's first address in the field.
     """
     given = [header for header in content.headers if header[0].lower() == "reply-to"]
-    if content.reply_to or len(given) != 1:
+    if len(given) != 1:
         return content
     try:
         mailboxes = parse_mailboxes(given[0][1])
     except BadAddress:
+        if content.reply_to:
+            return content
         refusals.append(Refusal(Reason.HEADER_VALUE_INVALID, "headers", detail=given[0][0]))
         mailboxes = []
+    if content.reply_to and content.reply_to[0].address not in [each.address for each in mailboxes]:
+        return content
     headers = tuple(header for header in content.headers if header is not given[0])
     return replace(content, reply_to=tuple(mailboxes), headers=headers)
 

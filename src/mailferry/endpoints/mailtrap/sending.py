@@ -27,6 +27,8 @@ SHARED = (
     *("from", "reply_to", "subject", "text", "html", "headers", "attachments", "category", "custom_variables"),
     *("template_uuid", "template_variables"),
 )
+#: Of a request in a batch: empty ones leave the base's as they are.
+COLLECTIONS = ("attachments", "headers", "custom_variables", "template_variables")
 #: Of the messages under one idempotency key: they are one transaction.
 MAX_KEYED_OCTETS = 64 * 1024 * 1024
 MAX_KEY = 255
@@ -146,9 +148,14 @@ def _items(call: Call, members: dict[str, Any]) -> list[Draft | Refused]:
             items.append(Refused((Refusal(Reason.WRONG_TYPE, "requests", index, "an object"),)))
             continue
         # A request's property replaces the base's, whatever is inside: headers and variables are not merged.
-        own = {name: value for name, value in request.items() if value is not None}
+        own = {name: value for name, value in request.items() if not _unsaid(name, value)}
         items.append(_item(call, translator, shared | own))
     return items
+
+
+def _unsaid(name: str, value: Any) -> bool:
+    """Mailtrap's Ruby SDK writes collections that nobody filled, and its batches still mean to have those of the base."""
+    return value is None or (name in COLLECTIONS and value in ([], {}))
 
 
 def _item(call: Call, translator: Translator, members: dict[str, Any]) -> Draft | Refused:

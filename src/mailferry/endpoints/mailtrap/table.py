@@ -295,7 +295,8 @@ CONTACTS = (
     *_contacts("/{contact_identifier:path}/events", {"POST": contact_events.create}),
     *_contacts(
         "/{contact_identifier:path}",
-        {"GET": contacts.get_one, "PATCH": contacts.update, "DELETE": contacts.delete},
+        # Mailtrap documents PATCH, its PHP SDK says PUT, and it changes what is given and no more either way.
+        {"GET": contacts.get_one, "PATCH": contacts.update, "PUT": contacts.update, "DELETE": contacts.delete},
     ),
 )
 
