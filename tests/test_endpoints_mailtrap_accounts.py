@@ -46,6 +46,36 @@ async def test_a_token_is_made_used_listed_and_deleted(house: MailtrapHouse, leg
     assert (refused.status, refused.json) == (401, {"error": "Incorrect API token"})
 
 
+async def test_a_token_ends_when_it_was_told_to(house: MailtrapHouse, clock: Clock) -> None:
+    wanted = {"name": "CI", "resources": [account_admin(house)]}
+    end = "2027-06-01T00:00:00+02:00"
+    made = (await house.ask("POST", "api_tokens", wanted | {"expires_at": end})).json
+    assert made["expires_at"] == "2027-05-31T22:00:00.000Z"
+    # A new one keeps the old one's end, or is given another, or none.
+    kept = (await house.ask("POST", f"api_tokens/{made['id']}/reset")).json
+    assert kept["expires_at"] == made["expires_at"]
+    free = (await house.ask("POST", f"api_tokens/{kept['id']}/reset", {"expires_at": None})).json
+    assert free["expires_at"] is None
+    last = (await house.ask("POST", f"api_tokens/{free['id']}/reset", {"expires_at": end})).json
+    assert last["expires_at"] == made["expires_at"]
+
+    clock.now = 1_811_800_800_000 - 1  # that very moment, nearly
+    assert (await house.ask("GET", "accounts", legacy=False, token=last["token"])).status == 200
+    clock.now += 1
+    assert (await house.ask("GET", "accounts", legacy=False, token=last["token"])).status == 401
+
+
+@pytest.mark.parametrize("end", ["2027-01-15T07:59:59Z", "2033-01-01T00:00:00Z", "soon", "", 7, []])
+async def test_ends_that_no_token_can_have(house: MailtrapHouse, end: Any) -> None:
+    """It is 2027-01-15 08:00 here."""
+    wanted = {"name": "CI", "resources": [account_admin(house)], "expires_at": end}
+    answer = await house.ask("POST", "api_tokens", wanted)
+    assert answer.status == 422 and list(answer.json["errors"]) == ["expires_at"]
+    (admin,) = (await house.ask("GET", "api_tokens")).json
+    answer = await house.ask("POST", f"api_tokens/{admin['id']}/reset", {"expires_at": end})
+    assert answer.status == 422 and list(answer.json["errors"]) == ["expires_at"]
+
+
 async def test_a_reset_token_has_a_new_id_and_name_and_the_old_one_twelve_hours(
     house: MailtrapHouse, clock: Clock
 ) -> None:

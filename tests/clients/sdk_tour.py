@@ -9,7 +9,7 @@ import sys
 import time
 import typing
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import mailtrap as mt
@@ -206,8 +206,10 @@ def general(house: House) -> None:
     assert root.type == "account" and domain in [each.id for each in root.resources if each.type == "sending_domain"]
     assert api.billing.get_current_billing_usage(account).sending.usage.sent_messages_count.current > 0
 
-    made = api.api_tokens.create(account, CreateApiTokenParams("Tour", [ApiTokenResource("account", account, 10)]))
-    assert made.token.endswith(made.last_4_digits)
+    end = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    viewer = [ApiTokenResource("account", account, 10)]
+    made = api.api_tokens.create(account, CreateApiTokenParams("Tour", viewer, expires_at=end))
+    assert made.token.endswith(made.last_4_digits) and made.expires_at[:19] == end[:19]
     assert api.api_tokens.get_by_id(account, made.id).name == "Tour"
     new = api.api_tokens.reset(account, made.id, ResetApiTokenParams(expires_at=None))
     assert new.id != made.id and new.expires_at is None

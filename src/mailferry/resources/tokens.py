@@ -53,8 +53,9 @@ def create(
     now: int,
     *,
     created_by: str = "",
+    expires_at: int = 0,
 ) -> tuple[int, str]:
-    """Returns the id and the secret, which is not kept and cannot be shown again."""
+    """Returns the id and the secret, which is not kept and cannot be shown again. It ends never, or at that time."""
     secret = secrets.token_hex(16)
     values = {
         "account_id": account_id,
@@ -63,22 +64,27 @@ def create(
         "last_4_digits": secret[-4:],
         "created_by": created_by,
         "created_at": now,
+        "expires_at": expires_at,
     }
     token_id = int(connection.execute(insert(tokens).values(values).returning(tokens.c.id)).scalar_one())
     accesses.give(connection, account_id, Specifier.API_TOKEN, token_id, granted, now)
     return token_id, secret
 
 
-def reset(connection: Connection, account_id: int, token_id: int, now: int) -> tuple[int, str] | None:
+def reset(
+    connection: Connection, account_id: int, token_id: int, now: int, expires_at: int | None = None
+) -> tuple[int, str] | None:
     """A new token with the same rights and the old one's name; the old one ends in 12 hours.
 
-    None when there is none, or when it has an end already: it was reset before.
+    The new one ends when the old one would have, or at another time, 0 for never. None when there is no such token, or
+    when it ends within 12 hours anyway: mostly because it was reset before.
     """
     row = by_id(connection, account_id, token_id, now)
-    if row is None or row.expires_at:
+    if row is None or 0 < row.expires_at <= now + OVERLAP_MS:
         return None
     (access,) = accesses.of_specifier(connection, Specifier.API_TOKEN, token_id)
-    made = create(connection, account_id, row.name, access.grants, now, created_by=row.created_by)
+    end = row.expires_at if expires_at is None else expires_at
+    made = create(connection, account_id, row.name, access.grants, now, created_by=row.created_by, expires_at=end)
     connection.execute(update(tokens).where(tokens.c.id == made[0]).values(name=f"{row.name} {made[0]}"))
     connection.execute(update(tokens).where(tokens.c.id == token_id).values(expires_at=now + OVERLAP_MS))
     return made

@@ -1,7 +1,7 @@
 """`api_tokens`: an admin of the account sees and makes all of them, any other token sees itself."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -11,9 +11,13 @@ from mailferry.endpoints.mailtrap import names
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, answer
 from mailferry.endpoints.mailtrap.forms import Form, identity, invalid, members, refuse
+from mailferry.endpoints.mailtrap.query import BadQueryError, moment
 from mailferry.resources import accesses, audit, tokens, tree
 from mailferry.resources.accesses import Specifier
 from mailferry.resources.permissions import ADMIN, Grant
+
+#: As Mailtrap's SDKs say of it: a token may be wanted for ever, but not for longer than this.
+LONGEST_LIFE = timedelta(days=5 * 366)
 
 NONE_CHOSEN = "No permissions selected. Please choose at least one."
 
@@ -45,16 +49,18 @@ async def create(call: Call) -> Response:
     form = Form(await members(call))
     name = form.text("name", least=1)
     wanted = [grant for grant in form.items("resources", _grant) if grant]
+    now = call.deps.clock()
+    expires_at = _expires_at(form, now)
     form.check()
     if not wanted:
         invalid({"base": [NONE_CHOSEN]})
-    now = call.deps.clock()
 
     def write(connection: Connection) -> dict[str, Any] | None:
         if not _there(connection, call.account_id, wanted):
             return None
+        granted = tuple(dict.fromkeys(wanted))
         made, secret = tokens.create(
-            connection, call.account_id, name, tuple(dict.fromkeys(wanted)), now, created_by=call.token.name
+            connection, call.account_id, name, granted, now, created_by=call.token.name, expires_at=expires_at or 0
         )
         return _made(call, connection, "api_token.created", made, secret, now)
 
@@ -85,21 +91,39 @@ async def delete(call: Call) -> Response:
 async def reset(call: Call) -> Response:
     """A new id, a new name and a new secret; the old one goes on for twelve hours."""
     token_id = _visible_id(call)
-    now = call.deps.clock()
+    form, now = Form(await members(call)), call.deps.clock()
+    expires_at = _expires_at(form, now)
+    form.check()
 
     def write(connection: Connection) -> dict[str, Any] | str:
         if tokens.by_id(connection, call.account_id, token_id, now) is None:
             return "gone"
-        made = tokens.reset(connection, call.account_id, token_id, now)
+        made = tokens.reset(connection, call.account_id, token_id, now, expires_at)
         return _made(call, connection, "api_token.reset", *made, now) if made else "ends"
 
     found = await call.write(write)
     if found == "gone":
         refuse(call, Fault.NOT_FOUND)
     if found == "ends":
-        invalid({"base": ["This token was reset already and expires soon."]})
+        invalid({"base": ["This token was reset already, or expires within 12 hours."]})
     call.deps.credentials.forget()
     return answer(found)
+
+
+def _expires_at(form: Form, now: int) -> int | None:
+    """Unix milliseconds, 0 for never, None where nothing is said of it."""
+    given = form.given.get("expires_at")
+    if given is None:
+        return 0 if "expires_at" in form.given else None
+    try:
+        found = moment(given, "expires_at") if isinstance(given, str) else None
+    except BadQueryError:
+        found = None
+    if found is None:
+        form.wrong("expires_at", "must be an ISO 8601 time, or null")
+    elif not now < found <= now + LONGEST_LIFE // timedelta(milliseconds=1):
+        form.wrong("expires_at", "must be in the future, and within five years")
+    return found
 
 
 def _visible(call: Call, token_id: int) -> bool:
