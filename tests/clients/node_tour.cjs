@@ -15,8 +15,8 @@ const gif = Buffer.from("R0lGODlhAQABAAAAACw=", "base64");
 
 const box = (name) => ({ email: `success+${name}@${simulator}`, name });
 
-async function until(check) {
-  for (const deadline = Date.now() + 40_000; Date.now() < deadline; await sleep(100)) {
+async function until(check, pause = 100) {
+  for (const deadline = Date.now() + 40_000; Date.now() < deadline; await sleep(pause)) {
     const found = await check();
     if (found) return found;
   }
@@ -148,6 +148,20 @@ async function domains() {
   await client.sendingDomains.delete(made.id);
 }
 
+async function webhooksAndStats() {
+  const wanted = { url: "https://hooks.dest.test/a", webhook_type: "email_sending", sending_stream: "bulk", event_types: ["delivery"] };
+  const { data: made } = await client.webhooks.create(wanted);
+  assert.equal(made.signing_secret.length, 32);
+  assert.equal((await client.webhooks.update(made.id, { active: false })).data.active, false);
+  assert.deepEqual((await client.webhooks.getList()).data.map((each) => each.id), [made.id]);
+  assert.equal((await client.webhooks.get(made.id)).data.url, wanted.url);
+  await client.webhooks.delete(made.id);
+  const period = { start_date: "2026-01-01", end_date: new Date().toISOString().slice(0, 10), categories: ["node", "nodemailer"] };
+  // Of statistics, ten questions a minute are answered.
+  await until(async () => (await client.stats.get(period)).delivery_count === 5, 5_000);
+  assert.deepEqual((await client.stats.byCategory(period)).map((each) => each.value).sort(), ["node", "nodemailer"]);
+}
+
 (async () => {
-  for (const step of [sends, transports, logs, templates, contacts, account, domains]) await step();
+  for (const step of [sends, transports, logs, templates, contacts, account, domains, webhooksAndStats]) await step();
 })();
