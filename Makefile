@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve setup test check format bench peers soak lock clean help
+.PHONY: serve setup test check format bench peers soak contracts lock clean help
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -41,6 +41,10 @@ soak: $(VENV)/.development     ## property tests and kills, for long
 	$(BIN)/python tests/setup.py
 	$(BIN)/python -m pytest tests/test_endpoints_smtp_fuzz.py tests/test_endpoints_mailtrap_random.py tests/test_mail_tracking.py tests/test_mail_links.py tests/peers/test_handlebars_js.py --examples 5000 $(ARGS)
 	$(BIN)/python -m pytest -s tests/crash --kills 300 $(ARGS)
+
+contracts: $(VENV)/.development ## what differs between our table of facts and a vendor's files (CONTRACTS=DIR)
+	@test -n '$(CONTRACTS)' || { echo "Say where Mailtrap's files lie: make contracts CONTRACTS=DIR (with legacy/ and current/)" >&2; exit 2; }
+	$(BIN)/python -m tests.contracts.facts '$(CONTRACTS)'
 
 lock: $(VENV)/.development     ## resolve the dependencies anew; the locks name no index
 	$(BIN)/uv pip compile pyproject.toml --extra postgres --universal --python-version 3.11 \

@@ -284,7 +284,7 @@ async def office(engines: Engines, clock: Clock, tmp_path: Path) -> AsyncIterato
     content = SegmentContent(tmp_path / "segments") if database.dialect == "sqlite" else TableContent()
     try:
         await database.write(migrate)
-        await database.write(_empty)
+        await database.write(empty)
         yield await Office(database, clock, content).furnish()
     finally:
         await database.close()
@@ -292,7 +292,7 @@ async def office(engines: Engines, clock: Clock, tmp_path: Path) -> AsyncIterato
             content.close()
 
 
-def _empty(connection: Connection) -> None:
+def empty(connection: Connection) -> None:
     for table in metadata.sorted_tables:
         connection.execute(table.delete())
     if connection.dialect.name == "postgresql":

@@ -125,7 +125,7 @@ async def test_a_bug_of_ours_is_500_in_the_path_s_shape_and_logged_with_its_id()
     name, facts = api.log.told[0]
     assert (name, facts["request_id"]) == ("api_failed", answer.headers["x-request-id"])
     general = await api.call("GET", "/api/email_logs")
-    assert (general.status, general.json) == (500, {"error": "Internal server error"})
+    assert (general.status, general.json) == (500, {"errors": "Internal server error"})
 
 
 class _Pg(psycopg.OperationalError):

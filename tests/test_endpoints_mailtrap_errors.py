@@ -66,7 +66,7 @@ def test_placeholders_are_those_that_are_filled() -> None:
         (Fault.THROTTLED, 429, {"error": "Throttled"}),
         (Fault.NOT_FOUND, 404, {"error": "Not Found"}),
         (Fault.BUSY, 429, {"errors": "Rate limit exceeded"}),
-        (Fault.OURS, 500, {"error": "Internal server error"}),
+        (Fault.OURS, 500, {"errors": "Internal server error"}),
     ],
 )
 def test_bodies_of_the_general_api(fault: Fault, status: int, body: object) -> None:

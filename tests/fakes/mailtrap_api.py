@@ -133,6 +133,7 @@ class Api:
         self.intake = FakeIntake()
         self.log = Lines()
         given = {
+            "intake": self.intake,
             "clock": lambda: 1_800_000_000_000,
             "credentials": FakeCredentials(TOKEN),
             "db": NoDatabase(),
@@ -145,7 +146,7 @@ class Api:
             "poster": FakePoster(),
             "body": BodyRules(),
         }
-        self.deps = Deps(intake=self.intake, log=self.log, **(given | changes))
+        self.deps = Deps(log=self.log, **(given | changes))
         self.app = Starlette(routes=routes(self.deps))
 
     async def post(self, target: str, body: Any, headers: dict[str, str] | None = None, **how: Any) -> Answer:

@@ -88,6 +88,7 @@ async def get_usage(call: Call) -> Response:
                 "usage": {"sent_messages_count": _count(0), "forwarded_messages_count": _count(0)},
             },
             "sending": {"plan": _PLAN, "usage": {"sent_messages_count": _count(sent)}},
+            "marketing": {"plan": _PLAN, "usage": {"sent_messages_count": _count(0)}},
         }
     )
 

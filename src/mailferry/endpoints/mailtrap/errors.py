@@ -140,7 +140,7 @@ FAULTS: Mapping[Fault, Wording] = {
 }
 #: Where the general API says it in other words, or under the other of its two keys.
 _GENERAL_TEXTS = {Fault.TOKEN_WRONG: "Incorrect API token"}
-_GENERAL_ERRORS = frozenset({Fault.ACCOUNT_FORBIDDEN, Fault.FORBIDDEN, Fault.BUSY})
+_GENERAL_ERRORS = frozenset({Fault.ACCOUNT_FORBIDDEN, Fault.FORBIDDEN, Fault.BUSY, Fault.OURS})
 #: Seconds.
 _RETRY_AFTER = {Fault.BUSY: 1, Fault.UNAVAILABLE: RETRY_SECONDS}
 
