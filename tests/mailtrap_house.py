@@ -20,6 +20,8 @@ SEALER = Sealer(bytes(32))
 class MailtrapHouse(Api):
     """``await house.ask("GET", "api_tokens")`` asks with the account admin's token over the legacy paths."""
 
+    owner = "owner@shop.test"
+
     def __init__(self, database: Database, clock: Clock, **changes: Any) -> None:
         self.credentials = Credentials(database, clock, clock)
         super().__init__(db=database, credentials=self.credentials, clock=clock, **changes)
@@ -35,7 +37,7 @@ class MailtrapHouse(Api):
         now = self.clock()
         self.account = accounts.create_account(connection, "Shop", now)
         self.foreign = accounts.create_account(connection, "Foreign", now)
-        accounts.create_user(connection, self.account, "owner@shop.test", "", OWNER, now, name="Olga")
+        accounts.create_user(connection, self.account, self.owner, "", OWNER, now, name="Olga")
         self.project = accounts.create_project(connection, self.account, "Project", now)
         self.inbox, _, _ = accounts.create_inbox(connection, SEALER, self.account, self.project, "Inbox", now)
         self.domain, self.other_domain = (

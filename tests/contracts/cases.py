@@ -172,7 +172,7 @@ async def usage(house: WorkingHouse, legacy: bool) -> Case:
 
 async def _organized(house: WorkingHouse) -> int:
     """The token of the house is one of the organization's from now on."""
-    organization = house.organization = await house.organize()
+    organization = house.organization = house.organization or await house.organize()
     grants = (Grant(Resource.ORGANIZATION, organization, ADMIN), Grant(Resource.ACCOUNT, house.account, ADMIN))
     house.admin = await house.token(*grants, name="Group")
     return organization

@@ -39,8 +39,13 @@ class Operation:
 
 
 def shared_name(path: str) -> str:
-    rest = re.sub(r"^/api/(accounts/\{account_id\}/)?", "", path)
+    rest = re.sub(r"^(/bulk)?/api/(accounts/\{account_id\}/)?", "", path)
     return re.sub(r"\w+", lambda word: _WORDS.get(word[0], word[0]), rest)
+
+
+def blank(path: str) -> str:
+    """Paths are the same whatever their parameters are called."""
+    return re.sub(r"\{[^}]*\}", "{}", path)
 
 
 def _operation(row: dict[str, Any]) -> Operation:

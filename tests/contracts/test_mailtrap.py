@@ -16,7 +16,7 @@ from mailferry.endpoints.mailtrap.table import TABLE
 from tests.asgi import Answer
 from tests.contracts.cases import CASES, Case, Request
 from tests.contracts.facts import ANY_OF, FREE, OPTIONAL, Shape
-from tests.contracts.operations import DEVIATIONS, NEVER, Operation, operations, shared_name
+from tests.contracts.operations import DEVIATIONS, NEVER, Operation, blank, operations, shared_name
 from tests.contracts.shapes import EMPTY, flaws
 from tests.delivery_support import SQLITE
 from tests.working_house import WorkingHouse, engines, working
@@ -197,30 +197,25 @@ def served_path(operation: Operation) -> str:
     wanted = shared_name(operation.path)
     family = "/api/accounts/{account_id}/" if operation.legacy else "/api/"
     for row in TABLE:
-        if row.path.startswith(family) and _blank(shared_name(row.path)) == _blank(wanted) and row.ops:
+        if row.path.startswith(family) and blank(shared_name(row.path)) == blank(wanted) and row.ops:
             return row.path
     return ""
-
-
-def _blank(path: str) -> str:
-    """Paths are the same whatever their parameters are called."""
-    return re.sub(r"\{[^}]*\}", "{}", path)
 
 
 def _served() -> Iterator[tuple[str, str, str]]:
     for row in TABLE:
         for method in row.ops:
-            yield f"{method} {row.path}", method, _blank(row.path)
+            yield f"{method} {row.path}", method, blank(row.path)
 
 
 def test_every_operation_has_a_route() -> None:
     routes = {(method, path) for _, method, path in _served()}
-    missing = [str(each) for each in OPERATIONS if (each.method, _blank(each.path)) not in routes]
+    missing = [str(each) for each in OPERATIONS if (each.method, blank(each.path)) not in routes]
     assert sorted(missing) == sorted(str(each) for each in OPERATIONS if each.name in NOT_YET)
 
 
 def test_every_route_is_in_the_contract_or_ours() -> None:
-    known = {(each.method, _blank(each.path)) for each in OPERATIONS}
+    known = {(each.method, blank(each.path)) for each in OPERATIONS}
     strange = [name for name, method, path in _served() if (method, path) not in known]
     assert [name for name in strange if not any(re.fullmatch(each, name) for each in OURS)] == []
     for each in OURS:

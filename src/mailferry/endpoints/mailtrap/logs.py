@@ -47,7 +47,7 @@ async def get_list(call: Call) -> Response:
 
 async def get_one(call: Call) -> Response:
     wanted = call.request.path_params["message_id"].lower()
-    query = Query(call.token.account_id, call.token.rights.granted(Resource.DOMAIN))
+    query = Query(call.account_id, call.rights.granted(Resource.DOMAIN))
     found = None
     if _UUID.fullmatch(wanted):
         found = await call.deps.db.read(lambda connection: search.find(connection, query, wanted))
@@ -179,8 +179,8 @@ def _query(call: Call, pairs: list[tuple[tuple[str, ...], str]]) -> Query:
     if cursor and not _UUID.fullmatch(cursor):
         raise BadQueryError("'search_after' must be the next_page_cursor of a page")
     return Query(
-        account_id=call.token.account_id,
-        domain_ids=call.token.rights.granted(Resource.DOMAIN),
+        account_id=call.account_id,
+        domain_ids=call.rights.granted(Resource.DOMAIN),
         sent_from=sent_from,
         sent_until=sent_until,
         conditions=tuple(_conditions(given)),

@@ -1,0 +1,134 @@
+"""Cases of the paths that no contract of Mailtrap's has."""
+
+from typing import Any
+
+from tests.contracts.cases import CASES, Case, Request, case, template
+from tests.working_house import WorkingHouse, mail
+
+
+async def _template(house: WorkingHouse) -> int:
+    made = await house.made("POST", "email_templates", {"email_template": template()})
+    return int(made["id"])
+
+
+# --- the experimental templates
+
+
+@case("GET templates")
+async def page(house: WorkingHouse, legacy: bool) -> Case:
+    await _template(house)
+    return Case([Request(query="per_page=1&token=1")], {400: Request(query="token=x")})
+
+
+@case("POST templates")
+async def made(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request(body=template())], {422: Request(body={})})
+
+
+async def _changed(house: WorkingHouse, legacy: bool) -> Case:
+    at = (await _template(house),)
+    return Case([Request(at, template(name="New"))], {422: Request(at, {"name": ""})})
+
+
+CASES["PATCH templates/{template_id}"] = CASES["PUT templates/{template_id}"] = _changed
+
+
+async def _one(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request((await _template(house),))])
+
+
+CASES["GET templates/{template_id}"] = CASES["DELETE templates/{template_id}"] = _one
+
+# --- versions of a template
+
+_ONE = "email_templates/{email_template_id}"
+CASES[f"GET {_ONE}/versions"] = CASES[f"GET {_ONE}/test_data"] = _one
+
+
+@case(f"GET {_ONE}/versions/{{version}}")
+async def version(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request((await _template(house), 1))])
+
+
+@case(f"POST {_ONE}/versions/{{version}}/restore")
+async def restored(house: WorkingHouse, legacy: bool) -> Case:
+    at = await _template(house)
+    await house.made("PATCH", f"email_templates/{at}", {"email_template": {"subject": "Second"}})
+    return Case([Request((at, 1))])
+
+
+@case(f"PUT {_ONE}/test_data")
+async def test_data(house: WorkingHouse, legacy: bool) -> Case:
+    at = (await _template(house),)
+    return Case([Request(at, {"template_variables": {"name": "Bob"}})], {422: Request(at, {"template_variables": 7})})
+
+
+@case(f"POST {_ONE}/preview")
+async def preview(house: WorkingHouse, legacy: bool) -> Case:
+    at = (await _template(house),)
+    right = {"template_variables": {"name": "Bob"}, "version": 1, "subject": "Hi"}
+    return Case([Request(at, right)], {422: Request(at, {"subject": "{{#if}}"})})
+
+
+# --- the review of a domain
+
+
+async def _domain(house: WorkingHouse) -> tuple[int, ...]:
+    return ((await house.made("POST", "sending_domains", {"sending_domain": {"domain_name": "new.test"}}))["id"],)
+
+
+@case("GET domains/{domain_id}/review")
+async def review(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request(await _domain(house))])
+
+
+@case("POST domains/{domain_id}/review")
+async def reviewed(house: WorkingHouse, legacy: bool) -> Case:
+    at = await _domain(house)
+    return Case([Request(at, {"message": "We sell shoes."})], {422: Request(at, {})})
+
+
+# --- segments
+
+
+def _segment(name: str = "Grown") -> dict[str, Any]:
+    return {"name": name, "conditions": [{"field": "age", "operator": "greater_than", "value": 17}]}
+
+
+async def _segmented(house: WorkingHouse) -> tuple[int, ...]:
+    await house.contact("ann@dest.test", age=30)
+    return ((await house.made("POST", "contacts/segments", _segment()))["id"],)
+
+
+@case("GET contacts/segments")
+async def segments(house: WorkingHouse, legacy: bool) -> Case:
+    await _segmented(house)
+    return Case([Request()])
+
+
+@case("POST contacts/segments")
+async def segment_made(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request(body=_segment())], {422: Request(body={})})
+
+
+@case("PATCH contacts/segments/{segment_id}")
+async def segment_changed(house: WorkingHouse, legacy: bool) -> Case:
+    at = await _segmented(house)
+    return Case([Request(at, _segment("Older"))], {422: Request(at, {"name": ""})})
+
+
+async def _segment_shown(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request(await _segmented(house))])
+
+
+for _name in ("GET contacts/segments/{}", "DELETE contacts/segments/{}", "GET contacts/segments/{}/contacts"):
+    CASES[_name.format("{segment_id}")] = _segment_shown
+
+# --- the sandbox
+
+
+async def _sandboxed(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request((house.inbox,), mail())])
+
+
+CASES["POST send/{inbox_id}"] = CASES["POST batch/{inbox_id}"] = _sandboxed
