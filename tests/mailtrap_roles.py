@@ -15,6 +15,7 @@ from mailferry.resources.permissions import ADMIN, OWNER, VIEWER, VIEWER_PLUS, G
 from mailferry.store.schema import metadata, tokens
 from tests.asgi import Answer
 from tests.contracts.cases import CASES, Case, Request
+from tests.contracts.cases_ours import OURS
 from tests.contracts.operations import blank, shared_name
 from tests.delivery_support import Office
 from tests.working_house import WorkingHouse
@@ -45,7 +46,7 @@ ROLES: dict[str, tuple[tuple[Resource, str, int], ...]] = {
     "organization viewer": ((Resource.ORGANIZATION, "organization", VIEWER),),
 }
 
-CASE_OF = {f"{name.partition(' ')[0]} {blank(name.partition(' ')[2])}": case for name, case in CASES.items()}
+CASE_OF = {f"{name.partition(' ')[0]} {blank(name.partition(' ')[2])}": case for name, case in (CASES | OURS).items()}
 
 
 class Stage:

@@ -10,14 +10,13 @@ import pytest
 
 from mailferry.endpoints.mailtrap.table import TABLE
 from tests.asgi import Answer
-from tests.contracts import cases_ours
 from tests.contracts.cases import Request
 from tests.contracts.operations import blank, shared_name
 from tests.delivery_support import SQLITE
 from tests.mailtrap_roles import CASE_OF, ROLES, Stage, expired, leaks
 from tests.working_house import WorkingHouse, engines, working
 
-__all__ = ["cases_ours", "engines", "working"]
+__all__ = ["engines", "working"]
 
 #: What is answered: y as asked, f 403 "Access forbidden", n 404 "Not Found", u "Unauthorized" of sending, s "no sandbox yet",
 #: i 422 for what the request names.

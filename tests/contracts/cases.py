@@ -32,9 +32,9 @@ Preparing = Callable[[WorkingHouse, bool], Awaitable[Case]]
 CASES: dict[str, Preparing] = {}
 
 
-def case(name: str) -> Callable[[Preparing], Preparing]:
+def case(name: str, cases: dict[str, Preparing] = CASES) -> Callable[[Preparing], Preparing]:
     def keep(function: Preparing) -> Preparing:
-        CASES[name] = function
+        cases[name] = function
         return function
 
     return keep

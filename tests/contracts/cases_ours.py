@@ -1,9 +1,14 @@
 """Cases of the paths that no contract of Mailtrap's has."""
 
+from functools import partial
 from typing import Any
 
-from tests.contracts.cases import CASES, Case, Request, case, template
+from tests.contracts import cases
+from tests.contracts.cases import Case, Preparing, Request, template
 from tests.working_house import WorkingHouse, mail
+
+OURS: dict[str, Preparing] = {}
+case = partial(cases.case, cases=OURS)
 
 
 async def _template(house: WorkingHouse) -> int:
@@ -30,19 +35,19 @@ async def _changed(house: WorkingHouse, legacy: bool) -> Case:
     return Case([Request(at, template(name="New"))], {422: Request(at, {"name": ""})})
 
 
-CASES["PATCH templates/{template_id}"] = CASES["PUT templates/{template_id}"] = _changed
+OURS["PATCH templates/{template_id}"] = OURS["PUT templates/{template_id}"] = _changed
 
 
 async def _one(house: WorkingHouse, legacy: bool) -> Case:
     return Case([Request((await _template(house),))])
 
 
-CASES["GET templates/{template_id}"] = CASES["DELETE templates/{template_id}"] = _one
+OURS["GET templates/{template_id}"] = OURS["DELETE templates/{template_id}"] = _one
 
 # --- versions of a template
 
 _ONE = "email_templates/{email_template_id}"
-CASES[f"GET {_ONE}/versions"] = CASES[f"GET {_ONE}/test_data"] = _one
+OURS[f"GET {_ONE}/versions"] = OURS[f"GET {_ONE}/test_data"] = _one
 
 
 @case(f"GET {_ONE}/versions/{{version}}")
@@ -122,7 +127,7 @@ async def _segment_shown(house: WorkingHouse, legacy: bool) -> Case:
 
 
 for _name in ("GET contacts/segments/{}", "DELETE contacts/segments/{}", "GET contacts/segments/{}/contacts"):
-    CASES[_name.format("{segment_id}")] = _segment_shown
+    OURS[_name.format("{segment_id}")] = _segment_shown
 
 # --- the sandbox
 
@@ -131,4 +136,4 @@ async def _sandboxed(house: WorkingHouse, legacy: bool) -> Case:
     return Case([Request((house.inbox,), mail())])
 
 
-CASES["POST send/{inbox_id}"] = CASES["POST batch/{inbox_id}"] = _sandboxed
+OURS["POST send/{inbox_id}"] = OURS["POST batch/{inbox_id}"] = _sandboxed
