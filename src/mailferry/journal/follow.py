@@ -185,7 +185,7 @@ def settle_here(connection: Connection) -> None:
     """
     foreign = events.c.xact >= _next_transaction()
     for each in every(connection):
-        first = select(func.min(events.c.id)).where(_beyond(connection, each.position), foreign)
+        first = select(func.min(events.c.id)).where(beyond(connection, each.position), foreign)
         last = select(func.coalesce(func.max(events.c.id), 0)).where(foreign)
         unread = connection.execute(first).scalar()
         read = unread - 1 if unread is not None else connection.execute(last).scalar_one()
