@@ -45,6 +45,11 @@ def no_file_beyond(octets: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_a_group_may_have_more_messages_than_one_system_call_takes(content: SegmentContent) -> None:
+    bodies = [b"%d" % number for number in range(3000)]
+    assert [read(content, place) for place in keep(content, *bodies)] == bodies
+
+
 def test_a_full_disk_makes_no_files_and_loses_nothing(content: SegmentContent, tmp_path: Path) -> None:
     (first,) = keep(content, b"first")
     with no_file_beyond(1000):

@@ -31,6 +31,8 @@ BLOCK = 1024 * 1024
 #: that. On a small file system it is one part in FLOOR_PART.
 FLOOR_OCTETS = 64 * 1024 * 1024
 FLOOR_PART = 20
+#: Buffers that one call writes (IOV_MAX of writev(2): 1024 on Linux, 16 by POSIX at least).
+_MOST_BUFFERS = max(os.sysconf("SC_IOV_MAX"), 16)
 _TAIL = struct.Struct(">8sQQ")  # magic, number of blocks, octets before compression
 _MAGIC = b"MFZSEG01"
 
@@ -166,7 +168,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def _write_all(file: int, bodies: list[bytes]) -> None:
-    # IOV_MAX is 1024 on Linux; a group is 256 items at most.
+    # An item of a group may be a whole batch of messages, so that a group has more of them than one call takes.
+    for first in range(0, len(bodies), _MOST_BUFFERS):
+        _write_some(file, bodies[first : first + _MOST_BUFFERS])
+
+
+def _write_some(file: int, bodies: list[bytes]) -> None:
     total = sum(map(len, bodies))
     written = os.writev(file, bodies)
     if written != total:  # a full disk writes a part: say so by trying the rest
