@@ -23,13 +23,6 @@ from tests.working_house import WorkingHouse, engines, working
 
 __all__ = ["engines", "working"]
 
-#: Not there yet: nothing else than 404 is right as long as they stand here. Their cases are written.
-NOT_YET = (
-    *(f"GET stats{rest}" for rest in ("", "/domains", "/categories", "/email_service_providers", "/date")),
-    *(f"{method} webhooks" for method in ("GET", "POST")),
-    *(f"{method} webhooks/{{webhook_id}}" for method in ("GET", "PATCH", "DELETE")),
-)
-
 #: Paths that no contract has, and why they are served.
 OURS = {
     r"POST /bulk/api/(send|batch)": "the bulk stream where a client cannot choose the host",
@@ -38,18 +31,19 @@ OURS = {
     r"\w+ /api/(accounts/\{account_id\}/)?templates(/\{template_id\})?": "Mailtrap's experimental paths, in no released contract",
     r"\w+ .*/email_templates/\{email_template_id\}/(versions|test_data|preview).*": "versions and previews (docs/templates.md)",
     r"\w+ .*domains/\{\w+\}/review": "the review of a domain, which Mailtrap has on pages only",
+    r"PUT .*/contacts/\{contact_identifier:path\}": "Mailtrap's SDK for PHP changes contacts so",
+    r"\w+ .*/webhooks/.*(test|reset_secret|events|attempts|replays).*": "tests, the log and replays (docs/webhooks.md)",
     r"\w+ .*/contacts/segments.*": "segments, which Mailtrap has on pages only",
 }
 
 OPERATIONS = operations()
-SERVED = [each for each in OPERATIONS if each.name not in NOT_YET]
 SUCCESS = range(200, 300)
 
 
 # --- each answer ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("operation", SERVED, ids=lambda each: f"{each.family}: {each}")
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.family}: {each}")
 async def test_every_documented_answer(working: WorkingHouse, operation: Operation) -> None:
     found = await CASES[operation.name](working, operation.legacy)
     driven = Driver(working, operation, found)
@@ -121,9 +115,14 @@ class Driver:
         return [await self.ask(self.case.right[0], house=limited)]
 
     async def _broken(self) -> list[Answer]:
-        """Nobody answers a query any more. Comes last."""
+        """Whatever asks the database meets a bug. (While it is away the answer is 503.) Comes last."""
         await self.ask(self.case.right[0])
-        await self.house.database.close()
+
+        def stumble(*_: Any) -> Any:
+            raise RuntimeError("a bug")
+
+        for way in ("read", "write", "submit"):
+            setattr(self.house.database, way, stumble)
         return [await self.ask(self.case.right[0])]
 
     async def ask(
@@ -149,7 +148,7 @@ def _body(answer: Answer) -> Any:
 
 
 @SQLITE
-@pytest.mark.parametrize("operation", SERVED, ids=lambda each: f"{each.family}: {each}")
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.family}: {each}")
 async def test_every_documented_member_and_parameter_is_sent(working: WorkingHouse, operation: Operation) -> None:
     """What the cases do not send, nobody knows to be understood."""
     case = await CASES[operation.name](working, operation.legacy)
@@ -210,8 +209,7 @@ def _served() -> Iterator[tuple[str, str, str]]:
 
 def test_every_operation_has_a_route() -> None:
     routes = {(method, path) for _, method, path in _served()}
-    missing = [str(each) for each in OPERATIONS if (each.method, blank(each.path)) not in routes]
-    assert sorted(missing) == sorted(str(each) for each in OPERATIONS if each.name in NOT_YET)
+    assert [str(each) for each in OPERATIONS if (each.method, blank(each.path)) not in routes] == []
 
 
 def test_every_route_is_in_the_contract_or_ours() -> None:
@@ -222,18 +220,9 @@ def test_every_route_is_in_the_contract_or_ours() -> None:
         assert any(re.fullmatch(each, name) for name in strange), f"nothing of ours is {each}"
 
 
-@SQLITE
-@pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.name in NOT_YET], ids=str)
-async def test_what_is_not_there_yet_is_not_found(working: WorkingHouse, operation: Operation) -> None:
-    ids = iter([working.account, 1] if operation.legacy else [1])
-    target = re.sub(r"\{\w+\}", lambda _: str(next(ids)), operation.path)
-    answer = await working.call_json(operation.method, target, {}, {"Api-Token": working.admin})
-    assert (answer.status, answer.json) == (404, {"error": "Not Found"})
-
-
 def test_the_cases_and_deviations_are_of_operations() -> None:
     names = {each.name for each in OPERATIONS}
-    assert names == set(CASES) and set(NOT_YET) <= names
+    assert names == set(CASES)
     for deviation in DEVIATIONS:
         assert any(deviation.meets(each, status) for each in OPERATIONS for status in each.answers), deviation
     documented = {(f"{each.family} {each.name}", status) for each in OPERATIONS for status in each.answers}

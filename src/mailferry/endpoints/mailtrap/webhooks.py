@@ -267,6 +267,7 @@ def _shown(call: Call, webhook: Webhook) -> dict[str, Any]:
         "payload_format": webhook.payload_format,
         "sending_stream": webhook.stream,
         "domain_id": webhook.domain_id or None,
+        "inbound_inbox_id": None,
         "event_types": _types(webhook.kinds),
     }
 
