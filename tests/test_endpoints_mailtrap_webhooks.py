@@ -58,6 +58,7 @@ async def test_the_life_of_a_webhook(house: MailtrapHouse, legacy: bool) -> None
         "url": URL,
         "active": True,
         "webhook_type": "email_sending",
+        "inbound_inbox_id": None,
         "payload_format": "json",
         "sending_stream": "transactional",
         "domain_id": house.domain,
