@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from mailferry import metrics
 from mailferry.cli.app import app
 from mailferry.config import load
-from mailferry.roles import _not_bound
+from mailferry.roles.doors import not_bound
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -102,7 +102,7 @@ def test_the_unit_is_one_that_systemd_understands(tmp_path: Path) -> None:
 
 
 def test_a_port_that_needs_rights_says_where_they_are_explained() -> None:
-    told = _not_bound("smtp.listen", PermissionError(13, "Permission denied"))
+    told = not_bound("smtp.listen", PermissionError(13, "Permission denied"))
     assert "ports below 1024 need CAP_NET_BIND_SERVICE (docs/running.md)" in told
 
 

@@ -16,7 +16,17 @@ from tests.conftest import Clock
 from tests.mailtrap_house import MailtrapHouse
 
 URL = "https://hooks.example.com/mailtrap"
-NAMES = ["active", "domain_id", "event_types", "id", "inbound_inbox_id", "payload_format", "sending_stream", "url", "webhook_type"]
+NAMES = [
+    "active",
+    "domain_id",
+    "event_types",
+    "id",
+    "inbound_inbox_id",
+    "payload_format",
+    "sending_stream",
+    "url",
+    "webhook_type",
+]
 
 
 @pytest.fixture

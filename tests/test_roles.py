@@ -1,4 +1,4 @@
-"""What roles.py decides by itself: certificates that change while it runs, and which mail hosts are ourselves."""
+"""What roles/ decides by itself: certificates that change while it runs, and which mail hosts are ourselves."""
 
 import asyncio
 import contextlib

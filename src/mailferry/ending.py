@@ -5,6 +5,7 @@ but not yet been handed on. So the whole has a deadline, whatever a client, a ho
 """
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable
@@ -45,6 +46,17 @@ class Ending:
 
     def part(self, name: str, closer: Closer) -> None:
         self._parts.append((name, closer))
+
+    def task(self, name: str, work: Awaitable[None]) -> None:
+        """A part that runs from now on, until it is cancelled."""
+        running = asyncio.ensure_future(work)
+
+        async def close() -> None:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+        self.part(name, close)
 
     def begin(self, leave: Callable[[int], object] = os._exit) -> None:
         """A signal came: the time runs. ``leave`` ends the process without any cleaning up. May be called again."""

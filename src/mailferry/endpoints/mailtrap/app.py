@@ -26,7 +26,7 @@ from mailferry.store.database import unavailable
 
 
 def routes(deps: Deps) -> list[BaseRoute]:
-    """For the application that roles.py assembles; they come before any route that would take ``/api``."""
+    """For the application that roles/ assembles; they come before any route that would take ``/api``."""
     found: list[BaseRoute] = [*contact_exports.routes(deps)]
     for row in TABLE:
         endpoint = _Endpoint(row, deps)

@@ -58,7 +58,7 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """Made once, by roles.py."""
+    """Made once, by roles/."""
 
     intake: Intake
     credentials: TokenBook

@@ -1,0 +1,201 @@
+"""The one place that builds things, and says which role runs what.
+
+``api`` HTTP endpoints, ``smtp`` submission, ``delivery`` the worker, ``consumers`` what follows the journal (webhooks,
+statistics), ``housekeeping`` what must be done now and then. ``serve`` runs all of them in one event loop; on PostgreSQL
+each may run in processes of its own.
+"""
+
+import asyncio
+import gc
+import resource
+import signal
+from collections.abc import Callable
+from random import Random
+
+import structlog
+from sqlalchemy import Connection
+
+from mailferry import first_run, readiness
+from mailferry.config import Config
+from mailferry.consumers.stats.counter import Counter
+from mailferry.consumers.webhooks.post import Poster
+from mailferry.consumers.webhooks.service import Webhooks
+from mailferry.delivery import queue as queues
+from mailferry.delivery.job import HandoffBudget
+from mailferry.delivery.transports.simulator import Simulator
+from mailferry.delivery.worker import Worker
+from mailferry.ending import ALARM_SECONDS, DATABASE_SECONDS, Ending
+from mailferry.endpoints.operations.lookups import Lookups
+from mailferry.endpoints.operations.tools import Tools
+from mailferry.feedback.hits import Hits
+from mailferry.house import House, open_house, ticks
+from mailferry.housekeeping import Housekeeping
+from mailferry.intake.accept import Intake
+from mailferry.intake.checks import Limits
+from mailferry.intake.keep import Keeper
+from mailferry.journal.ids import Ids
+from mailferry.listening import Listening
+from mailferry.net.guard import Guard
+from mailferry.net.http import HttpClient
+from mailferry.resources.accounts import any_account, hash_password
+from mailferry.resources.domains import fresh_keys
+from mailferry.resources.tokens import Credentials
+from mailferry.roles.delivery import Delivery
+from mailferry.roles.doors import Doors
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(config: Config, announce: Callable[[Config], None]) -> None:
+    """Run the roles until SIGTERM or SIGINT. ``announce`` is called when everything listens."""
+    _allow_many_files()
+    stop, ending = asyncio.Event(), Ending()
+
+    def end() -> None:
+        ending.begin()
+        # The kernel's own: no thread of ours runs any more while the interpreter takes itself apart.
+        signal.setitimer(signal.ITIMER_REAL, ALARM_SECONDS)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    async with open_house(config) as house:
+        await furnish(house)
+        parts = Parts(house, ending)
+        try:
+            await parts.start()
+            readiness.tell(readiness.READY)
+            announce(config)
+            log.info("started", roles=config["server.roles"], database=house.database.dialect, boot=house.boot)
+            await stop.wait()
+            readiness.tell(readiness.STOPPING)
+            log.info("stopping")
+        finally:
+            await parts.close()
+            await house.database.close(ending.left(DATABASE_SECONDS))
+    log.info("stopped")
+    gc.freeze()  # or the interpreter searches all that was ever loaded for garbage: a quarter of a second
+
+
+async def furnish(house: House) -> None:
+    """What a first start makes; nothing on any other."""
+    if await house.database.read(any_account):
+        return
+    keys = await asyncio.to_thread(fresh_keys)
+    password = first_run.new_password()
+    hashed = await asyncio.to_thread(hash_password, password)
+
+    def make(connection: Connection) -> None:
+        made = first_run.furnish(connection, house.sealer, keys, password, hashed, house.clock())
+        if made is not None:
+            # Before the commit: a crash between the two would leave an account whose token nobody knows. After it the
+            # next start makes all of it anew, and writes the file again.
+            first_run.remember(house.data_dir, made)
+
+    await house.database.write(make)
+
+
+class Parts:
+    """All that runs in this process. Started in order, closed in the opposite one."""
+
+    def __init__(self, house: House, ending: Ending) -> None:
+        self._house = house
+        self._ending = ending
+        self._config = house.config
+        self._roles = frozenset(house.config["server.roles"])
+        self._simulator = Simulator(first_run.DEMO_DOMAIN)
+        self._hits = Hits(house.database, Ids(house.clock), house.clock)
+        self._worker: Worker | None = None
+
+    async def start(self) -> None:
+        house, config, ending = self._house, self._config, self._ending
+        listening = Listening(house, self._roles)
+        ending.task("clock", house.clock.keep(house.database, queues.move))
+        ending.task("certificates", listening.tend())
+        guard = Guard(config["net.allow_private"], listening.own_addresses)
+        poster, counter = self._poster(guard), Counter(house.database, house.clock)
+        budget = None
+        if "delivery" in self._roles:
+            delivery = Delivery(house, ending, listening, guard, self._simulator)
+            budget = delivery.budget()
+            self._worker = await delivery.start(self._hits, budget)
+        if "consumers" in self._roles:
+            self._serve_webhooks(poster)
+            ending.task("statistics", counter.run())
+        credentials = Credentials(house.database, house.clock, ticks)
+        tools = self._tools(listening, credentials, poster, counter)
+        await self._open_doors(Doors(house, ending, listening), self._intake(budget), credentials, tools)
+        if "housekeeping" in self._roles:
+            ending.task("housekeeping", Housekeeping(tools, house.content, house.clock.grown).run())
+
+    async def close(self) -> None:
+        await self._ending.close()
+
+    async def _open_doors(self, doors: Doors, intake: Intake, credentials: Credentials, tools: Tools) -> None:
+        if "api" in self._roles:
+            lookups = Lookups(tools, ticks)
+            self._ending.part("look-ups", lookups.close)
+            await doors.open_http(intake, credentials, lookups, tools, self._hits)
+        if "smtp" in self._roles:
+            await doors.open_smtp(intake, credentials)
+        await doors.open_control(tools)
+        if text := self._config["metrics.listen"]:
+            await doors.open_metrics(text)
+
+    def _tools(self, listening: Listening, credentials: Credentials, poster: Poster, counter: Counter) -> Tools:
+        house = self._house
+        return Tools(
+            database=house.database,
+            sealer=house.sealer,
+            book=house.book,
+            resolver=house.resolver,
+            config=house.config,
+            hostname=house.hostname,
+            clock=house.clock,
+            wake=self._worker.wake if self._worker else lambda: None,
+            reload_hosts=listening.reload,
+            poster=poster,
+            counter=counter,
+            forget_tokens=credentials.forget,
+        )
+
+    def _poster(self, guard: Guard) -> Poster:
+        client = HttpClient(self._house.resolver, guard)
+        self._ending.part("http client", client.close)
+        return Poster(client, self._house.sealer, self._house.clock, any_port=self._config["net.allow_private"])
+
+    def _serve_webhooks(self, poster: Poster) -> None:
+        database, days = self._house.database, self._config["retention.logs_days"]
+        served = Webhooks(database, poster, self._house.clock, Random(), logs_days=days)  # noqa: S311  # jitter
+        database.writer.after_commit = served.wake
+        # Closed in the opposite order: first nothing new is begun, then what is under way ends.
+        self._ending.part("requests to webhooks", served.close)
+        self._ending.task("webhooks", served.run())
+
+    def _intake(self, budget: HandoffBudget | None) -> Intake:
+        house, config = self._house, self._config
+        keeper = Keeper(
+            house.content,
+            house.clock,
+            boot=house.boot,
+            budget=budget,
+            hourly=config["limits.new_domain_hourly"],
+            expire_ms=config["delivery.expire_hours"] * 3_600_000,
+        )
+        return Intake(
+            house.database,
+            keeper,
+            house.book,
+            Ids(house.clock),
+            house.clock,
+            Limits(),
+            simulated=self._simulator.is_simulated,
+            hand_over=self._worker.hand_over if self._worker else lambda jobs: None,
+        )
+
+
+def _allow_many_files() -> None:
+    """Every connection is a file descriptor, and many systems start programs with 1,024 of those they may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

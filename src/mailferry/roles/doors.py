@@ -1,0 +1,151 @@
+"""The ways in: HTTP and HTTPS, SMTP submission, the control socket and the listener of metrics."""
+
+import errno
+import ssl
+from collections.abc import Mapping
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from mailferry.config import BY_KEY, parse_listen
+from mailferry.ending import Ending
+from mailferry.endpoints.fallback import not_served
+from mailferry.endpoints.front import front
+from mailferry.endpoints.hosts import Hosts
+from mailferry.endpoints.listeners import Listener, bind
+from mailferry.endpoints.mailtrap import app as mailtrap
+from mailferry.endpoints.mailtrap.body import BodyBudget
+from mailferry.endpoints.mailtrap.deps import Deps
+from mailferry.endpoints.mailtrap.rates import Rates
+from mailferry.endpoints.operations import health
+from mailferry.endpoints.operations.control import Control
+from mailferry.endpoints.operations.lookups import Lookups
+from mailferry.endpoints.operations.tools import Tools
+from mailferry.endpoints.smtp import server as smtp
+from mailferry.endpoints.smtp.limits import Limits as SmtpLimits
+from mailferry.endpoints.smtp.submission import SubmissionBackend
+from mailferry.endpoints.tracking import app as tracking
+from mailferry.feedback.hits import Hits
+from mailferry.house import House, ticks
+from mailferry.intake.accept import Intake
+from mailferry.intake.render import Renderer
+from mailferry.listening import Listening
+from mailferry.net.hosts import trusted_networks
+from mailferry.resources.dns_records import Operator
+from mailferry.resources.tokens import Credentials
+from mailferry.resources.tracking_hosts import TrackingHosts
+
+#: Seconds that SMTP sessions get when the process ends (see ending.py).
+GRACE = 4.0
+
+
+class Doors:
+    """Opens what the roles of this process need; each is closed again by ``ending``."""
+
+    def __init__(self, house: House, ending: Ending, listening: Listening) -> None:
+        self._house = house
+        self._config = house.config
+        self._ending = ending
+        self._listening = listening
+
+    async def open_http(
+        self, intake: Intake, credentials: Credentials, lookups: Lookups, tools: Tools, hits: Hits
+    ) -> None:
+        house, config, listening = self._house, self._config, self._listening
+        deps = Deps(
+            intake=intake,
+            credentials=credentials,
+            db=house.database,
+            clock=house.clock,
+            log=structlog.get_logger("mailferry.endpoints.mailtrap"),
+            budget=BodyBudget(config["http.body_memory"]),
+            rates=Rates(ticks, config["limits.api_rate"]),
+            sealer=house.sealer,
+            operator=Operator(house.hostname, config["dns.zone"]),
+            forget_domains=house.book.forget,
+            look_up_domain=lookups.ask,
+            renderer=Renderer(house.database, ticks),
+            max_templates=config["limits.templates"],
+            poster=tools.poster,
+        )
+        well = Route("/health", health.route(house.database, house.content, house.clock))
+        site = tracking.Deps(hits, house.link_keys, house.database, house.book, house.clock)
+        routes = [Route("/", front), well, *tracking.routes(site), *mailtrap.routes(deps)]
+        app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})
+        app.router.redirect_slashes = False
+        tracking_hosts = TrackingHosts(house.database, ticks)
+        listening.hosts = Hosts(
+            app, listening.rules(), trusted_networks(config["server.trusted_proxies"]), tracking_hosts.serves
+        )
+        for setting, context in (("http.listen", None), ("http.tls_listen", listening.https)):
+            for text in config[setting]:
+                await self._listen(setting, text, listening.hosts, context)
+
+    async def open_smtp(self, intake: Intake, credentials: Credentials) -> None:
+        config = self._config
+        plain = config["smtp.plain_auth"]
+        listeners = [smtp.Listener(*parse_listen(text), plain_auth=plain) for text in config["smtp.listen"]]
+        server = smtp.Server(
+            SubmissionBackend(intake, credentials, self._house.hostname, self._house.clock),
+            listeners,
+            tls=self._listening.smtp,
+            limits=SmtpLimits(
+                message=config["smtp.max_message_size"],
+                connections=config["smtp.max_connections"],
+                connections_per_address=config["smtp.max_connections_per_ip"],
+                messages=config["smtp.max_messages_per_connection"],
+            ),
+            log=_log_smtp,
+        )
+        try:
+            await server.start()
+        except OSError as error:
+            raise config.wrong("smtp.listen", not_bound("smtp.listen", error)) from error
+        self._ending.door("smtp", lambda: server.close(GRACE))
+
+    async def open_control(self, tools: Tools) -> None:
+        path = self._house.data_dir / "control.sock"
+        control = Control(path, tools)
+        try:
+            await control.start()
+        except OSError as error:  # most of all: the address of a UNIX socket has 107 octets
+            raise self._config.wrong("server.data_dir", f"{path} cannot be listened on: {error}") from error
+        self._ending.door("control", control.close)
+
+    async def open_metrics(self, text: str) -> None:
+        house = self._house
+        app = health.metrics_app(house.database, house.content, house.clock)
+        await self._listen("metrics.listen", text, app, None)
+
+    async def _listen(self, setting: str, text: str, app: ASGIApp, context: ssl.SSLContext | None) -> None:
+        host, port, _ = parse_listen(text)
+        try:
+            listener = Listener(app, bind(host, port), context)
+        except OSError as error:
+            raise self._config.wrong(setting, f"{text} {not_bound(setting, error)}") from error
+        await listener.open()
+        self._ending.door(text, listener.close)
+
+
+def not_bound(setting: str, error: OSError) -> str:
+    """What was wrong, and what would be right."""
+    found = f"cannot be listened on: {error.strerror or error}"
+    if error.errno == errno.EACCES:
+        return f"{found}: ports below 1024 need CAP_NET_BIND_SERVICE (docs/running.md)"
+    if error.errno != errno.EADDRINUSE:
+        return found
+    return f"{found}: choose another port there or by {BY_KEY[setting].variable}"
+
+
+def _log_smtp(facts: Mapping[str, object]) -> None:
+    logger, event = structlog.get_logger("mailferry.smtp"), str(facts.get("event"))
+    # A step that raised is a bug of ours, and must not hide among what every session says.
+    say = logger.error if event == "smtp_error" else logger.debug
+    say(event, **_without_event(facts))
+
+
+def _without_event(facts: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in facts.items() if name != "event"}
