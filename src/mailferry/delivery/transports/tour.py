@@ -104,13 +104,15 @@ class _Target:
 class Tour:
     """One journey along the hosts for one recipient, in the order of `ranks`, which are their preferences.
 
-    Each call of `next` goes on where the last one ended.
+    They are asked for when the journey begins: most messages find a connection that is open. Each call of `next` goes on
+    where the last one ended.
     """
 
-    def __init__(self, dialer: Dialer, ranks: Sequence[Sequence[str]], recipient: str) -> None:
+    def __init__(self, dialer: Dialer, ranks: Callable[[], Sequence[Sequence[str]]], recipient: str) -> None:
         self._dialer = dialer
         self._recipient = recipient
-        self._ranks = deque(_within(ranks))
+        self._plan = ranks
+        self._ranks: deque[Sequence[str]] | None = None
         self._hosts: deque[str] = deque()  # of the rank that is tried
         self._left = 0  # connections that may be tried in it
         self._targets: deque[_Target] = deque()  # of the host that is tried
@@ -147,6 +149,8 @@ class Tour:
         return any(failure.code == 421 and failure.stage in BEFORE_MAIL for failure in self._failures)
 
     async def _target(self) -> _Target | None:
+        if self._ranks is None:
+            self._ranks = deque(_within(self._plan()))
         while not self._targets:
             if self._hosts and self._left > 0:
                 await self._look_up(self._hosts.popleft())
