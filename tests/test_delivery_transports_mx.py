@@ -267,7 +267,7 @@ async def test_host_that_fails_in_the_middle_of_a_message_is_followed_by_the_nex
     first.answers = {"BODY": DROP}
 
     async def large(_):
-        return Prepared((b"x" * 78 + b"\r\n",) * 100_000)
+        return Prepared(((b"x" * 78 + b"\r\n") * 100_000,))
 
     answer = await net.transport().deliver(parcel(prepare=large))
     assert (answer.code, answer.host) == (250, "mx2.y.test")

@@ -179,9 +179,13 @@ class Client(Session):
     async def _stream(self, chunks: Sequence[bytes]) -> Answer | None:
         """A large message without its final dot, at the host's pace. An Answer: it spoke or left before the end."""
         self._wire.write(b"", replies=1)  # what the host says from here on is about the message
+        written = 0
         for piece in stuff(pieces(chunks)):
             self._wire.write(piece, replies=0)
-            await asyncio.sleep(0)  # a host that takes it as fast as we give it must not keep the others waiting
+            written += len(piece)
+            if written >= PIECE:
+                written = 0
+                await asyncio.sleep(0)  # a host that takes it as fast as we give it must not keep the others waiting
             if not await self._wire.drained(self._timeouts.block):
                 early = await self._wire.replies(0, 0)
                 answer = self._refusal(early[0] if early else None, "data")
