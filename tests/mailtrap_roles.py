@@ -15,7 +15,7 @@ from mailferry.resources.permissions import ADMIN, OWNER, VIEWER, VIEWER_PLUS, G
 from mailferry.store.schema import metadata, tokens
 from tests.asgi import Answer
 from tests.contracts.cases import CASES, Case, Request
-from tests.contracts.cases_ours import OURS
+from tests.contracts.cases.ours import OURS
 from tests.contracts.operations import blank, shared_name
 from tests.delivery_support import Office
 from tests.working_house import WorkingHouse

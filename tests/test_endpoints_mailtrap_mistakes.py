@@ -29,7 +29,7 @@ from mailferry.resources.permissions import VIEWER, Grant, Resource
 from mailferry.resources.tokens import OVERLAP_MS
 from tests.asgi import call
 from tests.conftest import Clock
-from tests.contracts.cases import template
+from tests.contracts.cases.templates import template
 from tests.delivery_support import GREYLISTED, SPAM, SQLITE, UNKNOWN
 from tests.mailtrap_domains import COMPANY, wrapped
 from tests.working_house import WorkingHouse, engines, mail, working

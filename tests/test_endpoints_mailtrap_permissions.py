@@ -33,15 +33,15 @@ MAY = (
     (r"\w+ api_tokens.*", "yyfffffffffffffyf"),
     (r"GET billing/usage", "yyyyffffffffyyfyy"),
     (r"\w+ organizations/.*", "fffffffffffffffyf"),
-    (r"GET (domains|suppressions|email_logs)", "yyyyyyyffffffffyy"),
+    (r"GET (domains|suppressions|email_logs|stats.*)", "yyyyyyyffffffffyy"),
     (r"GET (domains|email_logs)/.*", "yyyyyynffffffffyy"),
     (r"POST domains", "yyfffffffffffffyf"),
     (r"\w+ (domains|suppressions)/.*", "yyffyfnffffffffyf"),
     (r"POST suppressions", "yyffyfiffffffffyf"),
     (r"(GET (email_)?templates.*|POST .*/preview)", "yyyyfffffyyffffyy"),
     (r"\w+ (email_)?templates.*", "yyfffffffyfffffyf"),
-    (r"GET contacts.*", "yyyyfffffffffffyy"),
-    (r"\w+ contacts.*", "yyfffffffffffffyf"),
+    (r"GET (contacts|webhooks).*", "yyyyfffffffffffyy"),
+    (r"\w+ (contacts|webhooks).*", "yyfffffffffffffyf"),
     (r"POST (send|batch)", "yyuuyuuuuuuuuuuyu"),
     (r"POST (send|batch)/.*", "s" * len(ROLES)),
 )
@@ -144,7 +144,7 @@ def _unauthorized(path: str) -> dict[str, object]:
 
 
 def _out_of_reach(name: str, own: str) -> str:
-    if name.startswith("PATCH contacts/{contact_identifier"):
+    if re.fullmatch(r"(PATCH|PUT) contacts/\{contact_identifier(:path)?\}", name):
         return own  # whom nobody knows is made, under the address of the request
     if name.startswith(("GET organizations", "POST organizations")):
         return "f"

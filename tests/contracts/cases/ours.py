@@ -3,12 +3,14 @@
 from functools import partial
 from typing import Any
 
-from tests.contracts import cases
-from tests.contracts.cases import Case, Preparing, Request, template
+from tests.contracts.cases import CASES
+from tests.contracts.cases import case as kept
+from tests.contracts.cases.case import Case, Preparing, Request
+from tests.contracts.cases.templates import template
 from tests.working_house import WorkingHouse, mail
 
 OURS: dict[str, Preparing] = {}
-case = partial(cases.case, cases=OURS)
+case = partial(kept.case, cases=OURS)
 
 
 async def _template(house: WorkingHouse) -> int:
@@ -137,3 +139,31 @@ async def _sandboxed(house: WorkingHouse, legacy: bool) -> Case:
 
 
 OURS["POST send/{inbox_id}"] = OURS["POST batch/{inbox_id}"] = _sandboxed
+
+# --- webhooks
+
+
+async def _hooked(house: WorkingHouse) -> tuple[int, ...]:
+    members = {"url": "https://hooks.dest.test/a", "webhook_type": "email_sending", "sending_stream": "transactional"}
+    made = await house.made("POST", "webhooks", {"webhook": members | {"event_types": ["delivery", "reject"]}})
+    return (made["data"]["id"],)
+
+
+async def _webhook(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request(await _hooked(house))])
+
+
+for _name in ("POST test", "POST reset_secret", "GET replays", "GET events", "GET attempts"):
+    OURS[_name.replace(" ", " webhooks/{webhook_id}/")] = _webhook
+
+
+@case("POST webhooks/{webhook_id}/replays")
+async def replayed(house: WorkingHouse, legacy: bool) -> Case:
+    at = await _hooked(house)
+    right = [Request(at, {"from": "2027-01-01T00:00:00Z", "to": "2027-01-02T00:00:00Z"}), Request(at, {"parked": True})]
+    return Case(right, {422: Request(at, {"from": "yesterday"})})
+
+
+# --- contacts
+
+OURS["PUT contacts/{contact_identifier}"] = CASES["PATCH contacts/{contact_identifier}"]
