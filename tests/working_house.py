@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import Connection
 
+from mailferry.consumers.stats.counter import Counter
 from mailferry.mail.reply import Answer as Reply
 from mailferry.resources import domains
 from mailferry.store.content import TableContent
@@ -35,6 +36,7 @@ class WorkingHouse(ContactHouse):
         given = {"intake": office.intake, "forget_domains": office.book.forget}
         super().__init__(office.database, clock, **(given | changes))
         self.demo = self.organization = 0
+        self.counter = Counter(office.database, clock)
 
     async def furnish(self) -> "WorkingHouse":
         await super().furnish()
