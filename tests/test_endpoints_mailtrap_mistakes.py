@@ -1,7 +1,7 @@
 """What a clone of Mailtrap most likely gets wrong, one test a mistake, over the whole application.
 
-The numbers are those of a list of 25. Mistakes that need what is not there yet have no test: 11 and 12 (webhooks), 16 and
-17 (the sandbox's messages), 22 (what the bulk stream adds); of 4, 8 and 10 the part of the sandbox and of webhooks.
+The numbers are those of a list of 25; those about webhooks stand in test_endpoints_mailtrap_mistakes_webhooks.py. What needs
+the sandbox has no test yet: 16 and 17, and the sandbox's part of 4, 8 and 24.
 """
 
 import re
