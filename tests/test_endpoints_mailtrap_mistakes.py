@@ -4,6 +4,7 @@ The numbers are those of a list of 25; those about webhooks stand in test_endpoi
 the sandbox has no test yet: 16 and 17, and the sandbox's part of 4, 8 and 24.
 """
 
+import email
 import re
 from typing import Any
 
@@ -18,6 +19,9 @@ from mailtrap.models.sending_domains import SendingDomain
 from mailtrap.models.suppressions import Suppression
 from pydantic import TypeAdapter
 
+from mailferry.delivery.prepare import Preparer
+from mailferry.delivery.signing import Signers
+from mailferry.delivery.transports.transport import Prepared
 from mailferry.endpoints.hosts import Hosts
 from mailferry.endpoints.mailtrap.rates import Rates
 from mailferry.endpoints.smtp.backend import Envelope, Peer
@@ -27,11 +31,14 @@ from mailferry.mail.reply import Answer as Answered
 from mailferry.net.hosts import HostRules, trusted_networks
 from mailferry.resources.permissions import VIEWER, Grant, Resource
 from mailferry.resources.tokens import OVERLAP_MS
+from mailferry.resources.tracking_opt_outs import OptOutBook
 from tests.asgi import call
 from tests.conftest import Clock
 from tests.contracts.cases.templates import template
 from tests.delivery_support import GREYLISTED, SPAM, SQLITE, UNKNOWN
 from tests.mailtrap_domains import COMPANY, wrapped
+from tests.test_delivery_prepare import MODERN
+from tests.test_delivery_tracking import tracker
 from tests.working_house import WorkingHouse, engines, mail, working
 
 __all__ = ["engines", "working"]
@@ -248,8 +255,8 @@ async def test_mistake_18_contacts(working: WorkingHouse) -> None:
     made = await working.contact(odd)
     for spelled in (made["id"], "a%2Bb.c%2541%40dest.test", "a+b.c%2541@dest.test"):
         assert (await working.shown(spelled))["email"] == odd, "decoded once"
-    for email, action in (("new@dest.test", "created"), ("new@dest.test", "updated")):
-        answer = await working.ask("PATCH", f"contacts/{email}", {"contact": {"email": email}})
+    for address, action in (("new@dest.test", "created"), ("new@dest.test", "updated")):
+        answer = await working.ask("PATCH", f"contacts/{address}", {"contact": {"email": address}})
         assert (answer.status, answer.json["action"]) == (200, action)
     wrapper = await working.ask("POST", "contacts/lists", {"contact_list": {"name": "X"}})
     assert wrapper.status == 422, "lists have no wrapper"
@@ -324,6 +331,40 @@ async def test_mistake_21_the_smtp_user_is_api(working: WorkingHouse) -> None:
         message = f"From: {header}\r\nTo: bob@dest.test\r\n\r\nHi\r\n".encode()
         reply = await backend.data(sender, Envelope(envelope, recipients=["bob@dest.test"]), message)
         assert reply.code == code, (envelope, header, reply)
+
+
+async def prepared(house: WorkingHouse, path: str) -> dict[str, str]:
+    """The fields of a message that was sent over this path, as it would leave; under "text" the whole."""
+    office, signers = house.office, Signers(0)
+    await house.send(path=path, html="<p>News</p>")
+    (job,) = await office.claim()
+    body = await house.run(lambda connection: office.content.read(connection, job.place))
+
+    async def read() -> bytes:
+        return bytes(body)
+
+    preparer = Preparer(
+        *(office.book, office.sealer, signers, house.clock),
+        hostname="mail.test",
+        tracker=tracker(),
+        opt_outs=OptOutBook(house.database, house.clock),
+    )
+    found = await preparer.prepare(job, read, MODERN)
+    await signers.close()
+    assert isinstance(found, Prepared), found
+    whole = email.message_from_bytes(b"".join(found.chunks))
+    return {name.lower(): str(value) for name, value in whole.items()} | {"text": str(whole)}
+
+
+async def test_mistake_22_what_the_bulk_stream_adds_and_the_other_does_not(working: WorkingHouse) -> None:
+    bulk = await prepared(working, "/bulk/api/send")
+    assert bulk["precedence"] == "bulk" and "https://" in bulk["list-unsubscribe"]
+    assert bulk["list-unsubscribe-post"] == "List-Unsubscribe=One-Click" and "Unsubscribe:" in bulk["text"]
+    plain = await prepared(working, "/api/send")
+    assert not {"precedence", "list-unsubscribe", "list-unsubscribe-post"} & set(plain)
+    assert "Unsubscribe" not in plain["text"]
+    await working.made("PATCH", f"sending_domains/{working.domain}", wrapped(True, auto_unsubscribe_link_enabled=True))
+    assert "list-unsubscribe" in await prepared(working, "/api/send"), "unless the domain asks for it"
 
 
 async def test_mistake_23_the_scope_of_suppressions(working: WorkingHouse) -> None:
