@@ -202,6 +202,33 @@ async def test_mail_does_not_grow_old_by_a_step_of_the_databases_clock(office: O
     assert (change.put_back.due or 0) >= change.at + 0.75 * FIRST_RETRY_MS, "nor is its last try already due"
 
 
+@POSTGRES
+async def test_mail_accepted_after_the_databases_clock_was_set_back_has_its_days(office: Office) -> None:
+    """Its last moment is reckoned by the clock that there is now, in which no time went by."""
+    machine = Machine(clock() + 2 * EXPIRE_MS)
+    common = CommonClock(machine.wall, steady=machine.steady)
+    node = Office(
+        office.database, common, office.content, account=office.account, domain=office.domain, grown=common.grown
+    )
+    await common.follow(office.database, queues.move)
+    await node.accept("a@one.test")
+    (job,) = await node.claim()
+    change = await node.settle(job, GREYLISTED)
+    assert change.after == "queued" and change.put_back is not None
+    assert (change.put_back.due or 0) >= change.at + 0.75 * FIRST_RETRY_MS
+
+
+@POSTGRES
+async def test_a_step_that_was_undone_leaves_ages_as_they_are(office: Office) -> None:
+    machine = Machine(clock())
+    common = CommonClock(machine.wall, steady=machine.steady)
+    for off in (-EXPIRE_MS, EXPIRE_MS):
+        machine.counted += off
+        await common.follow(office.database, queues.move)
+    assert abs(common() - clock()) < 5_000
+    assert abs(common() - common.grown()) < 5_000
+
+
 async def test_the_clock_is_kept_while_a_server_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [0]
     monkeypatch.setattr(house, "clock", lambda: clock() + steps[0])

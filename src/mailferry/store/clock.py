@@ -38,7 +38,10 @@ class CommonClock:
         return self._steady() + self._offset
 
     def grown(self) -> int:
-        """The time by which mail grows old: without the steps of PostgreSQL's clock, which may be as wrong as right."""
+        """The time by which mail grows old: without the steps forward of PostgreSQL's clock, which may be as wrong as right.
+
+        Never ahead of it: mail accepted after a step back would be old at once.
+        """
         return self() - self._stepped
 
     async def keep(self, database: Database, move: Callable[[Connection, int], None]) -> None:
@@ -54,7 +57,8 @@ class CommonClock:
         """Take over what the followed clock says now.
 
         A step of it makes nothing late or old. On SQLite, where nobody else writes times, ``move`` moves all that waits
-        by so many milliseconds. Nodes on PostgreSQL see the step one by one, and only their mail's age leaves it out.
+        by so many milliseconds. Nodes on PostgreSQL see the step one by one, and only their mail's age leaves it out
+        where it went forward.
         """
         sqlite = database.dialect == "sqlite"
         off = self._wall() - self() if sqlite else -int(await clock_ahead(database, self) * 1000)
@@ -63,7 +67,7 @@ class CommonClock:
             if sqlite:
                 await database.write(lambda connection: move(connection, off))
             else:
-                self._stepped += off
+                self._stepped = max(0, self._stepped + off)
         self._offset += off
 
 
