@@ -74,6 +74,22 @@ def test_a_new_day_on_a_full_disk_makes_one_file(content: SegmentContent, tmp_pa
     assert len(list((tmp_path / "segments").iterdir())) == 2
 
 
+def test_a_segment_that_is_just_made_is_not_sealed(content: SegmentContent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealing runs beside the writer, and its file would be gone before the first message is in it."""
+    (yesterday,) = keep(content, b"yesterday")
+    synced = segments.sync_folder
+
+    def sync_folder(folder: Path) -> None:
+        monkeypatch.setattr(segments, "sync_folder", synced)
+        assert content.seal() == []
+        synced(folder)
+
+    monkeypatch.setattr(segments, "sync_folder", sync_folder)
+    (today,) = keep(content, b"today", now=NOW + DAY)
+    assert read(content, today) == b"today"
+    assert content.seal() == [yesterday.segment]
+
+
 def test_where_a_file_cannot_be_cut_back_another_is_begun(
     content: SegmentContent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

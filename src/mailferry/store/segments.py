@@ -46,6 +46,8 @@ class SegmentContent:
         sync_folder(folder.parent)
         self._file: int | None = None
         self._name = ""
+        #: The one that is made now, and after that the one that is written to.
+        self._next = ""
         self._day: date | None = None
         self._size = 0
         self._failure = LastFailure()
@@ -91,7 +93,8 @@ class SegmentContent:
         """Compress every segment that is not written to any more; returns their names. May run beside ``keep``."""
         sealed = []
         for path in sorted(self._folder.glob("*.seg")):
-            if path.stem != self._name and self._name:
+            # One that is made has its file for as long as two syncs take before it has our name, and must not lose it.
+            if self._name and path.stem not in (self._name, self._next):
                 if not _compress(path, lambda: self._ending):
                     break
                 sealed.append(path.stem)
@@ -146,6 +149,7 @@ class SegmentContent:
         number = 1 + max((int(p.stem[11:]) for p in self._folder.glob(f"{day}-*.*seg")), default=0)
         name = f"{day}-{number:06d}"
         path = self._folder / f"{name}.seg"
+        self._next = name
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             os.fsync(file)
