@@ -119,6 +119,37 @@ async def test_silent_sites_leave_room_for_new_ones(taken):
     assert len(await taken(turns, turns.site())) == FIRST
 
 
+async def test_silent_sites_that_wait_cost_the_others_nothing(taken, monkeypatch):
+    """In a mailing to many dead domains each message that is taken would go through all of them."""
+    turns = Turns(20, 500)
+    known = turns.site()
+    await answered(turns, known)
+    for _ in range(400):
+        site = turns.site()
+        await silent(turns, site)
+        await taken(turns, site)
+    asked = []
+    may = turns._may
+    monkeypatch.setattr(turns, "_may", lambda site: asked.append(site) or may(site))
+    await answered(turns, known, 10)
+    assert len(asked) < 100
+
+
+async def test_a_site_that_turns_out_to_answer_is_let_go_where_silent_ones_wait(taken):
+    turns = Turns(2, 4)
+    silent_ones = [turns.site() for _ in range(6)]
+    for site in silent_ones:
+        await silent(turns, site)
+        await taken(turns, site)
+    first = turns.site()
+    running = await taken(turns, first)
+    assert len(running) == 1, "it has one more that waits"
+    turns.answered(running[0])
+    turns.give_back(running[0])
+    await asyncio.sleep(0)
+    assert first.running == 1
+
+
 async def test_slow_answers_are_no_sign_of_a_site_that_answers(taken, monkeypatch):
     turns = Turns(20, 500)
     slow = turns.site()

@@ -12,7 +12,10 @@ Nobody can tell beforehand which sites answer and which let us wait for minutes,
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import merge
+from itertools import count
 from math import ceil
 
 FIRST = 2
@@ -44,6 +47,7 @@ class Site:
     soon: bool | None = None
     """Whether its last attempt was answered soon; None: nothing is known yet."""
     calm_until: float = 0.0
+    place: int = 0  # among the sites that wait for room
     waiting: deque["asyncio.Future[Turn]"] = field(default_factory=deque)
 
 
@@ -65,7 +69,10 @@ class Turns:
         self._attempts = self._free = attempts
         self._for_unknown = self._unknown = ceil(attempts * UNKNOWN)
         self._for_silent = self._silent = ceil(attempts * SILENT)
-        self._waiting: dict[Site, None] = {}  # sites that may have more as soon as there is room, in order
+        # Sites that may have more as soon as there is room, in order, apart by `soon`: thousands of silent ones that wait
+        # must not be gone through each time that another one's attempt ends.
+        self._waiting: dict[bool | None, dict[Site, None]] = {True: {}, None: {}, False: {}}
+        self._places = count()
 
     def site(self) -> Site:
         """One of which nothing is known."""
@@ -77,7 +84,7 @@ class Turns:
             return self._begin(site)
         waiter: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         site.waiting.append(waiter)
-        self._waiting[site] = None
+        self._line_up(site)
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -95,7 +102,7 @@ class Turns:
         self._unknown += not turn.soon
         self._silent += turn.soon is False
         if site.waiting:
-            self._waiting[site] = None
+            self._line_up(site)
         self._admit()
 
     # What attempts tell.
@@ -103,13 +110,13 @@ class Turns:
     def answered(self, turn: Turn) -> None:
         """The host answered about a mail."""
         site, now = turn.site, asyncio.get_running_loop().time()
-        site.soon = now - turn.began <= SLOW_S
+        self._know(site, soon=now - turn.began <= SLOW_S)
         if now >= site.calm_until:
             site.limit = min(site.limit + 1, self._connections)
 
     def unanswered(self, turn: Turn) -> None:
         """No host was reached, or it fell silent."""
-        turn.site.soon = False
+        self._know(turn.site, soon=False)
         turn.site.limit = max(turn.site.limit - 1, 1)
 
     def turned_away(self, turn: Turn, taken: int) -> None:
@@ -136,17 +143,41 @@ class Turns:
 
     def _admit(self) -> None:
         """Lets go who may go now, site by site."""
-        for site in list(self._waiting):
-            if not self._free:
-                return
+        for _, site in merge(*map(self._that_may_have_room, self._waiting)):
             if not site.waiting or site.running >= site.limit:
-                del self._waiting[site]  # it waits for its own attempts: the first that ends puts it back
+                self._step_out(site)  # it waits for its own attempts: the first that ends puts it back
             elif self._may(site):
                 self._let_go(site)
 
+    def _that_may_have_room(self, soon: bool | None) -> Iterator[tuple[int, Site]]:
+        sites = tuple(self._waiting[soon]) if self._has_room(soon) else ()
+        for site in sites:
+            if not self._has_room(soon):
+                return
+            yield site.place, site
+
+    def _has_room(self, soon: bool | None) -> bool:
+        """Whether a site of which so much is known might be let go."""
+        return bool(self._free and (soon or self._unknown) and (soon is not False or self._silent))
+
+    def _line_up(self, site: Site) -> None:
+        if site not in self._waiting[site.soon]:
+            self._waiting[site.soon][site] = None
+            site.place = next(self._places)
+
+    def _step_out(self, site: Site) -> None:
+        self._waiting[site.soon].pop(site, None)
+
+    def _know(self, site: Site, *, soon: bool) -> None:
+        lined_up = site in self._waiting[site.soon]
+        self._step_out(site)
+        site.soon = soon
+        if lined_up:
+            self._line_up(site)
+
     def _let_go(self, site: Site) -> None:
-        del self._waiting[site]
-        self._waiting[site] = None  # behind the others
+        self._step_out(site)
+        self._line_up(site)  # behind the others
         while site.waiting and self._may(site):
             waiter = site.waiting.popleft()
             if not waiter.done():  # cancelled, and not gone yet
