@@ -396,17 +396,6 @@ async def test_broken_tls_falls_back_and_is_remembered_for_a_while(net, certific
     assert (await deliver()).tls == "TLSv1.3"
 
 
-async def test_plain_text_is_not_remembered_for_longer_when_the_clock_is_set_back(net, certificate, clock):
-    mx = await net.host("mx.y.test", tls=certificate.server, broken_tls="garbage")
-    net.mail("y.test", "10 mx.y.test")
-    transport = net.transport()
-    assert (await transport.deliver(parcel())).tls == ""
-    await transport._pool.close()
-    mx.broken_tls = ""
-    clock.forward(hours=-24)
-    assert (await transport.deliver(parcel())).tls == "TLSv1.3"
-
-
 async def test_host_that_fails_in_plain_text_too_is_not_remembered(net, certificate):
     mx = await net.host("mx.y.test", tls=certificate.server, broken_tls="close")
     net.mail("y.test", "10 mx.y.test")

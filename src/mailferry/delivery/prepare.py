@@ -90,8 +90,8 @@ class Preparer:
         if not peer.utf8 and not address.is_ascii(job.address):
             return _NEEDS_UTF8  # whatever else may be in its way
         keys = tuple(key for key in domain.keys if key.published)
-        # A message that waited for its next try must not leave under a key that has gone from DNS meanwhile.
         plan = self._tracker.plan(domain, job) if self._tracker else None
+        # A message that waited for its next try must not leave under a key that has gone from DNS meanwhile.
         alike = (job.message_id, peer.eight_bit, tuple(key.public for key in keys), plan)
         task, _ = self._shared.get(alike, (None, 0))
         if task is None or (task.done() and (task.cancelled() or task.exception())):

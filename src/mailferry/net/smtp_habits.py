@@ -15,7 +15,7 @@ MANNERS_MS = 24 * 60 * 60 * 1000
 
 
 class Recently:
-    """Whatever was noted within the last `ms` milliseconds. `clock` gives Unix milliseconds."""
+    """Whatever was noted within the last `ms` milliseconds. `clock` gives milliseconds that only go forward."""
 
     def __init__(self, clock: Callable[[], int], ms: int, most: int = MOST) -> None:
         self._clock = clock
@@ -32,8 +32,7 @@ class Recently:
 
     def __contains__(self, key: Hashable) -> bool:
         since = self._since.get(key)
-        # Since later than now: the clock was set back, and an exception must not become the rule for as long.
-        return since is not None and 0 <= self._clock() - since < self._ms
+        return since is not None and self._clock() - since < self._ms
 
 
 class Habits:

@@ -142,6 +142,5 @@ class TableContent:
                     f" FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
                 )
             )
-        # Remembered only from the second look on: this transaction may yet be rolled back.
-        elif day not in self._days:
+        else:  # remembered only from the second look on: this transaction may yet be rolled back
             self._days.add(day)

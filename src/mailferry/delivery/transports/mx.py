@@ -28,7 +28,7 @@ _NO_HOSTS = {
 class Mx:
     """`own_hosts` are our names as they may stand in an MX record; `helo` is the one that we give.
 
-    `port` is 25 but in tests; `clock` gives Unix milliseconds.
+    `port` is 25 but in tests; `clock` gives milliseconds that only go forward.
     """
 
     name = "mx"

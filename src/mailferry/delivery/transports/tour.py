@@ -23,7 +23,7 @@ DOUBT_MS = 5 * 60 * 60 * 1000
 
 
 class Dialer:
-    """Makes connections the way one transport makes them. `clock` gives Unix milliseconds."""
+    """Makes connections the way one transport makes them. `clock` gives milliseconds that only go forward."""
 
     def __init__(
         self,
