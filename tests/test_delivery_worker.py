@@ -26,13 +26,14 @@ from mailferry.delivery.transports.transport import Parcel, Peer, Prepared
 from mailferry.delivery.worker import Worker
 from mailferry.mail import dkim
 from mailferry.mail.reply import Answer
-from mailferry.store.schema import queue, recipients
+from mailferry.store.schema import attempts, queue, recipients
 from tests import delivery_support
 from tests.conftest import Clock, eventually
 from tests.delivery_support import FIRST_RETRY_MS, GREYLISTED, SQLITE, TAKEN, Office
 
 office, engines = delivery_support.office, delivery_support.engines
 
+NO_HOST = Answer(0, "4.4.1", "connection refused", stage="connect", transport="mx")
 LEASE_LOST = Answer(0, "4.4.2", "lease lost", stage="dot", transport="mx")
 Logged = list[MutableMapping[str, Any]]
 
@@ -132,6 +133,10 @@ async def at_work(
         await worker.close(30)
         if running:
             await running
+
+
+async def all_tried(office: Office, number: int) -> bool:
+    return await office.count(attempts) == number
 
 
 async def until(check: Callable[[], Awaitable[object]], seconds: float = 30.0) -> None:
@@ -403,6 +408,35 @@ async def test_claims_go_on_when_the_database_is_back(office: Office, world: Wor
         await eventually(lambda: said(logged, "claim_failed"), 30)
     async with at_work(office, world):
         await all_delivered(office, 1)
+
+
+async def test_an_outage_is_seen_after_the_clock_was_set_back(
+    office: Office, world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what was answered before would count as later, until the clock is where it was."""
+    node = office.node(handed_over=10)
+    answered, over = asyncio.Event(), asyncio.Event()
+
+    async def deliver(parcel: Parcel) -> Answer:
+        match parcel.recipient.partition("@")[0]:
+            case "first":
+                answered.set()
+                return TAKEN
+            case "second":
+                await answered.wait()
+                await asyncio.sleep(0.01)  # the third one is on its way
+                clock.forward(hours=-1)
+            case "third":
+                await over.wait()
+            case _:
+                over.set()
+        return NO_HOST
+
+    monkeypatch.setattr(world, "deliver", deliver)
+    async with at_work(node, world, run=False, connections=2):
+        await node.accept(*(f"{name}@one.test" for name in ("first", "second", "third", "fourth")))
+        await until(lambda: all_tried(node, 4))
+    assert (await node.lane("one.test")).hold_reason == NO_HOST.text
 
 
 async def test_an_exception_in_a_transport_is_a_retry_and_in_the_log(

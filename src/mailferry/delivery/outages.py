@@ -42,16 +42,16 @@ class Outages:
         self._clock = clock
         self._done = done
         self._wake = wake
-        #: When the host last answered about a mail, for destinations where attempts are under way.
-        self._answered: dict[str, int] = {}
+        #: When the host last answered about a mail, by the loop's time, for destinations where attempts are under way.
+        self._answered: dict[str, float] = {}
         #: Lanes that this process holds.
         self._held: dict[str, set[int]] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
-    def begins(self, job: Job, answer: Answer, began: int) -> bool:
-        """Whether this answer, to an attempt that began then, means that the destination is out."""
+    def begins(self, job: Job, answer: Answer, began: float) -> bool:
+        """Whether this answer, to an attempt that began then by the loop's time, means that the destination is out."""
         if _spoke(answer):
-            self._answered[job.destination] = self._clock()
+            self._answered[job.destination] = asyncio.get_running_loop().time()
         outage = answer.stage in BEFORE_MAIL and classify(answer).outcome == "later"
         return outage and self._answered.get(job.destination, 0) < began
 

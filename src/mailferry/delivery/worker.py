@@ -232,7 +232,8 @@ class Worker:
         if self._clock() >= job.lease_until:
             self._done(job)  # it waited too long in memory and is somebody else's now
             return
-        began = self._clock()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         body = self._bodies.of(job)
         try:
             answer = await self._carrier.carry(job, body.read, lambda: self._clock() < job.lease_until)
@@ -246,7 +247,7 @@ class Worker:
             job.body = None
         if answer.code == 250:
             reach("after_remote_250")
-        metrics.ATTEMPT_SECONDS.labels(answer.transport or "none").observe((self._clock() - began) / 1000)
+        metrics.ATTEMPT_SECONDS.labels(answer.transport or "none").observe(loop.time() - began)
         # Of a destination that is out, what waits in memory is not tried, each into its own timeout.
         out = self._outages.begins(job, answer, began)
         self._settle(job, answer, list(self._lines.pop(job.destination, ())) if out else None)
