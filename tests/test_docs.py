@@ -75,6 +75,16 @@ def test_settings_and_linked_files_are_there(page: Path, tmp_path: Path) -> None
         assert anchor in titles
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_source_files_that_are_named_are_there(page: Path) -> None:
+    """Named from the root, from the source's root, or by the last parts of their path."""
+    sources = [
+        f"/{path.relative_to(ROOT)}" for room in ("src", "tests", "bench") for path in (ROOT / room).rglob("*.py")
+    ]
+    named = set(re.findall(r"`([\w/]+\.py)`", page.read_text()))
+    assert {name for name in named if not any(path.endswith(f"/{name}") for path in sources)} == set()
+
+
 def test_what_is_to_be_watched_is_told_by_the_server() -> None:
     known = {sample.name for each in REGISTRY.collect() for sample in each.samples}
     known |= {each._name for each in vars(metrics).values() if hasattr(each, "_name")}
