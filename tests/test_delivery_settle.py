@@ -273,8 +273,11 @@ async def test_held_mail_that_was_taken_after_all_is_delivered(office: Office, c
     clock.now += LEASE_MS
     assert await office.claim() == []
     assert await office.state(recipient) == H
+    held_since = clock.now
+    clock.forward(seconds=300)
     await office.settle(old, UNKNOWN)
     assert await office.state(recipient) == H, "a late refusal changes nothing"
+    assert (await office.recipient(recipient)).updated_at == held_since, "nor for how long it was held"
     await office.settle(old, TAKEN)
     assert await office.state(recipient) == D
     assert await office.story(recipient) == ["accepted", "suspension", "delivery"]

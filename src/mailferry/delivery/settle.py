@@ -240,6 +240,7 @@ def _update_recipients(connection: Connection, changes: Sequence[Change]) -> Non
         earlier = last.get(change.recipient_id, {})
         # What an attempt heard that came too late stands in its own row; the recipient's shows what decided.
         heard = (not change.only_attempt and change.attempt) or earlier
+        is_held = change.before is change.after is State.HELD
         last[change.recipient_id] = {
             "id": change.recipient_id,
             "state": change.after,
@@ -247,7 +248,8 @@ def _update_recipients(connection: Connection, changes: Sequence[Change]) -> Non
             "attempts": earlier.get("attempts", 0) + (change.attempt is not None),
             "code": heard.get("code", -1),
             "response": heard.get("response", ""),
-            "updated_at": change.at,
+            # An answer that changes nothing must not shorten the time that mail was held, nor that since its delivery.
+            "updated_at": earlier.get("updated_at") if change.only_attempt or is_held else change.at,
         }
     if not last:
         return
@@ -263,7 +265,7 @@ def _update_recipients(connection: Connection, changes: Sequence[Change]) -> Non
             attempts=recipients.c.attempts + given.c.attempts,
             code=case((spoken, given.c.code), else_=recipients.c.code),
             response=case((spoken, given.c.response), else_=recipients.c.response),
-            updated_at=given.c.updated_at,
+            updated_at=func.coalesce(given.c.updated_at, recipients.c.updated_at),
         ),
         {"rows": pack(list(last.values()))},
     )

@@ -49,7 +49,7 @@ recipients = Table(
     #: The last answer heard.
     int_("code"),
     text_("response"),
-    #: When its state last changed, or an attempt was heard of; of held mail, since when it is held.
+    #: When its state last changed, or an attempt that counts was heard of; of held mail, since when it is held.
     int_("updated_at"),
     Index(None, "account_id", "id"),
     sqlite_with_rowid=False,
