@@ -296,6 +296,17 @@ async def test_an_upgrade_is_ignored_and_the_body_read(framing: bytes) -> None:
         assert (await client.hear())[2] == b"{}"
 
 
+async def test_the_body_behind_an_upgrade_may_come_later_than_its_head() -> None:
+    """As Java's HttpClient sends it: head and body are two writes."""
+    async with serving() as house, house.client() as client:
+        client.say(HEAD + b"Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 4\r\n\r\n")
+        await asyncio.sleep(0.05)
+        client.say(b"ab")
+        await asyncio.sleep(0.05)
+        client.say(b"cd" + WHOLE)
+        assert [(await client.hear())[2] for _ in range(2)] == [b"abcd", b"{}"]
+
+
 # --- in front of every application ---------------------------------------------------------------------------------
 
 

@@ -179,6 +179,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # it takes the head for all there is; `_decline_upgrade` finds out where the request ends
         self._moved = True
         super().on_message_complete()
 
