@@ -160,7 +160,8 @@ async def test_one_post_unsubscribes(site: Site, body: bytes, type: str) -> None
     ("body", "type"),
     [(b"", ""), (b"List-Unsubscribe=Two", FORM["content-type"]), (b"action=x", FORM["content-type"]), (b"\xff", "text/plain"),
      (ONE_CLICK + b"&x=" + b"y" * 20_000, FORM["content-type"]), (b"&".join([b"a=1"] * 50), FORM["content-type"]),
-     (b"--x\r\n\r\n", "multipart/form-data; boundary=x")],
+     (b"--x\r\n\r\n", "multipart/form-data; boundary=x"),
+     (b'--x\r\nA: Content-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click', "multipart/form-data; boundary=x")],
 )  # fmt: skip
 async def test_a_post_that_says_nothing_changes_nothing(site: Site, body: bytes, type: str) -> None:
     for kind in "up":
