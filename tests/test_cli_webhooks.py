@@ -64,6 +64,12 @@ def added(run: Run, url: str, *options: str) -> dict[str, Any]:
     return dict(json.loads(out))
 
 
+def test_what_mailtrap_does_not_send_must_be_asked_for(run: Run) -> None:
+    assert "deliverability_alert" not in added(run, "https://example.com/all")["events"]
+    asked = added(run, "https://example.com/alerts", "--events", "deliverability_alert")
+    assert asked["events"] == ["deliverability_alert"]
+
+
 def test_a_webhook_is_added_shown_paused_and_removed(run: Run) -> None:
     made = added(run, "https://u:secret@example.com/x", "--events", "delivery, bounce", "--stream", "bulk", "--paused")
     assert made["url"] == "https://***@example.com/x" and len(made["signing_secret"]) == 32

@@ -7,6 +7,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, insert
 
+from mailferry.cli import app as cli
+from mailferry.cli import domains as cli_domains
 from mailferry.config import load
 from mailferry.consumers.stats.counter import Counter
 from mailferry.endpoints.operations.tools import Mistake, Tools
@@ -15,7 +17,7 @@ from mailferry.net.dns import Resolver
 from mailferry.resources import accounts, domains
 from mailferry.resources.domains import DomainBook
 from mailferry.store.database import Database
-from mailferry.store.schema import messages, queue, recipients
+from mailferry.store.schema import domain_alerts, messages, queue, recipients
 from mailferry.store.secrets import Sealer
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
@@ -60,6 +62,28 @@ async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
             )
         )
         await resolver.close()
+
+
+async def test_domains_are_listed_with_how_well_they_do(
+    operator: Operator, clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = (await operator.ask("domains.add", domain="judged.test"))["id"]
+    await operator.ask("domains.add", domain="new.test", account=SECOND)
+    counts = {"sent": 2000, "bounced": 10, "delivered": 1990, "spam": 3}
+    levels = {"bounce_level": "green", "spam_level": "red"}
+    row = {"domain_id": judged, **levels, **counts, "judged_at": clock(), "checked_at": clock()}
+    await operator.tools.database.write(lambda c: c.execute(insert(domain_alerts).values(row)))
+    (first, second) = listed = await operator.ask("domains.list")
+    told = {"level": "red", **levels, **counts, "judged_at": "2027-01-15T08:00:00.000Z"}
+    assert (first["deliverability"], second["deliverability"]) == (told, None)
+
+    monkeypatch.setattr(cli_domains, "call", lambda *_, **__: listed)
+    cli.run(["domains", "list"])
+    header, line, other = capsys.readouterr().out.splitlines()
+    assert "Level" in header and " red " in line and "red" not in other
+    monkeypatch.setattr(cli_domains, "call", lambda *_, **__: [second])
+    cli.run(["domains", "list"])
+    assert "Level" not in capsys.readouterr().out
 
 
 async def test_a_domain_is_found_in_whichever_account_has_it(operator: Operator) -> None:

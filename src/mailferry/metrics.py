@@ -23,6 +23,11 @@ HTTP_SECONDS = Histogram(
     ["status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+ALERTS = Counter(
+    "mailferry_deliverability_alerts_total",
+    "Times that a domain's bounce or spam rate came to another level, by measure and level.",
+    ["measure", "level"],
+)
 SMTP_SESSIONS = Gauge("mailferry_smtp_sessions", "SMTP sessions open now.")
 CURSOR_LAG = Gauge("mailferry_cursor_lag_seconds", "Age of the oldest event that a follower has not read.", ["cursor"])
 CURSOR_DEAD = Gauge(

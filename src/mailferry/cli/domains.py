@@ -44,7 +44,7 @@ def add(domain: Domain, /, *, where: Where = HERE, account: ForAccount = ACCOUNT
 
 @domains.command(name="list")
 def list_(*, where: Where = HERE, account: OfAccount = 0, json: Json = False) -> None:
-    """Show all sending domains and their states, of every account or of one."""
+    """Show all sending domains and their states, of every account or of one; Level: of their bounces and complaints."""
     result = call(where.load(), "domains.list", account=account)
     columns = [
         Column("domain", "Domain"),
@@ -52,6 +52,8 @@ def list_(*, where: Where = HERE, account: OfAccount = 0, json: Json = False) ->
         Column("dns", "DNS right"),
         Column("remark", "", folds=True),
     ]
+    if any(each["deliverability"] for each in result):
+        columns.insert(3, Column("level", "Level"))
     if len({each["account_id"] for each in result}) > 1:
         columns.insert(0, Column("account_id", "Account"))
     show.as_json(result) if json else show.table([_row(each) for each in result], columns, "No domains.")
@@ -95,6 +97,7 @@ def remove(domain: Domain, /, *, where: Where = HERE, account: Account = 0, json
 def _row(domain: dict[str, Any]) -> dict[str, Any]:
     remark = f"mail is held: {domain['hold_reason']}" if domain["hold_reason"] else ""
     told = {"dns": domain["dns_verified"], "remark": REMARKS.get(domain["state"], remark)}
+    told["level"] = (domain["deliverability"] or {}).get("level", "")
     return {**domain, **told, **({"dns": "not needed"} if domain["state"] == DEMO else {})}
 
 

@@ -41,6 +41,9 @@ COLOURS = {
     "suspended": "red",
     "non_compliant": "red",
     "fail": "red",
+    "yellow": "yellow",
+    "red": "red",
+    "green": "green",
     "missing": "red",
 }
 

@@ -65,7 +65,10 @@ def add(
     where: Where = HERE,
     account: Account = ACCOUNT,
     events: Annotated[
-        str, Parameter(show_default=False, help=f"Types, with commas, instead of all: {', '.join(WEBHOOK_KIND)}.")
+        str,
+        Parameter(
+            show_default=False, help=f"Types, with commas, instead of all but the last: {', '.join(WEBHOOK_KIND)}."
+        ),
     ] = "",
     stream: Annotated[
         Stream,

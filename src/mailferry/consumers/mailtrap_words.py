@@ -16,7 +16,7 @@ STATUS: dict[Standing, str] = {
 }
 STANDING = {word: standing for standing, word in STATUS.items()}
 
-#: Kinds that are not here (accepted, throttled, cancelled) have no word, and the log does not show them.
+#: Kinds that are not here (accepted, throttled, cancelled, alerts) have no word, and the log does not show them.
 EVENT_TYPE: dict[Kind, str] = {
     Kind.DELIVERY: "delivery",
     Kind.SOFT_BOUNCE: "soft_bounce",
@@ -64,8 +64,8 @@ def details(kind: Kind, facts: Mapping[str, Any]) -> dict[str, str | None]:
     return found
 
 
-#: As a webhook asks for them.
-WEBHOOK_TYPE: dict[Kind, str] = {**EVENT_TYPE, Kind.SPAM: "spam_complaint"}
+#: As a webhook asks for them. The last one is ours.
+WEBHOOK_TYPE: dict[Kind, str] = {**EVENT_TYPE, Kind.SPAM: "spam_complaint", Kind.ALERT: "deliverability_alert"}
 WEBHOOK_KIND = {word: kind for kind, word in WEBHOOK_TYPE.items()}
 
 #: As they are called in what a webhook is sent.
@@ -121,6 +121,42 @@ def payload(told: Told) -> dict[str, Any]:
     optional = ("category", "custom_variables")
     found = {name: value for name, value in common.items() if value or name not in optional}
     return found | {name: told.facts[fact] for name, fact in PAYLOAD[told.kind].items() if told.facts.get(fact)}
+
+
+@dataclass(frozen=True, slots=True)
+class ToldAlert:
+    """One of a domain's rates has come to another level, in the words of statistics."""
+
+    #: Unix milliseconds.
+    at: int
+    event_id: str
+    domain_id: int
+    domain_name: str
+    #: bounce_rate or spam_rate.
+    measure: str
+    #: From 0 to 1.
+    rate: float
+    #: green, yellow or red; the one before is empty where it was never judged.
+    level: str
+    before: str
+    #: sent_count, bounce_count, delivery_count and spam_count of the 24 hours that it was judged by.
+    counts: Mapping[str, int]
+
+
+def alert_payload(told: ToldAlert) -> dict[str, Any]:
+    """Ours: Mailtrap tells of alerts by mail alone."""
+    return {
+        "event": WEBHOOK_TYPE[Kind.ALERT],
+        "timestamp": told.at // 1000,
+        "event_id": told.event_id,
+        "sending_domain_id": told.domain_id,
+        "sending_domain_name": told.domain_name,
+        "measure": told.measure,
+        "rate": told.rate,
+        "level": told.level,
+        "previous_level": told.before or None,
+        **told.counts,
+    }
 
 
 def _word(fact: Any) -> str | None:

@@ -30,6 +30,8 @@ class Kind(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
     SPAM = "spam"
     CANCELLED = "cancelled"
+    #: Of a domain, not of a recipient: webhooks ask for it, and it stands in no journal (consumers/alerts).
+    ALERT = "deliverability_alert"
 
 
 #: From None: how a recipient may begin. Anything that is not here is a bug.

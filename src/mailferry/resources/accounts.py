@@ -7,8 +7,9 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from mailferry.resources import accesses
 from mailferry.resources.accesses import Specifier
-from mailferry.resources.permissions import Grant, Resource
-from mailferry.store.schema import accounts, inboxes, projects, users
+from mailferry.resources.permissions import OWNER, Grant, Resource
+from mailferry.store.schema import accesses as accesses_table
+from mailferry.store.schema import accounts, grants, inboxes, projects, users
 from mailferry.store.secrets import Sealer
 
 
@@ -47,6 +48,23 @@ def create_user(
     user_id = _new(connection, insert(users).values(values).returning(users.c.id))
     accesses.give(connection, account_id, Specifier.USER, user_id, [Grant(Resource.ACCOUNT, account_id, level)], now)
     return user_id
+
+
+def owners(connection: Connection, account_id: int) -> list[str]:
+    """The addresses of those who own it; where nobody does, of those who own its organization."""
+    organization = organization_of(connection, account_id) or 0
+    for kind, identity in ((Resource.ACCOUNT, account_id), (Resource.ORGANIZATION, organization)):
+        given = (grants.c.resource_type == kind, grants.c.resource_id == identity, grants.c.access_level >= OWNER)
+        found = (
+            select(users.c.email)
+            .join(accesses_table, accesses_table.c.specifier_id == users.c.id)
+            .join(grants, grants.c.access_id == accesses_table.c.id)
+            .where(accesses_table.c.specifier_type == Specifier.USER, *given)
+            .order_by(users.c.id)
+        )
+        if emails := list(connection.execute(found).scalars()):
+            return emails
+    return []
 
 
 def set_password(connection: Connection, email: str, password_hash: str) -> bool:

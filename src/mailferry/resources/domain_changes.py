@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
-from mailferry.resources import accesses, audit, domains, tokens
+from mailferry.resources import accesses, audit, domain_alerts, domains, tokens
 from mailferry.resources.audit import Actor
 from mailferry.resources.domains import Domain, FreshKeys
 from mailferry.resources.permissions import ADMIN, Grant, Resource
@@ -43,6 +43,7 @@ def remove(connection: Connection, domain: Domain, actor: Actor, now: int) -> No
     """Its mail is held from now on, and nobody has rights on it any more, should it be added again."""
     domains.remove(connection, domain.id, now)
     accesses.forget_resource(connection, Resource.DOMAIN, domain.id)
+    domain_alerts.forget(connection, domain.id)
     _note(connection, domain, actor, "domain.deleted", now)
 
 

@@ -1,7 +1,7 @@
 """The one place that builds things, and says which role runs what.
 
 ``api`` HTTP endpoints, ``smtp`` submission, ``delivery`` the worker, ``consumers`` what follows the journal (webhooks,
-statistics), ``housekeeping`` what must be done now and then. ``serve`` runs all of them in one event loop; on PostgreSQL
+statistics, alerts), ``housekeeping`` what must be done now and then. ``serve`` runs all of them in one event loop; on PostgreSQL
 each may run in processes of its own.
 """
 
@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from mailferry import first_run, readiness
 from mailferry.config import Config
+from mailferry.consumers.alerts.watch import Alerts
 from mailferry.consumers.stats.counter import Counter
 from mailferry.consumers.webhooks.post import Poster
 from mailferry.consumers.webhooks.service import Webhooks
@@ -42,6 +43,7 @@ from mailferry.resources.domains import fresh_keys
 from mailferry.resources.tokens import Credentials
 from mailferry.roles.delivery import Delivery
 from mailferry.roles.doors import Doors
+from mailferry.roles.mail import SystemMail
 
 log = structlog.get_logger(__name__)
 
@@ -119,12 +121,14 @@ class Parts:
             delivery = Delivery(house, ending, listening, guard, self._simulator)
             budget = delivery.budget()
             self._worker = await delivery.start(self._hits, budget)
+        intake = self._intake(budget)
         if "consumers" in self._roles:
             self._serve_webhooks(poster)
             ending.task("statistics", counter.run())
+            ending.task("alerts", Alerts(house.database, house.clock, SystemMail(house.database, intake).send).run())
         credentials = Credentials(house.database, house.clock, ticks)
         tools = self._tools(listening, credentials, poster, counter)
-        await self._open_doors(Doors(house, ending, listening), self._intake(budget), credentials, tools)
+        await self._open_doors(Doors(house, ending, listening), intake, credentials, tools)
         if "housekeeping" in self._roles:
             ending.task("housekeeping", Housekeeping(tools, house.content, house.clock.grown).run())
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 from sqlalchemy import Connection
 
-from mailferry.consumers.mailtrap_words import Told, payload
+from mailferry.consumers.mailtrap_words import Told, ToldAlert, alert_payload, payload
 from mailferry.consumers.webhooks import pending, replays
 from mailferry.consumers.webhooks.pending import Attempt
 from mailferry.consumers.webhooks.post import Poster, attempt
@@ -71,6 +71,10 @@ def url_with(url: str, userinfo: str) -> str:
 
 
 def _invented(webhook: Webhook, kind: Kind, now: int) -> str:
+    if kind is Kind.ALERT:
+        counts = {"sent_count": 1000, "bounce_count": 60, "delivery_count": 940, "spam_count": 0}
+        alert = ToldAlert(now, str(uuid.uuid4()), 1, "example.com", "bounce_rate", 0.06, "red", "yellow", counts)
+        return msgspec.json.encode(alert_payload(alert)).decode()
     told = Told(
         kind=kind,
         at=now,

@@ -3,11 +3,15 @@
 import asyncio
 from typing import Any
 
+from sqlalchemy import Connection
+
 from mailferry.endpoints.operations.lookups import check_domain, operator_of
+from mailferry.endpoints.operations.reading import iso
 from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb
 from mailferry.mail import address
-from mailferry.resources import accounts, dns_records, domain_changes, domains
+from mailferry.resources import accounts, dns_records, domain_alerts, domain_changes, domains
 from mailferry.resources.dns_records import RecordStatus
+from mailferry.resources.domain_alerts import Standing
 from mailferry.resources.domains import Domain
 
 
@@ -27,11 +31,14 @@ async def domains_add(tools: Tools, domain: str, account: int = ACCOUNT) -> dict
 
 
 async def domains_list(tools: Tools, account: int = 0) -> list[dict[str, Any]]:
-    """Of one account, or with 0 of all of them."""
-    found = await tools.database.read(
-        lambda connection: domains.of_account(connection, account) if account else domains.all_domains(connection)
-    )
-    return [shown(domain) for domain in found]
+    """Of one account, or with 0 of all of them; each with how well it does, where that was ever judged."""
+
+    def read(connection: Connection) -> tuple[list[Domain], dict[int, Standing]]:
+        found = domains.of_account(connection, account) if account else domains.all_domains(connection)
+        return found, domain_alerts.every(connection, account)
+
+    found, standings = await tools.database.read(read)
+    return [shown(domain) | {"deliverability": _deliverability(standings.get(domain.id))} for domain in found]
 
 
 async def domains_records(tools: Tools, domain: str, account: int = 0) -> list[dict[str, Any]]:
@@ -111,6 +118,14 @@ def _record(record: dns_records.Record) -> dict[str, Any]:
 
 def _status(found: RecordStatus) -> dict[str, Any]:
     return _record(found.record) | {"status": found.status, "sentence": found.sentence}
+
+
+def _deliverability(standing: Standing | None) -> dict[str, Any] | None:
+    if standing is None or not standing.judged_at:
+        return None
+    names = ("bounce_level", "spam_level", "sent", "bounced", "delivered", "spam")
+    counts = {name: getattr(standing, name) for name in names}
+    return {"level": standing.worst, **counts, "judged_at": iso(standing.judged_at)}
 
 
 def shown(domain: Domain) -> dict[str, Any]:

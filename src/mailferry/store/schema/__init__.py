@@ -41,7 +41,7 @@ from mailferry.store.schema.people import (
 )
 from mailferry.store.schema.queue import RELEASED, lanes, queue
 from mailferry.store.schema.reviews import review_messages, review_questions
-from mailferry.store.schema.stats import stats
+from mailferry.store.schema.stats import domain_alerts, stats
 from mailferry.store.schema.templates import template_versions, templates
 from mailferry.store.schema.webhooks import webhook_attempts, webhook_deliveries, webhook_replays, webhooks
 
@@ -63,6 +63,7 @@ __all__ = [
     "contact_values",
     "contacts",
     "cursors",
+    "domain_alerts",
     "domain_hours",
     "domain_keys",
     "domains",

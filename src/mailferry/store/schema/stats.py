@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Table, Text
 
-from mailferry.store.schema.columns import int_, metadata
+from mailferry.store.schema.columns import int_, metadata, text_
 
 stats = Table(
     "stats",
@@ -30,5 +30,28 @@ stats = Table(
     int_("machine_clicked"),
     int_("unsubscribed"),
     int_("spam"),
+    sqlite_with_rowid=False,
+)
+
+#: How well a sending domain does: one row each that was looked at (consumers/alerts).
+domain_alerts = Table(
+    "domain_alerts",
+    metadata,
+    Column("domain_id", BigInteger, primary_key=True, autoincrement=False),
+    #: green, yellow or red; empty = never judged.
+    text_("bounce_level"),
+    text_("spam_level"),
+    #: What was told of it by mail; where it is another one, a mail is due.
+    text_("told_bounce_level"),
+    text_("told_spam_level"),
+    #: What it was judged by: recipients of the 24 hours before.
+    int_("sent"),
+    int_("bounced"),
+    int_("delivered"),
+    int_("spam"),
+    #: When it was judged, when a level changed by that, and when it was looked at, judged or not.
+    int_("judged_at"),
+    int_("changed_at"),
+    int_("checked_at"),
     sqlite_with_rowid=False,
 )
