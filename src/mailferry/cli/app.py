@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from mailferry import __version__, first_run, logs
-from mailferry.cli import card, domains, nouns, show, stats, suppressions, templates, tokens, webhooks
+from mailferry.cli import audit, card, domains, nouns, show, stats, suppressions, templates, tokens, webhooks
 from mailferry.cli.options import HERE, Flag, Json, Where
 from mailferry.cli.reach import Failure, check_house, tell
 from mailferry.cli.show import Column
@@ -46,6 +46,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
+app.command(audit.audit)
 app.command(domains.domains)
 nouns.register(app)
 app.command(stats.stats)

@@ -50,7 +50,9 @@ def note(
     )
 
 
-def page(connection: Connection, account_id: int, before: int = 0) -> list[Row[Any]]:
-    """Newest first; ``before``: the last id of the page before."""
-    found = select(audit_log).where(audit_log.c.account_id == account_id).order_by(audit_log.c.id.desc()).limit(PAGE)
+def page(connection: Connection, account_id: int, before: int = 0, limit: int = PAGE) -> list[Row[Any]]:
+    """Newest first; account 0: of all of them. ``before``: the last id of the page before."""
+    found = select(audit_log).order_by(audit_log.c.id.desc()).limit(limit)
+    if account_id:
+        found = found.where(audit_log.c.account_id == account_id)
     return list(connection.execute(found.where(audit_log.c.id < before) if before else found).all())

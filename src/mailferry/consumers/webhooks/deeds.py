@@ -62,6 +62,14 @@ def unpark(connection: Connection, webhook: Webhook, actor: Actor, now: int) -> 
     return count
 
 
+def skip(connection: Connection, webhook: Webhook, actor: Actor, now: int) -> int:
+    """What waits is not sent; returns how many, at most pending.SOME. Call again until it is none."""
+    count = pending.skip(connection, webhook.id, now)
+    if count:
+        webhooks.note(connection, webhook, "webhook.skipped", actor, now, f"{count} waiting events")
+    return count
+
+
 def url_with(url: str, userinfo: str) -> str:
     """A webhook's URL with user and password where it has them."""
     if not userinfo:

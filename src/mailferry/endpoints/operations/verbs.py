@@ -6,8 +6,8 @@ wrong is a :class:`Mistake` that says what would be right.
 
 from typing import Any
 
+from mailferry.endpoints.operations import audit, reading, reviews, stats, suppressions, templates, tokens, webhooks
 from mailferry.endpoints.operations import domains as domain_verbs
-from mailferry.endpoints.operations import reading, reviews, stats, suppressions, templates, tokens, webhooks
 from mailferry.endpoints.operations.lookups import operator_of
 from mailferry.endpoints.operations.tools import Mistake, Tools, Verb
 from mailferry.resources import dns_records, domains
@@ -70,6 +70,7 @@ async def _known(tools: Tools, account: int) -> None:
 
 
 VERBS: dict[str, Verb] = {
+    **audit.VERBS,
     **domain_verbs.VERBS,
     **reviews.VERBS,
     "dns.export": dns_export,

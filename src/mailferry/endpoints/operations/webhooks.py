@@ -181,7 +181,7 @@ VERBS: dict[str, Verb] = {
 
 async def _skip(tools: Tools, webhook: int) -> int:
     found, now, skipped = await tools.database.read(lambda connection: _found(connection, webhook)), tools.clock(), 0
-    while some := await tools.database.write(lambda connection: pending.skip(connection, found.id, now)):
+    while some := await tools.database.write(lambda connection: deeds.skip(connection, found, OPERATOR, now)):
         skipped += some
     return skipped
 
