@@ -36,6 +36,7 @@ CHANGES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("domains.suspend", SHOP, "domain.updated"),
     ("domains.reject", SHOP, "domain.updated"),
     ("tokens.create", {"name": "Shop", "access": ["account=admin"]}, "api_token.created"),
+    ("tokens.reset", {"token": 2}, "api_token.reset"),
     ("tokens.revoke", {"token": 2}, "api_token.deleted"),
     ("suppressions.add", {"email": "bob@example.net"}, "suppression.created"),
     ("suppressions.remove", {"email": "bob@example.net"}, "suppression.deleted"),

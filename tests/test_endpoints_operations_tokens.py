@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from mailferry.cli import app as cli
+from mailferry.cli import tokens as cli_tokens
 from mailferry.config import load
 from mailferry.consumers.stats.counter import Counter
 from mailferry.endpoints.operations.tools import Mistake, Tools
@@ -101,6 +103,28 @@ async def test_a_secret_is_told_once_and_gone_when_it_is_revoked(operator: Opera
     assert await operator.ask("tokens.list") == []
     noted = await database.read(lambda c: c.execute(select(audit_log.c.event, audit_log.c.actor_type)).all())
     assert [tuple(row) for row in noted] == [("api_token.created", "operator"), ("api_token.deleted", "operator")]
+
+
+async def test_the_token_of_a_domain_is_had_by_a_reset(
+    operator: Operator, clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = await operator.ask("domains.add", domain="shop.test")
+    (own,) = await operator.ask("tokens.list")
+    assert (own["name"], own["access"]) == (f"shop.test token {own['id']}", ["domain:shop.test=admin"])
+    made = await operator.ask("tokens.reset", token=own["id"])
+    found = await operator.credentials.token(made["token"])
+    assert found is not None and made["access"] == own["access"]
+    assert (found.rights.account, found.rights.on(Resource.DOMAIN, shop["id"])) == (NONE, ADMIN)
+    told = f"token {own['id']} was reset already, or ends within 12 hours"
+    assert await operator.mistake("tokens.reset", token=own["id"]) == told
+    clock.forward(hours=12)
+    assert [each["id"] for each in await operator.ask("tokens.list")] == [made["id"]]
+    for account in (0, SECOND):
+        assert "there is no token" in await operator.mistake("tokens.reset", token=own["id"], account=account)
+
+    monkeypatch.setattr(cli_tokens, "call", lambda *_, **__: made)
+    cli.run(["tokens", "reset", str(own["id"])])
+    assert made["token"] in capsys.readouterr().out
 
 
 async def test_access_that_is_none_makes_no_token(operator: Operator) -> None:

@@ -1,4 +1,4 @@
-"""``mailferry tokens``: API tokens made, listed and revoked. They open the API and SMTP alike."""
+"""``mailferry tokens``: API tokens made, listed, reset and revoked. They open the API and SMTP alike."""
 
 from typing import Annotated, Any
 
@@ -40,14 +40,24 @@ def create(
     Example: mailferry tokens create Shop --access domain:shop.example=admin
     """
     made = call(where.load(), "tokens.create", name=name, access=access, account=account)
-    if json:
-        show.as_json(made)
-        return
-    show.line(
-        f"Token {made['id']}, {show.tame(made['name'])}: {', '.join(made['access'])} in account {made['account_id']}."
-    )
-    show.line(f"\n  {made['token']}\n")
-    show.line("Keep it: it is shown this once. By SMTP it is the password of the users api and bulk.")
+    show.as_json(made) if json else _made(made)
+
+
+@tokens.command
+def reset(
+    token: Annotated[int, Parameter(help="Its id, as tokens list shows it.")],
+    /,
+    *,
+    where: Where = HERE,
+    account: OfAccount = 0,
+    json: Json = False,
+) -> None:
+    """Make a new token with the same access, and show it, this once; the old one ends in twelve hours.
+
+    Each domain has a token of its own, which may do everything with it and nothing else: this is how its secret is had.
+    """
+    made = call(where.load(), "tokens.reset", token=token, account=account)
+    show.as_json(made) if json else _made(made)
 
 
 @tokens.command(name="list")
@@ -86,6 +96,13 @@ def revoke(
     """
     result = call(where.load(), "tokens.revoke", token=token, account=account)
     show.as_json(result) if json else show.line(f"Token {result['revoked']}, {show.tame(result['name'])}, is revoked.")
+
+
+def _made(made: dict[str, Any]) -> None:
+    name, access = show.tame(made["name"]), ", ".join(made["access"])
+    show.line(f"Token {made['id']}, {name}: {access} in account {made['account_id']}.")
+    show.line(f"\n  {made['token']}\n")
+    show.line("Keep it: it is shown this once. By SMTP it is the password of the users api and bulk.")
 
 
 def _row(token: dict[str, Any]) -> dict[str, Any]:

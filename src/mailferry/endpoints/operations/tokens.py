@@ -61,17 +61,49 @@ async def tokens_revoke(tools: Tools, token: int, account: int = 0) -> dict[str,
 
     revoked = await tools.database.write(write)
     if revoked is None:
-        where = f" of account {account}" if account else ""
-        raise Mistake(f"there is no token {token}{where}; mailferry tokens list shows them")
+        raise _none(token, account)
     tools.forget_tokens()
     return revoked
 
 
+async def tokens_reset(tools: Tools, token: int, account: int = 0) -> dict[str, Any]:
+    """A new token with the same access and a secret that is told this once; the old one goes on for twelve hours."""
+    now = tools.clock()
+
+    def write(connection: Connection) -> dict[str, Any] | None:
+        for row in tokens.of_account(connection, account, now):
+            if row.id == token:
+                return _reset(connection, row, now)
+        return None
+
+    made = await tools.database.write(write)
+    if made is None:
+        raise _none(token, account)
+    tools.forget_tokens()
+    return made
+
+
 VERBS: dict[str, Verb] = {
+    "tokens.reset": tokens_reset,
     "tokens.create": tokens_create,
     "tokens.list": tokens_list,
     "tokens.revoke": tokens_revoke,
 }
+
+
+def _reset(connection: Connection, row: Row[Any], now: int) -> dict[str, Any]:
+    made = tokens.reset(connection, row.account_id, row.id, now)
+    if made is None:
+        raise Mistake(f"token {row.id} was reset already, or ends within 12 hours")
+    after = tokens.by_id(connection, row.account_id, made[0], now)
+    assert after is not None
+    audit.note(connection, row.account_id, OPERATOR, "api_token.reset", ("api_token", after.id, after.name), now)
+    return _shown(connection, after) | {"token": made[1]}
+
+
+def _none(token: int, account: int) -> Mistake:
+    where = f" of account {account}" if account else ""
+    return Mistake(f"there is no token {token}{where}; mailferry tokens list shows them")
 
 
 def _name(text: str) -> str:
