@@ -146,7 +146,12 @@ async def test_each_transition_is_told_once(stage: Stage) -> None:
 
 async def test_both_rates_are_in_one_mail(stage: Stage) -> None:
     await stage.count(sent=2_000, delivered=1_900, bounced=100, spam=5)
-    await stage.alerts.step()
+    with capture_logs() as logs:
+        await stage.alerts.step()
+    said = [(entry["measure"], entry["now"]) for entry in logs if entry["event"] == "deliverability_changed"]
+    assert said == [(judge.BOUNCE, "yellow"), (judge.SPAM, "red")] and {entry["log_level"] for entry in logs} == {
+        "info"
+    }
     (mail,) = stage.post.mails.values()
     assert mail.subject == "shop.example: spam complaint rate is red (0.26%)"
     assert "bounce rate is 5.00%: yellow" in mail.text and "rate is 0.26%: red" in mail.text

@@ -73,7 +73,8 @@ class Alerts:
         for watched, changed in await self._database.write(partial(_keep, looked, now)):
             for change in changed:
                 metrics.ALERTS.labels(change.measure, change.level).inc()
-                told = {"measure": change.measure, "level": str(change.level), "before": change.before}
+                # Not `level`, which is the log line's own.
+                told = {"measure": change.measure, "now": str(change.level), "before": change.before}
                 log.info(
                     "deliverability_changed",
                     account_id=watched.account_id,
