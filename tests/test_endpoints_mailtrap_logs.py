@@ -65,10 +65,11 @@ async def written(sqlite: Database, clock: Clock) -> list[str]:
     await write("eve@example.net", stream="bulk", domain_id=6, subject="100% off")
     await write("zoe@example.net", subject="")
     way = {"local_ip": "198.51.100.4", "host": "mx.example.net"}
+    provider = {"provider": "Google"}
     reply = way | {"code": 550, "enhanced": "5.1.1", "response": "no such user", "category": "badrecipient"}
     bob = [
         (Kind.ACCEPTED, 1000, {}),
-        (Kind.DELIVERY, 2000, way),
+        (Kind.DELIVERY, 2000, way | provider),
         (Kind.OPEN, 3005, {"ip": "203.0.113.9", "user_agent": "x"}),
     ]
     await sqlite.write(lambda c: write_story(c, found[0], State.DELIVERED, bob, **way))
@@ -146,7 +147,11 @@ async def test_one_message_with_the_words_of_its_events(api: Api, written: list[
         {
             "event_type": "delivery",
             "created_at": "1970-01-01T00:00:02.000Z",
-            "details": {"sending_ip": "198.51.100.4", "recipient_mx": "mx.example.net", "email_service_provider": None},
+            "details": {
+                "sending_ip": "198.51.100.4",
+                "recipient_mx": "mx.example.net",
+                "email_service_provider": "Google",
+            },
         },
         {
             "event_type": "open",
@@ -220,7 +225,8 @@ async def test_head_is_as_good_as_get(api: Api) -> None:
         ("filters[sending_ip][operator]=equal&filters[sending_ip][value]=198.51.100.4", ["Bob"]),
         ("filters[recipient_mx][operator]=ci_equal&filters[recipient_mx][value]=MX.example.net", ["Bob"]),
         ("filters[email_service_provider_response][operator]=ci_contain&filters[email_service_provider_response][value]=USER", ["eve"]),
-        ("filters[email_service_provider][operator]=equal&filters[email_service_provider][value]=Google", []),
+        ("filters[email_service_provider][operator]=equal&filters[email_service_provider][value]=Google", ["Bob"]),
+        ("filters[email_service_provider][operator]=not_equal&filters[email_service_provider][value]=Google", ["zoe", "eve"]),
         ("filters[category][operator]=equal&filters[category][value]=orders", ["Bob"]),
         ("filters[domain_id][operator]=equal&filters[domain_id][value][]=6", ["eve"]),
         ("filters[sending_domain_id][operator]=not_equal&filters[sending_domain_id][value]=6", ["zoe", "Bob"]),

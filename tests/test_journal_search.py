@@ -142,8 +142,6 @@ async def test_plain_fields(log: Log) -> None:
         assert await log.found(Condition(field, Match.IS_NOT, (value,))) == [b]
     assert await log.found(Condition("sender", Match.CONTAINS, ("ann@Y",), fold=True)) == [a]
     assert await log.found(Condition("category", Match.IS, ("c1", "c2")), Condition("domain", Match.IS, (6,))) == [b]
-    assert await log.found(Condition("provider", Match.IS, ("Google",))) == []
-    assert await log.found(Condition("provider", Match.IS_NOT, ("Google",))) == [b, a]
 
 
 async def test_events_and_counts(log: Log) -> None:
@@ -168,6 +166,31 @@ async def test_what_hosts_answered(log: Log) -> None:
     assert await log.found(Condition("host", Match.CONTAINS_NOT, ("mx",), fold=True)) == ["b@x.example"]
     assert await log.found(Condition("source_ip", Match.CONTAINS, ("198.51",))) == ["a@x.example"]
     assert await log.found(Condition("response", Match.CONTAINS, ("user",), fold=True)) == ["a@x.example"]
+
+
+async def test_the_provider_is_the_one_that_answered_last(log: Log) -> None:
+    a, b, c, _ = await log.message("a@x.example", "b@x.example", "c@x.example", "d@x.example")
+    told = {
+        a: [(Kind.SOFT_BOUNCE, {"provider": "Other"}), (Kind.DELIVERY, {"provider": "Google Workspace"})],
+        b: [(Kind.DELIVERY, {"provider": "Google"}), (Kind.OPEN, {"url": '"provider":"Yahoo"'})],
+        c: [(Kind.BOUNCE, {"provider": "GMX.net", "response": 'x","provider":"Yahoo"'}), (Kind.BOUNCE, {})],
+    }
+    for identity, story in told.items():
+        happenings = [(kind, place, facts) for place, (kind, facts) in enumerate(story)]
+        await log.database.write(
+            lambda connection, identity=identity, happenings=happenings: write_story(
+                connection, identity, State.DELIVERED, happenings
+            )
+        )
+
+    async def of(match: Match, *names: str) -> str:
+        return "".join(address[0] for address in await log.found(Condition("provider", match, names)))
+
+    assert await of(Match.IS, "Google") == "b"
+    assert await of(Match.IS, "Google Workspace", "GMX.net") == "ca"
+    assert await of(Match.IS_NOT, "Google", "GMX.net") == "da"
+    assert [await of(Match.IS, name) for name in ("Other", "Yahoo", "google", "GMX_net", "%", "")] == [""] * 6
+    assert await of(Match.IS_NOT, "%") == "dcba"
 
 
 async def test_standing_is_the_same_in_sql_and_in_python(log: Log) -> None:

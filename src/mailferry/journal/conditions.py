@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, cast, exists, func, literal, not_, or_, select
+from sqlalchemy import BigInteger, ColumnElement, and_, cast, exists, false, func, not_, or_, select
 
 from mailferry.journal.events import Kind, State
+from mailferry.mail.providers import PROVIDERS
 from mailferry.store.schema import attempts, events, messages, recipients
 
 #: After these a reader wants no more.
 OPT_OUTS = (Kind.UNSUBSCRIBE.value, Kind.SPAM.value)
+#: Their facts name the recipient's mailbox provider.
+_ANSWERS = (Kind.DELIVERY.value, Kind.SOFT_BOUNCE.value, Kind.BOUNCE.value)
 
 
 class Standing(StrEnum):
@@ -118,6 +121,21 @@ def _happened(kinds: Sequence[str]) -> ColumnElement[bool]:
     return exists().where(events.c.recipient_id == recipients.c.id, events.c.kind.in_(kinds))
 
 
+def _kept_by(names: Sequence[str]) -> ColumnElement[bool]:
+    """True when the host that answered last was one of these providers': the one that statistics count it under."""
+    known = [name for name in names if name in PROVIDERS]  # facts have no others, and few stay below SQLite's depth
+    told = events.alias("told")
+    last = (
+        select(func.max(told.c.id))
+        .where(told.c.recipient_id == recipients.c.id, told.c.kind.in_(_ANSWERS), told.c.facts.contains('"provider":'))
+        .correlate(recipients)
+        .scalar_subquery()
+    )
+    # Facts are compact JSON: in a value the quotes would be escaped.
+    spelt = [events.c.facts.contains(f'"provider":"{name}"', autoescape=True) for name in known]
+    return exists().where(events.c.id == last, or_(false(), *spelt))
+
+
 def _standing(condition: Condition, _match: Match) -> ColumnElement[bool]:
     return or_(*(_STANDINGS[Standing(str(value))] for value in condition.values))
 
@@ -145,8 +163,7 @@ FIELDS: dict[str, Field] = {
     "domain": _column(messages.c.domain_id),
     "client_ip": _column(messages.c.client_ip),
     "response": _column(recipients.c.response),
-    # Nobody finds out yet whose host it is: no message has a provider, and a filter must not pretend otherwise.
-    "provider": _column(literal("")),
+    "provider": lambda condition, _match: _kept_by([str(value) for value in condition.values]),
     "host": _tried(attempts.c.host),
     "source_ip": _tried(attempts.c.local_ip),
     "opens": _tally(Kind.OPEN),
