@@ -177,5 +177,6 @@ async def test_ids_and_parameters_of_whatever_is_read(
     ]
     query = "&".join(f"{name}={escaped(value)}" for name, value in parameters.items())
     answer = await house.call("GET", f"{'/'.join(pieces)}?{query}", headers={"Authorization": f"Bearer {house.admin}"})
-    if answer.status != 204:
+    exported = path.endswith("/email_logs/export") and answer.status == 200
+    if answer.status != 204 and not exported:
         of_dialect(answer)

@@ -33,7 +33,7 @@ MAY = (
     (r"\w+ api_tokens.*", "yyfffffffffffffyf"),
     (r"GET billing/usage", "yyyyffffffffyyfyy"),
     (r"\w+ organizations/.*", "fffffffffffffffyf"),
-    (r"GET (domains|suppressions|email_logs|stats.*)", "yyyyyyyffffffffyy"),
+    (r"GET (domains|suppressions|email_logs(/export)?|stats.*)", "yyyyyyyffffffffyy"),
     (r"GET (domains|email_logs)/.*", "yyyyyynffffffffyy"),
     (r"POST domains", "yyfffffffffffffyf"),
     (r"\w+ (domains|suppressions)/.*", "yyffyfnffffffffyf"),
@@ -50,7 +50,7 @@ OPERATIONS = [(method, row.path) for row in TABLE for method in row.ops]
 BODIES = {"f": {"errors": "Access forbidden"}, "n": {"error": "Not Found"}}
 #: Who is shown the same as whom, but for lists of tokens and accounts, trees of rights, and links that are new each time.
 ALIKE = {"account admin": "owner", "organization admin": "owner", "organization viewer": "account viewer"}
-VARIES = r"GET (accounts|account_accesses|organizations/.*|api_tokens.*|permissions/resources|contacts/exports/.*)"
+VARIES = r"GET (accounts|account_accesses|organizations/.*|api_tokens.*|permissions/resources|contacts/exports/.*|email_logs/\{.*)"
 #: Contacts say it in their own way where they are deleted (test_endpoints_mailtrap_contacts.py).
 NO_CONTACT = {"errors": "Contact(s) not found"}
 

@@ -16,6 +16,7 @@ from mailferry.endpoints.operations.verbs import VERBS
 from mailferry.net.dns import Resolver
 from mailferry.resources import accounts, domains
 from mailferry.resources.domains import DomainBook
+from mailferry.store.content import TableContent
 from mailferry.store.database import Database
 from mailferry.store.schema import domain_alerts, messages, queue, recipients
 from mailferry.store.secrets import Sealer
@@ -49,6 +50,7 @@ async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
         yield Operator(
             Tools(
                 database=database,
+                content=TableContent(),
                 sealer=Sealer(bytes(32)),
                 book=DomainBook(database, clock),
                 resolver=resolver,

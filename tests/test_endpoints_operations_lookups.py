@@ -12,6 +12,7 @@ from mailferry.endpoints.operations.tools import Tools
 from mailferry.net.dns import Resolver
 from mailferry.resources import domains
 from mailferry.resources.domains import Domain, DomainBook
+from mailferry.store.content import TableContent
 from mailferry.store.database import Database
 from mailferry.store.secrets import Sealer
 from tests.conftest import Clock, eventually
@@ -30,7 +31,17 @@ async def lookups(database: Database, clock: Clock, dns: FakeDNS) -> AsyncIterat
     resolver = Resolver([dns.address], clock=clock)
     sealer, book = Sealer(bytes(32)), DomainBook(database, clock)
     rest = (lambda: None, lambda: None, FakePoster(), Counter(database, clock))
-    tools = Tools(database, sealer, book, resolver, load(None, {}, {}), "mail.mailferry.test", clock, *rest)
+    tools = Tools(
+        database,
+        sealer,
+        book,
+        resolver,
+        load(None, {}, {}),
+        "mail.mailferry.test",
+        clock,
+        *rest,
+        content=TableContent(),
+    )
     made = Lookups(tools, clock)
     yield made
     await made.close()

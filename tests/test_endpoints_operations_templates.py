@@ -11,6 +11,7 @@ from mailferry.resources import accounts, templates
 from mailferry.resources.audit import Actor
 from mailferry.resources.domains import DomainBook
 from mailferry.resources.templates import Facts, Texts
+from mailferry.store.content import TableContent
 from mailferry.store.database import Database
 from mailferry.store.secrets import Sealer
 from tests.conftest import Clock
@@ -26,7 +27,17 @@ async def tools(database: Database, clock: Clock) -> Tools:
     resolver = Resolver(["127.0.0.1:9"], clock=clock)
     rest = (lambda: None, lambda: None, FakePoster(), Counter(database, clock))
     book = DomainBook(database, clock)
-    return Tools(database, Sealer(bytes(32)), book, resolver, load(None, {}, {}), "mail.mailferry.test", clock, *rest)
+    return Tools(
+        database,
+        Sealer(bytes(32)),
+        book,
+        resolver,
+        load(None, {}, {}),
+        "mail.mailferry.test",
+        clock,
+        *rest,
+        content=TableContent(),
+    )
 
 
 async def test_put_makes_changes_and_leaves_alone(tools: Tools, clock: Clock) -> None:

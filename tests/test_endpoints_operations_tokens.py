@@ -17,6 +17,7 @@ from mailferry.resources import accounts, tokens
 from mailferry.resources.domains import DomainBook
 from mailferry.resources.permissions import ADMIN, NONE, VIEWER, Resource
 from mailferry.resources.tokens import Credentials
+from mailferry.store.content import TableContent
 from mailferry.store.database import Database
 from mailferry.store.schema import audit_log
 from mailferry.store.secrets import Sealer
@@ -51,6 +52,7 @@ async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
     resolver = Resolver([], clock=clock)
     tools = Tools(
         database=database,
+        content=TableContent(),
         sealer=Sealer(bytes(32)),
         book=DomainBook(database, clock),
         resolver=resolver,

@@ -56,6 +56,7 @@ def tools(
     names = {name.replace("__", "."): str(value) for name, value in settings.items()}
     return Tools(
         database=office.database,
+        content=office.content,
         sealer=office.sealer,
         book=office.book,
         resolver=resolver or Resolver(["127.0.0.1:9"], clock=office.clock, timeout=0.1),

@@ -1,9 +1,12 @@
 """The email log over the journal's tables, on both databases."""
 
+from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import pytest
 
+from mailferry.journal import search as search_module
 from mailferry.journal.conditions import FIELDS, Condition, Match, Standing, standing
 from mailferry.journal.events import Kind, State
 from mailferry.journal.ids import Ids
@@ -88,6 +91,30 @@ async def test_the_last_full_page_has_no_next(log: Log) -> None:
     assert (await log.page()).cursor is None
 
 
+async def test_a_walk_meets_everything_once_in_short_steps(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "STRETCH", 3)
+    first = [(await log.message(f"{number}@x.example", account_id=7 + number % 2))[0] for number in range(10)]
+
+    async def walked(**query: object) -> tuple[str, list[int]]:
+        asked, found, steps = Query(**{"account_id": 7, **query}), "", []
+        while True:
+            stretch = await log.database.read(partial(search_module.walk, query=asked))
+            found += "".join(entry.recipient[0] for entry in stretch.entries)
+            steps.append(len(stretch.entries))
+            if stretch.after is None:
+                return found, steps
+            asked = replace(asked, older_than=stretch.after)
+
+    assert await walked() == ("86420", [3, 2])
+    assert await walked(account_id=None) == ("9876543210", [3, 3, 3, 1])
+    assert await walked(account_id=9) == ("", [0])
+    assert await walked(account_id=None, older_than=first[3]) == ("210", [3, 0])
+    rare = (Condition("recipient", Match.IS, ("0@x.example", "8@x.example")),)
+    assert await walked(conditions=rare) == ("80", [1, 1])
+    start = log.clock() - 9000
+    assert await walked(account_id=None, sent_from=start + 2000, sent_until=start + 3000) == ("32", [0, 0, 2, 0])
+
+
 async def test_a_domain_sees_only_its_own(log: Log) -> None:
     (mine,) = await log.message("a@x.example", domain_id=5)
     (other,) = await log.message("b@x.example", domain_id=6)
@@ -141,6 +168,7 @@ async def test_plain_fields(log: Log) -> None:
         assert await log.found(Condition(field, Match.IS, (value,))) == [a]
         assert await log.found(Condition(field, Match.IS_NOT, (value,))) == [b]
     assert await log.found(Condition("sender", Match.CONTAINS, ("ann@Y",), fold=True)) == [a]
+    assert await log.found(Condition("state", Match.IS, ("queued",))) == [b, a]
     assert await log.found(Condition("category", Match.IS, ("c1", "c2")), Condition("domain", Match.IS, (6,))) == [b]
 
 

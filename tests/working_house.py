@@ -33,7 +33,7 @@ class WorkingHouse(ContactHouse):
 
     def __init__(self, office: Office, clock: Clock, **changes: Any) -> None:
         self.office = office
-        given = {"intake": office.intake, "forget_domains": office.book.forget}
+        given = {"content": office.content, "intake": office.intake, "forget_domains": office.book.forget}
         super().__init__(office.database, clock, **(given | changes))
         self.demo = self.organization = 0
         self.counter = Counter(office.database, clock)

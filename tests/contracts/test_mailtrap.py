@@ -33,6 +33,7 @@ OURS = {
     r"\w+ .*domains/\{\w+\}/review": "the review of a domain, which Mailtrap has on pages only",
     r"PUT .*/contacts/\{contact_identifier:path\}": "Mailtrap's SDK for PHP changes contacts so",
     r"\w+ .*/webhooks/.*(test|reset_secret|events|attempts|replays).*": "tests, the log and replays (docs/webhooks.md)",
+    r"GET .*/email_logs/export": "the whole log as a file (docs/logs.md)",
     r"\w+ .*/contacts/segments.*": "segments, which Mailtrap has on pages only",
 }
 

@@ -22,6 +22,7 @@ from mailferry.resources.dns_records import Operator
 from mailferry.resources.permissions import ADMIN, Resource, Rights
 from mailferry.resources.tokens import Token
 from mailferry.resources.webhooks import Webhook
+from mailferry.store.content import TableContent
 from mailferry.store.secrets import Sealer
 from tests.asgi import Answer, call
 
@@ -137,6 +138,7 @@ class Api:
             "clock": lambda: 1_800_000_000_000,
             "credentials": FakeCredentials(TOKEN),
             "db": NoDatabase(),
+            "content": TableContent(),
             "budget": BodyBudget(1 << 28),
             "rates": Rates(lambda: 1_800_000_000_000, 0),
             "sealer": Sealer(bytes(32)),

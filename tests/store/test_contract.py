@@ -185,6 +185,7 @@ async def test_bytes_come_back(database: Database, content: Content) -> None:
     more = await database.write(lambda c: content.keep(c, [("m4", b"later")], now + 1000))
     for place, (_, body) in zip([*places, *more], [*BODIES, ("m4", b"later")], strict=True):
         assert await database.read(lambda c, place=place: content.read(c, place)) == body
+        assert await database.read(lambda c, place=place: content.kept(c, place))
 
 
 async def test_bytes_of_old_days_are_forgotten_unless_needed(database: Database, content: Content) -> None:
@@ -198,6 +199,8 @@ async def test_bytes_of_old_days_are_forgotten_unless_needed(database: Database,
     assert sorted(dropped) == sorted([places[0].segment, places[2].segment])
     with pytest.raises(ContentGone):
         await database.read(lambda c: content.read(c, places[0]))
+    kept = [await database.read(lambda c, place=place: content.kept(c, place)) for place in places]
+    assert (kept[0], kept[1], kept[-1]) == (False, True, True)
     assert await database.read(lambda c: content.read(c, places[1])) == b"x" * 10
 
 
@@ -213,6 +216,7 @@ async def test_sealed_segments_are_read_alike(tmp_path: Path) -> None:
     assert (tmp_path / f"{places[0].segment}.zseg").stat().st_size < plain / 10
     for place, (_, body) in zip(places, bodies, strict=True):
         assert content.read(None, place) == body  # type: ignore[arg-type]
+        assert content.kept(None, place)  # type: ignore[arg-type]
     content.close()
     again = SegmentContent(tmp_path)  # a restart begins a new segment: nothing is appended to what may be torn
     (place,) = again.keep(None, [("after", b"restart")], start + DAY)  # type: ignore[arg-type]

@@ -90,6 +90,7 @@ async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict
         client = HttpClient(house.resolver, Guard(config["net.allow_private"], ()))  # nothing of ours listens now
         tools = Tools(
             database=house.database,
+            content=house.content,
             sealer=house.sealer,
             book=house.book,
             resolver=house.resolver,

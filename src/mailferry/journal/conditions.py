@@ -169,5 +169,6 @@ FIELDS: dict[str, Field] = {
     "opens": _tally(Kind.OPEN),
     "clicks": _tally(Kind.CLICK),
     "standing": _standing,
+    "state": _column(recipients.c.state),
     "event": lambda condition, _match: _happened([str(value) for value in condition.values]),
 }

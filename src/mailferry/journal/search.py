@@ -18,6 +18,8 @@ from mailferry.store.schema import events, messages, recipients
 
 #: Entries of one page.
 PAGE = 100
+#: Recipients that one step of a walk looks at, whether it wants them or not: each is a short read, whatever is asked.
+STRETCH = 1000
 #: Ids sort by the time they were drawn, messages say when they were accepted; a clock set back may part the two. A day
 #: of slack keeps the short cut over the index right unless a clock leaps further than that.
 SLACK_MS = 86_400_000
@@ -29,7 +31,8 @@ _COUNTED = (Kind.OPEN.value, Kind.CLICK.value, *OPT_OUTS)
 class Query:
     """Everything is AND-ed. Times are Unix milliseconds, both ends included."""
 
-    account_id: int
+    #: None = all accounts.
+    account_id: int | None
     #: Only what these domains sent; None = all.
     domain_ids: frozenset[int] | None = None
     sent_from: int | None = None
@@ -45,7 +48,10 @@ class Entry:
 
     recipient_id: str
     message_id: str
+    account_id: int
     recipient: str
+    #: to, cc or bcc.
+    kind: str
     sender: str
     subject: str
     stream: str
@@ -54,12 +60,21 @@ class Entry:
     custom_variables: str
     client_ip: str
     rfc_message_id: str
+    endpoint: str
     #: 0: it came from no template. The variables are JSON, empty where they were too many to be kept.
     template_id: int
     template_variables: str
     #: Unix milliseconds of acceptance.
     sent_at: int
     state: State
+    #: Why it is held or was rejected.
+    reason: str
+    attempts: int
+    #: The last answer heard.
+    code: int
+    response: str
+    #: Unix milliseconds.
+    updated_at: int
     opted_out: bool
     opens: int
     clicks: int
@@ -82,6 +97,14 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """What one step of a walk found, which may be nothing, and what the next is older than; None at the end."""
+
+    entries: tuple[Entry, ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     entries: tuple[Entry, ...]
     #: All that match, on whatever page.
@@ -97,9 +120,24 @@ def search(connection: Connection, query: Query) -> Page:
         where = [*where, recipients.c.id < query.older_than]
     rows = connection.execute(_entries(where).order_by(recipients.c.id.desc()).limit(PAGE + 1)).all()
     page = rows[:PAGE]
-    counts = _counts(connection, [row.id for row in page])
-    entries = tuple(_entry(row, counts.get(row.id, {})) for row in page)
-    return Page(entries, total, page[-1].id if len(rows) > PAGE else None)
+    return Page(_counted(connection, page), total, page[-1].id if len(rows) > PAGE else None)
+
+
+def walk(connection: Connection, query: Query) -> Stretch:
+    """A step of a walk through all that matches, newest first. Go on with ``older_than`` = ``after`` of this one.
+
+    What is accepted meanwhile is not met; what retention takes meanwhile is left out.
+    """
+    span = _span(query)
+    if query.older_than:
+        span.append(recipients.c.id < query.older_than)
+    looked = select(recipients.c.id).where(*span).order_by(recipients.c.id.desc()).limit(STRETCH).subquery()
+    last, number = connection.execute(select(func.min(looked.c.id), func.count()).select_from(looked)).one()
+    if not number:
+        return Stretch((), None)
+    where = [*span, *_wishes(query), recipients.c.id >= last]
+    rows = connection.execute(_entries(where).order_by(recipients.c.id.desc())).all()
+    return Stretch(_counted(connection, rows), last if number == STRETCH else None)
 
 
 def find(connection: Connection, query: Query, recipient_id: str) -> tuple[Entry, tuple[Happening, ...]] | None:
@@ -120,8 +158,9 @@ def find(connection: Connection, query: Query, recipient_id: str) -> tuple[Entry
 
 _OF_MESSAGE = (
     *("sender", "subject", "stream", "domain_id", "category", "custom_variables", "client_ip", "rfc_message_id"),
-    *("template_id", "template_variables"),
+    *("template_id", "template_variables", "endpoint"),
 )
+_OF_RECIPIENT = ("account_id", "kind", "reason", "attempts", "code", "response", "updated_at")
 
 
 def _joined() -> FromClause:
@@ -130,7 +169,12 @@ def _joined() -> FromClause:
 
 def _entries(where: Sequence[ColumnElement[bool]]) -> Select[Any]:
     columns = (recipients.c.id, recipients.c.message_id, recipients.c.address, recipients.c.state)
-    wanted = [*columns, *(messages.c[name] for name in _OF_MESSAGE), messages.c.created_at]
+    wanted = [
+        *columns,
+        *(recipients.c[name] for name in _OF_RECIPIENT),
+        *(messages.c[name] for name in _OF_MESSAGE),
+        messages.c.created_at,
+    ]
     return select(*wanted).select_from(_joined()).where(*where)
 
 
@@ -140,6 +184,11 @@ def _count(query: Query, where: Sequence[ColumnElement[bool]]) -> Select[int]:
         query.conditions or query.sent_from is not None or query.sent_until is not None
     )
     return select(func.count()).select_from(recipients if plain else _joined()).where(*where)
+
+
+def _counted(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Entry, ...]:
+    counts = _counts(connection, [row.id for row in rows])
+    return tuple(_entry(row, counts.get(row.id, {})) for row in rows)
 
 
 def _counts(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -163,7 +212,7 @@ def _entry(row: Row[Any], counts: Mapping[str, int]) -> Entry:
         recipient_id=row.id,
         message_id=row.message_id,
         recipient=row.address,
-        **{name: getattr(row, name) for name in _OF_MESSAGE},
+        **{name: getattr(row, name) for name in (*_OF_MESSAGE, *_OF_RECIPIENT)},
         sent_at=row.created_at,
         state=State(row.state),
         opted_out=any(kind in counts for kind in OPT_OUTS),
@@ -178,11 +227,27 @@ def _entry(row: Row[Any], counts: Mapping[str, int]) -> Entry:
 
 
 def _where(query: Query) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = [recipients.c.account_id == query.account_id]
-    if query.domain_ids is not None:
-        where.append(messages.c.domain_id.in_(sorted(query.domain_ids)))
+    return [*_span(query), *_wishes(query)]
+
+
+def _span(query: Query) -> list[ColumnElement[bool]]:
+    """Asked of recipients alone, and answered by an index: the part of the log in which to look."""
+    span: list[ColumnElement[bool]] = []
+    if query.account_id is not None:
+        span.append(recipients.c.account_id == query.account_id)
     if query.sent_from is not None:
-        where += [messages.c.created_at >= query.sent_from, recipients.c.id >= first_at(query.sent_from - SLACK_MS)]
+        span.append(recipients.c.id >= first_at(query.sent_from - SLACK_MS))
     if query.sent_until is not None:
-        where += [messages.c.created_at <= query.sent_until, recipients.c.id < first_at(query.sent_until + SLACK_MS)]
-    return where + [clause(condition) for condition in query.conditions]
+        span.append(recipients.c.id < first_at(query.sent_until + SLACK_MS))
+    return span
+
+
+def _wishes(query: Query) -> list[ColumnElement[bool]]:
+    wishes: list[ColumnElement[bool]] = []
+    if query.domain_ids is not None:
+        wishes.append(messages.c.domain_id.in_(sorted(query.domain_ids)))
+    if query.sent_from is not None:
+        wishes.append(messages.c.created_at >= query.sent_from)
+    if query.sent_until is not None:
+        wishes.append(messages.c.created_at <= query.sent_until)
+    return wishes + [clause(condition) for condition in query.conditions]

@@ -150,6 +150,7 @@ class Parts:
         house = self._house
         return Tools(
             database=house.database,
+            content=house.content,
             sealer=house.sealer,
             book=house.book,
             resolver=house.resolver,

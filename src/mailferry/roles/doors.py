@@ -59,6 +59,7 @@ class Doors:
             intake=intake,
             credentials=credentials,
             db=house.database,
+            content=house.content,
             clock=house.clock,
             log=structlog.get_logger("mailferry.endpoints.mailtrap"),
             budget=BodyBudget(config["http.body_memory"]),

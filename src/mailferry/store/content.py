@@ -43,6 +43,9 @@ class Content(Protocol):
     def read(self, connection: Connection, place: Place) -> bytes:
         """Raises :class:`ContentGone` when retention has taken it."""
 
+    def kept(self, connection: Connection, place: Place) -> bool:
+        """Whether :meth:`read` would find it at present."""
+
     def forget(self, connection: Connection, before: date, needed: frozenset[str]) -> list[str]:
         """Drop the days before this one, but not the segments that are still needed; returns what was dropped."""
 
@@ -104,6 +107,11 @@ class TableContent:
         if row is None:
             raise ContentGone(place.message_id)
         return bytes(row)
+
+    def kept(self, connection: Connection, place: Place) -> bool:
+        found = text("SELECT 1 FROM content WHERE day = :day AND message_id = :id")
+        given = {"day": date.fromisoformat(place.segment), "id": place.message_id} if place.segment else None
+        return given is not None and connection.execute(found, given).scalar() is not None
 
     def forget(self, connection: Connection, before: date, needed: frozenset[str]) -> list[str]:
         dropped = []

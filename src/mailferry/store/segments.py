@@ -81,6 +81,9 @@ class SegmentContent:
             raise ContentGone(place.message_id)
         return body
 
+    def kept(self, connection: Connection, place: Place) -> bool:
+        return any((self._folder / f"{place.segment}.{kind}").exists() for kind in ("seg", "zseg"))
+
     def forget(self, connection: Connection, before: date, needed: frozenset[str]) -> list[str]:
         dropped = []
         for path in sorted(self._folder.glob("*.*seg")):

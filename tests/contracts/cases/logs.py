@@ -29,7 +29,7 @@ for _name in ("stats", "stats/domains", "stats/categories", "stats/email_service
 
 
 # --- email logs
-async def _logged(house: WorkingHouse) -> list[str]:
+async def logged(house: WorkingHouse) -> list[str]:
     """Of which one was delivered and one was rejected."""
     await suppressed(house, "eve@dest.test")
     filled = {
@@ -45,7 +45,7 @@ async def _logged(house: WorkingHouse) -> list[str]:
 
 @case("GET email_logs")
 async def logs(house: WorkingHouse, legacy: bool) -> Case:
-    await _logged(house)
+    await logged(house)
     page = "filters[to][operator]=ci_equal&filters[to][value]=bob@dest.test"
     return Case(
         [Request(query=page), Request(query=f"{page}&search_after={_LATEST}")], {400: Request(query="search_after=x")}
@@ -57,7 +57,7 @@ _LATEST = "ffffffff-ffff-7fff-bfff-ffffffffffff"
 
 @case("GET email_logs/{message_id}")
 async def log(house: WorkingHouse, legacy: bool) -> Case:
-    first, _ = await _logged(house)
+    first, _ = await logged(house)
     return Case([Request((first,))], unknown=UNKNOWN_ID)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from tests.contracts.cases import CASES
 from tests.contracts.cases import case as kept
 from tests.contracts.cases.case import Case, Preparing, Request
+from tests.contracts.cases.logs import logged
 from tests.contracts.cases.templates import template
 from tests.working_house import WorkingHouse, mail
 
@@ -167,3 +168,12 @@ async def replayed(house: WorkingHouse, legacy: bool) -> Case:
 # --- contacts
 
 OURS["PUT contacts/{contact_identifier}"] = CASES["PATCH contacts/{contact_identifier}"]
+
+# --- the log as a file
+
+
+@case("GET email_logs/export")
+async def export(house: WorkingHouse, legacy: bool) -> Case:
+    await logged(house)
+    one = "format=jsonl&filters[to][operator]=ci_equal&filters[to][value]=bob@dest.test"
+    return Case([Request(query=one)], {400: Request(query="format=xml")})

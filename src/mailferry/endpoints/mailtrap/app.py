@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from mailferry.endpoints.hosts import REQUEST_ID, ROLE
-from mailferry.endpoints.mailtrap import auth, contact_exports, cors, rates, sending
+from mailferry.endpoints.mailtrap import auth, contact_exports, cors, rates, raw_messages, sending
 from mailferry.endpoints.mailtrap.body import ClientGoneError
 from mailferry.endpoints.mailtrap.deps import Call, Deps
 from mailferry.endpoints.mailtrap.errors import Fault, Problem, Shape, problem
@@ -27,7 +27,7 @@ from mailferry.store.database import unavailable
 
 def routes(deps: Deps) -> list[BaseRoute]:
     """For the application that roles/ assembles; they come before any route that would take ``/api``."""
-    found: list[BaseRoute] = [*contact_exports.routes(deps)]
+    found: list[BaseRoute] = [*contact_exports.routes(deps), *raw_messages.routes(deps)]
     for row in TABLE:
         endpoint = _Endpoint(row, deps)
         found.append(_Route(row.path, endpoint))

@@ -1,10 +1,8 @@
 """`.../contacts/exports`: contacts as a gzipped CSV file, which is fetched over a link that needs no token, for a day.
 
-The link is sealed with the key that all nodes have: nobody can make one up, and each answer has a new one.
+Each answer has a new link (links.py).
 """
 
-import base64
-import binascii
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -15,20 +13,19 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from mailferry.endpoints.hosts import HOST
+from mailferry.endpoints.mailtrap import links
 from mailferry.endpoints.mailtrap.contact_forms import Known, time
 from mailferry.endpoints.mailtrap.contact_rules import named
 from mailferry.endpoints.mailtrap.deps import Call, Deps
-from mailferry.endpoints.mailtrap.errors import Fault, Problem, Shape, answer, problem
+from mailferry.endpoints.mailtrap.errors import Fault, answer
 from mailferry.endpoints.mailtrap.forms import Form, identity, invalid, members, refuse
 from mailferry.resources import audit
 from mailferry.resources.contacts import exports, jobs
 from mailferry.resources.contacts.exports import Running
 from mailferry.resources.contacts.jobs import Job, Kind
 from mailferry.resources.contacts.rules import Condition, Rule
-from mailferry.store.secrets import WrongKey
 
-FILES = "/api/contact_exports"
+FILE = "/api/contact_exports/{sealed}/contacts.csv.gz"
 #: How long a link is good for. The file is there longer: whoever asks again is given a new link.
 LINK_MS = 86_400_000
 RUNNING = "There is a previous export initiated."
@@ -79,7 +76,9 @@ def _filters(given: Any, known: Known) -> tuple[Condition, ...]:
 
 
 def _shown(call: Call, job: Job) -> dict[str, Any]:
-    url = _url(call, job) if exports.available(job, call.deps.clock()) else None
+    url, now = None, call.deps.clock()
+    if exports.available(job, now):
+        url = links.address(call, _PURPOSE, _Link(call.account_id, job.id, now + LINK_MS), FILE)
     times = {"created_at": time(job.created_at), "updated_at": time(job.updated_at)}
     return {"id": job.id, **times, "status": job.status, "url": url}
 
@@ -94,34 +93,16 @@ class _Link(msgspec.Struct, array_like=True, frozen=True):
     ends_at: int
 
 
-def _url(call: Call, job: Job) -> str:
-    """At the host that the client reached us by: whatever its name is, the client can reach it again."""
-    link = msgspec.json.encode(_Link(call.account_id, job.id, call.deps.clock() + LINK_MS))
-    sealed = base64.urlsafe_b64encode(call.deps.sealer.seal(link, _PURPOSE)).decode().rstrip("=")
-    url = call.request.url
-    return f"{url.scheme}://{call.request.scope.get(HOST, url.netloc)}{FILES}/{sealed}/contacts.csv.gz"
-
-
-def _opened(deps: Deps, sealed: str) -> _Link | None:
-    """None: we did not make it."""
-    try:
-        octets = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
-        return msgspec.json.decode(deps.sealer.open(octets, _PURPOSE), type=_Link)
-    except (binascii.Error, ValueError, WrongKey, msgspec.MsgspecError):
-        return None
-
-
 def routes(deps: Deps) -> list[Route]:
     """Outside of the table: whoever has the link needs no token."""
 
     async def download(request: Request) -> Response:
-        link = _opened(deps, request.path_params["sealed"])
-        now = deps.clock()
-        if link is None or link.ends_at <= now:
-            return problem(Shape.GENERAL, Problem(Fault.NOT_FOUND if link is None else Fault.LINK_EXPIRED))
-        sizes = await deps.db.read(lambda connection: _sizes(connection, link, now))
+        link = links.opened(deps, _PURPOSE, request.path_params["sealed"], _Link)
+        if isinstance(link, Response):
+            return link
+        sizes = await deps.db.read(lambda connection: _sizes(connection, link, deps.clock()))
         if not sizes:
-            return problem(Shape.GENERAL, Problem(Fault.NOT_FOUND))
+            return links.refused(Fault.NOT_FOUND)
         headers = {
             "Content-Length": str(sum(sizes)),
             "Content-Disposition": f'attachment; filename="contacts-{link.job_id}.csv.gz"',
@@ -131,7 +112,7 @@ def routes(deps: Deps) -> list[Route]:
         content = _content(deps, link.job_id, len(sizes)) if request.method == "GET" else _nothing()
         return StreamingResponse(content, headers=headers, media_type="application/gzip")
 
-    return [Route(FILES + "/{sealed}/contacts.csv.gz", download, methods=["GET"])]
+    return [Route(FILE, download, methods=["GET"])]
 
 
 def _sizes(connection: Connection, link: _Link, now: int) -> list[int]:

@@ -20,6 +20,7 @@ from mailferry.resources.audit import Actor
 from mailferry.resources.dns_records import Operator
 from mailferry.resources.permissions import Rights
 from mailferry.resources.tokens import Token
+from mailferry.store.content import Content
 from mailferry.store.secrets import Sealer
 
 T = TypeVar("T")
@@ -63,6 +64,8 @@ class Deps:
     intake: Intake
     credentials: TokenBook
     db: Store
+    #: The bytes of messages.
+    content: Content
     #: Unix milliseconds.
     clock: Callable[[], int]
     log: Log

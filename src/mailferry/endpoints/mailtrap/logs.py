@@ -14,6 +14,7 @@ import msgspec
 from starlette.responses import Response
 
 from mailferry.consumers.mailtrap_words import EVENT_TYPE, KIND, STANDING, STATUS, details
+from mailferry.endpoints.mailtrap import raw_messages
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, Problem, answer
 from mailferry.endpoints.mailtrap.query import BadQueryError, Filter, filters, first, moment, parse
@@ -25,20 +26,25 @@ from mailferry.resources.permissions import Resource
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Of one filter: each is looked for in every message by itself, while equal values are found together.
 MOST_PATTERNS = 100
+_MEMBERS = (
+    *("message_id", "status", "rfc_message_id", "in_reply_to", "references", "thread_id", "subject", "from", "to"),
+    *("sent_at", "client_ip", "category", "custom_variables", "sending_stream", "domain_id", "template_id"),
+    *("template_variables", "opens_count", "clicks_count", "machine_opens_count", "machine_clicks_count"),
+)
 _MAX_ID = (1 << 63) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def get_list(call: Call) -> Response:
     try:
-        query = _query(call, parse(call.request.scope["query_string"]))
+        query = asked(call, parse(call.request.scope["query_string"]))
     except BadQueryError as error:
         return call.problem(Problem(Fault.QUERY_INVALID, str(error)))
     page = await call.deps.db.read(lambda connection: search.search(connection, query))
-    domain = _domain_key(call)
+    domain = domain_key(call)
     return answer(
         {
-            "messages": [_summary(entry, domain) for entry in page.entries],
+            "messages": [summary(entry, domain) for entry in page.entries],
             "total_count": page.total,
             "next_page_cursor": page.cursor,
         }
@@ -55,18 +61,18 @@ async def get_one(call: Call) -> Response:
         return call.problem(Problem(Fault.NOT_FOUND))
     entry, happenings = found
     events = [_event(happening) for happening in happenings if happening.kind in EVENT_TYPE]
-    # The bytes of a message have no address of their own yet.
-    return answer({**_summary(entry, _domain_key(call)), "raw_message_url": None, "events": events})
+    url = await raw_messages.url(call, entry.message_id)
+    return answer({**summary(entry, domain_key(call)), "raw_message_url": url, "events": events})
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
 
 
-def _domain_key(call: Call) -> str:
+def domain_key(call: Call) -> str:
     return "sending_domain_id" if "account_id" in call.request.path_params else "domain_id"
 
 
-def _summary(entry: Entry, domain: str) -> dict[str, Any]:
+def summary(entry: Entry, domain: str) -> dict[str, Any]:
     """Where there is nothing, the log has null."""
     return {
         "message_id": entry.recipient_id,
@@ -92,6 +98,11 @@ def _summary(entry: Entry, domain: str) -> dict[str, Any]:
         "machine_opens_count": entry.machine_opens,
         "machine_clicks_count": entry.machine_clicks,
     }
+
+
+def members(domain: str) -> tuple[str, ...]:
+    """The names of a :func:`summary`, in their order."""
+    return tuple(domain if name == "domain_id" else name for name in _MEMBERS)
 
 
 def _event(happening: Happening) -> dict[str, Any]:
@@ -169,7 +180,7 @@ _RULES: Mapping[str, _Rule] = {
 }
 
 
-def _query(call: Call, pairs: list[tuple[tuple[str, ...], str]]) -> Query:
+def asked(call: Call, pairs: list[tuple[tuple[str, ...], str]]) -> Query:
     """Raises :class:`BadQueryError`."""
     given = filters(pairs)
     sent_from, sent_until = _moment(given, "sent_after"), _moment(given, "sent_before")

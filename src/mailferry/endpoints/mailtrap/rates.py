@@ -28,6 +28,8 @@ SUPPRESSIONS = Rate("suppressions", 10, 60_000)
 LOG_LIST = Rate("email_logs", 60, 60_000)
 TEMPLATES_LIST = Rate("templates_list", 150, 60_000)
 TEMPLATES_CREATE = Rate("templates_create", 150, 60_000)
+#: Ours: each of them may read the whole log.
+LOG_EXPORT = Rate("email_logs_export", 10, 60_000)
 LOG_GET = Rate("email_log", 1000, 60_000)
 
 

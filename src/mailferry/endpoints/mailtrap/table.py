@@ -23,6 +23,7 @@ from mailferry.endpoints.mailtrap import (
     contacts,
     domain_reviews,
     domains,
+    log_export,
     logs,
     rates,
     sending,
@@ -107,6 +108,8 @@ SENDING = (
 
 LOGS = (
     *_both("email_logs", "email_logs", {"GET": Op(logs.get_list, DOMAIN_VIEWER, rates.LOG_LIST)}),
+    # Ours (docs/logs.md).
+    *_both("email_logs/export", "email_logs/export", {"GET": Op(log_export.export, DOMAIN_VIEWER, rates.LOG_EXPORT)}),
     *_both(
         "email_logs/{message_id}", "email_logs/{message_id}", {"GET": Op(logs.get_one, DOMAIN_VIEWER, rates.LOG_GET)}
     ),

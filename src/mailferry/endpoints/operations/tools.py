@@ -1,7 +1,7 @@
 """What every verb is handed, and how it says that the operator did something wrong."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mailferry.config import Config
@@ -10,6 +10,7 @@ from mailferry.consumers.webhooks.post import Poster
 from mailferry.net.dns import Resolver
 from mailferry.resources.audit import Actor
 from mailferry.resources.domains import DomainBook
+from mailferry.store.content import Content
 from mailferry.store.database import Database
 from mailferry.store.secrets import Sealer
 
@@ -42,6 +43,8 @@ class Tools:
     counter: Counter
     #: After any change of tokens or their rights: the cache is forgotten.
     forget_tokens: Callable[[], None] = lambda: None
+    #: The bytes of messages.
+    content: Content = field(kw_only=True)
 
 
 Verb = Callable[..., Awaitable[Any]]
