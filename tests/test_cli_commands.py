@@ -70,7 +70,7 @@ def test_all_commands_are_here() -> None:
     for noun, verbs in (
         ("domains", "add list records verify approve suspend remove"),
         ("dns", "export"),
-        ("messages", "list show"),
+        ("messages", "list show export raw"),
         ("tokens", "create list revoke"),
     ):
         assert {f"{noun} {verb}" for verb in verbs.split()} <= told

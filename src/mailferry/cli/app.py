@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from mailferry import __version__, first_run, logs
-from mailferry.cli import audit, card, domains, nouns, show, stats, suppressions, templates, tokens, webhooks
+from mailferry.cli import audit, card, domains, messages, nouns, show, stats, suppressions, templates, tokens, webhooks
 from mailferry.cli.options import HERE, Flag, Json, Where
 from mailferry.cli.reach import Failure, check_house, tell
 from mailferry.cli.show import Column
@@ -49,6 +49,7 @@ app = App(
 app.command(audit.audit)
 app.command(domains.domains)
 nouns.register(app)
+app.command(messages.messages)
 app.command(stats.stats)
 app.command(suppressions.suppressions)
 app.command(templates.templates)

@@ -4,15 +4,21 @@ On PostgreSQL the database may be opened beside a server; on SQLite never, since
 """
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mailferry import logs
 from mailferry.config import Config
 from mailferry.store.lock import AlreadyRunning
+
+if TYPE_CHECKING:
+    from mailferry.endpoints.operations.tools import Tools
 
 
 class Failure(RuntimeError):
@@ -23,11 +29,30 @@ def call(config: Config, verb: str, **arguments: Any) -> Any:
     """The verb's result. Raises :class:`Failure` with what was wrong."""
     answer = _by_socket(config.data_dir / "control.sock", verb, arguments)
     if answer is None:
-        try:
-            answer = asyncio.run(_offline(config, verb, arguments))
-        except AlreadyRunning as running:
-            raise Failure(f"{running}, but does not answer; it may just be starting or ending") from running
+        with _opened(config) as ask:
+            answer = ask(verb, arguments)
     return _result(answer)
+
+
+def pieces(config: Config, verb: str, **arguments: Any) -> Iterator[Any]:
+    """Results one after the other, each asked for with the ``after`` of the one before, until that is empty.
+
+    Raises :class:`Failure`.
+    """
+    path = config.data_dir / "control.sock"
+    answer = _by_socket(path, verb, arguments)
+    with contextlib.ExitStack() as stack:
+        if answer is None:
+            ask = stack.enter_context(_opened(config))
+            answer = ask(verb, arguments)
+        else:
+            ask = partial(_by_running, path)
+        while True:
+            result = _result(answer)
+            yield result
+            if not result["after"]:
+                return
+            answer = ask(verb, {**arguments, "after": result["after"]})
 
 
 def tell(config: Config, verb: str) -> Any:
@@ -53,6 +78,13 @@ def _result(answer: dict[str, Any]) -> Any:
     return answer["result"]
 
 
+def _by_running(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    answer = _by_socket(path, verb, arguments)
+    if answer is None:
+        raise Failure("the server ended before all was read")
+    return answer
+
+
 def _by_socket(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
@@ -75,10 +107,27 @@ def _by_socket(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, An
     return answer
 
 
-async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict[str, Any]:
+@contextlib.contextmanager
+def _opened(config: Config) -> Iterator[Callable[[str, dict[str, Any]], dict[str, Any]]]:
+    """The data folder, for as many calls as are made."""
+    from mailferry.endpoints.operations.control import run_verb
+
+    try:
+        with asyncio.Runner() as runner:
+            house = _tools(config)
+            tools = runner.run(house.__aenter__())
+            try:
+                yield lambda verb, arguments: runner.run(run_verb(tools, verb, arguments))
+            finally:
+                runner.run(house.__aexit__(None, None, None))
+    except AlreadyRunning as running:
+        raise Failure(f"{running}, but does not answer; it may just be starting or ending") from running
+
+
+@contextlib.asynccontextmanager
+async def _tools(config: Config) -> AsyncIterator["Tools"]:
     from mailferry.consumers.stats.counter import Counter
     from mailferry.consumers.webhooks.post import Poster
-    from mailferry.endpoints.operations.control import run_verb
     from mailferry.endpoints.operations.tools import Tools
     from mailferry.house import open_house
     from mailferry.net.guard import Guard
@@ -88,21 +137,20 @@ async def _offline(config: Config, verb: str, arguments: dict[str, Any]) -> dict
     logs.configure(config["log.format"], "warning")
     async with open_house(config) as house:
         client = HttpClient(house.resolver, Guard(config["net.allow_private"], ()))  # nothing of ours listens now
-        tools = Tools(
-            database=house.database,
-            content=house.content,
-            sealer=house.sealer,
-            book=house.book,
-            resolver=house.resolver,
-            config=config,
-            hostname=house.hostname,
-            clock=house.clock,
-            wake=lambda: None,
-            reload_hosts=lambda: None,
-            poster=Poster(client, house.sealer, house.clock, any_port=config["net.allow_private"]),
-            counter=Counter(house.database, house.clock),
-        )
         try:
-            return await run_verb(tools, verb, arguments)
+            yield Tools(
+                database=house.database,
+                content=house.content,
+                sealer=house.sealer,
+                book=house.book,
+                resolver=house.resolver,
+                config=config,
+                hostname=house.hostname,
+                clock=house.clock,
+                wake=lambda: None,
+                reload_hosts=lambda: None,
+                poster=Poster(client, house.sealer, house.clock, any_port=config["net.allow_private"]),
+                counter=Counter(house.database, house.clock),
+            )
         finally:
             await client.close()

@@ -82,6 +82,11 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], empty: s
         _print(drawn)
 
 
+def account_column(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """Where it says something."""
+    return [Column("account_id", "Account")] if len({row["account_id"] for row in rows}) > 1 else []
+
+
 def facts(pairs: Sequence[tuple[str, Any]]) -> None:
     """Names and values below each other; what is empty is left out."""
     drawn = Table(box=None, show_header=False, pad_edge=False)

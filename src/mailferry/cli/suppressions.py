@@ -4,7 +4,6 @@ The command reads and writes the file and hands pieces of it to the server, so t
 """
 
 import sys
-from collections.abc import Iterator
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -14,10 +13,9 @@ from cyclopts import App, Parameter
 
 from mailferry.cli import show
 from mailferry.cli.options import HERE, ForAccount, Json, Limit, Where
-from mailferry.cli.reach import Failure, call
+from mailferry.cli.reach import Failure, call, pieces
 from mailferry.cli.show import Column
 from mailferry.cli.suppression_import import STDIO, Fixed, Result, take_over
-from mailferry.config import Config
 from mailferry.endpoints.operations.tools import ACCOUNT
 from mailferry.resources import suppressions as resource
 from mailferry.resources.suppressions import files
@@ -167,7 +165,8 @@ def export(
 ) -> None:
     """Write all suppressions to a file, as CSV in Mailtrap's names; `import` reads it back."""
     config = where.load()
-    pages = _pages(config, {**_chosen("", domain, stream, type), "account": account})
+    found = pieces(config, "suppressions.export", **_chosen("", domain, stream, type), account=account)
+    pages = (piece["rows"] for piece in found)
     write = files.write_json_lines if json else files.write_csv
     if file == STDIO:
         write(sys.stdout, pages)
@@ -183,16 +182,6 @@ def export(
 
 def _chosen(email: str, domain: str, stream: Stream | None, type: Type | None) -> dict[str, str]:
     return {"email": email, "domain": domain, "stream": stream or "", "type": type or ""}
-
-
-def _pages(config: Config, chosen: dict[str, Any]) -> Iterator[list[dict[str, str]]]:
-    after: list[Any] = []
-    while True:
-        piece = call(config, "suppressions.export", after=after, **chosen)
-        yield piece["rows"]
-        after = piece["after"]
-        if not after:
-            return
 
 
 def _table(result: list[dict[str, Any]]) -> None:

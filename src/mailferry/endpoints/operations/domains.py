@@ -92,6 +92,12 @@ async def known_account(tools: Tools, account: int) -> None:
         raise Mistake(f"there is no account {account}; there are: {', '.join(map(str, known))}")
 
 
+async def one_or_all(tools: Tools, account: int) -> None:
+    """0 is all of them."""
+    if account:
+        await known_account(tools, account)
+
+
 def _name(text: str) -> str:
     try:
         return domains.spelled(text)

@@ -6,7 +6,17 @@ wrong is a :class:`Mistake` that says what would be right.
 
 from typing import Any
 
-from mailferry.endpoints.operations import audit, reading, reviews, stats, suppressions, templates, tokens, webhooks
+from mailferry.endpoints.operations import (
+    audit,
+    messages,
+    reading,
+    reviews,
+    stats,
+    suppressions,
+    templates,
+    tokens,
+    webhooks,
+)
 from mailferry.endpoints.operations import domains as domain_verbs
 from mailferry.endpoints.operations.lookups import operator_of
 from mailferry.endpoints.operations.tools import Mistake, Tools, Verb
@@ -42,31 +52,11 @@ async def certificates_reload(tools: Tools) -> dict[str, Any]:
     return {}
 
 
-async def messages_list(tools: Tools, account: int = 0, **filters: Any) -> list[dict[str, Any]]:
-    """Here and below account 0 is all of them."""
-    await _known(tools, account)
-    return await tools.database.read(lambda connection: reading.messages_list(connection, account, **filters))
-
-
-async def messages_show(tools: Tools, message: str, account: int = 0) -> dict[str, Any]:
-    await _known(tools, account)
-    now = tools.clock()
-    story = await tools.database.read(lambda connection: reading.messages_show(connection, account, message, now))
-    if story is None:
-        where = f" in account {account}" if account else ""
-        raise Mistake(f"there is no message or recipient {message}{where}; mailferry messages list shows them")
-    return story
-
-
 async def queue_list(tools: Tools, limit: int = 50, account: int = 0) -> dict[str, Any]:
-    await _known(tools, account)
+    """Account 0 is all of them."""
+    await domain_verbs.one_or_all(tools, account)
     now = tools.clock()
     return await tools.database.read(lambda connection: reading.queue_list(connection, account, now, limit))
-
-
-async def _known(tools: Tools, account: int) -> None:
-    if account:
-        await domain_verbs.known_account(tools, account)
 
 
 VERBS: dict[str, Verb] = {
@@ -76,9 +66,8 @@ VERBS: dict[str, Verb] = {
     "dns.export": dns_export,
     "server.listeners": server_listeners,
     "certificates.reload": certificates_reload,
-    "messages.list": messages_list,
-    "messages.show": messages_show,
     "queue.list": queue_list,
+    **messages.VERBS,
     **stats.VERBS,
     **suppressions.VERBS,
     **templates.VERBS,
