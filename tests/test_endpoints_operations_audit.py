@@ -16,6 +16,7 @@ from mailferry.endpoints.operations.verbs import VERBS
 from mailferry.net.dns import Resolver
 from mailferry.resources import accounts
 from mailferry.resources.domains import DomainBook
+from mailferry.store.content import TableContent
 from mailferry.store.database import Database
 from mailferry.store.schema import domains, webhook_deliveries
 from mailferry.store.secrets import Sealer
@@ -77,6 +78,7 @@ async def tools(database: Database, clock: Clock) -> AsyncIterator[Tools]:
         reload_hosts=lambda: None,
         poster=FakePoster(),
         counter=Counter(database, clock),
+        content=TableContent(),
     )
     await resolver.close()
 
