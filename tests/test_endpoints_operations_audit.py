@@ -55,7 +55,16 @@ CHANGES: tuple[tuple[str, dict[str, Any], str], ...] = (
 #: These only look; ``verify`` asks the DNS, ``test`` sends what is invented, ``rebuild`` counts what happened once more.
 LOOKS = {
     *("audit.list", "domains.list", "domains.records", "domains.review", "domains.verify", "dns.export"),
-    *("server.listeners", "certificates.reload", "messages.list", "messages.show", "queue.list", "stats.show"),
+    *(
+        "server.listeners",
+        "certificates.reload",
+        "messages.list",
+        "messages.show",
+        "messages.export",
+        "messages.raw",
+        "queue.list",
+        "stats.show",
+    ),
     *("stats.rebuild", "suppressions.list", "suppressions.export", "templates.list", "templates.show", "tokens.list"),
     *("webhooks.list", "webhooks.show", "webhooks.test", "webhooks.log", "webhooks.attempts"),
 }
