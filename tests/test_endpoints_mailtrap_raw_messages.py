@@ -1,8 +1,10 @@
 """``raw_message_url``: who is given the link, what it serves and how, and when it ends."""
 
+import base64
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from mailferry.endpoints.mailtrap import raw_messages
@@ -75,9 +77,21 @@ async def test_nobody_makes_a_link_up(working: WorkingHouse) -> None:
         assert (await follow(working, path.replace(sealed, other))).status == 404
 
 
-async def test_a_link_to_contacts_opens_no_message(working: WorkingHouse) -> None:
-    path = urlsplit(await linked(working)).path.replace("raw_messages", "contact_exports")
-    assert (await follow(working, path.replace("message.eml", "contacts.csv.gz"))).status == 404
+async def test_what_is_sealed_for_something_else_opens_no_message(working: WorkingHouse) -> None:
+    await working.send()
+    (row,) = await working.office.rows(messages)
+    opens = msgspec.json.encode([working.account, row.id, working.clock() + 1000])
+    for purpose, status in ((raw_messages._PURPOSE, 200), ("contact export link", 404)):
+        sealed = base64.urlsafe_b64encode(working.deps.sealer.seal(opens, purpose)).decode()
+        assert (await follow(working, f"/api/raw_messages/{sealed}/message.eml")).status == status
+
+
+async def test_a_link_opens_no_message_of_another_account(working: WorkingHouse) -> None:
+    await working.send()
+    (row,) = await working.office.rows(messages)
+    opens = msgspec.json.encode([working.foreign, row.id, working.clock() + 1000])
+    sealed = base64.urlsafe_b64encode(working.deps.sealer.seal(opens, raw_messages._PURPOSE)).decode()
+    assert (await follow(working, f"/api/raw_messages/{sealed}/message.eml")).status == 404
 
 
 async def test_bytes_that_are_gone_have_no_link(working: WorkingHouse) -> None:

@@ -40,5 +40,5 @@ def _cell(value: Any) -> str:
     """Nothing is an empty cell, an object or a list is JSON, and no text is a formula: it has an apostrophe before it."""
     if value is None or value in ({}, []):
         return ""
-    text = msgspec.json.encode(value).decode() if isinstance(value, Mapping | list) else str(value)
+    text = msgspec.json.encode(value).decode() if isinstance(value, dict | list) else str(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
