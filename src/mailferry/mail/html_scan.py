@@ -29,7 +29,8 @@ _LINKS = frozenset({b"a", b"area"})
 _RAW_END = {name: re.compile(rb"</" + name + rb"(?=[/>" + _WHITE + rb"])", re.IGNORECASE) for name in _RAW}
 
 # Text, and tags that nobody asks about: most of a document, and read twenty times as fast here as tag by tag. What looks
-# odd ends the match, and is looked at by the code below.
+# odd ends the match, and is looked at by the code below. A group under a possessive repeat is atomic: before Python 3.11.5
+# the repeat ends too far on otherwise, behind what its last and futile try had read (gh-106052).
 _VALUE = rb"""(?:"[^"]*+"|'[^']*+'|[^>"'""" + _WHITE + rb"][^>" + _WHITE + rb"]*+|(?=>))"
 _PAIR = (
     rb"[^/>" + _WHITE + rb"][^/>=" + _WHITE + rb"]*+"
@@ -40,8 +41,8 @@ _PAIR = (
 def _dull(interesting: frozenset[bytes]) -> re.Pattern[bytes]:
     starts, ends = b"|".join(sorted(interesting)), b"|".join(sorted(_FOREIGN | {b"body"}))
     name = rb"(?:(?!(?:%b)[/>%b])|/(?!(?:%b)[/>%b]))[a-z][^/>%b]*+" % (starts, _WHITE, ends, _WHITE, _WHITE)
-    tag = rb"<%b(?:[/%b]*+%b)*+[/%b]*+>" % (name, _WHITE, _PAIR, _WHITE)
-    return re.compile(rb"(?:[^<]++|%b)*+" % tag, re.IGNORECASE)
+    tag = rb"<%b(?>[/%b]*+%b)*+[/%b]*+>" % (name, _WHITE, _PAIR, _WHITE)
+    return re.compile(rb"(?>[^<]++|%b)*+" % tag, re.IGNORECASE)
 
 
 _DULL = _dull(_RAW | _FOREIGN | {b"plaintext"})

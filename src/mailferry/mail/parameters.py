@@ -80,7 +80,7 @@ class Parameterised:
 
 _HEAD = re.compile(r"\s*([^\s;()]+)")
 # A quote that is not closed ends with the text; the possessive repeats keep the scan linear on hostile input.
-_PARAMETER = re.compile(r';\s*+([^\s=;"]++)\s*+=\s*+(?:"((?:[^"\\]|\\.?)*+)(?:"|\Z)|([^\s;"]*+))', re.DOTALL)
+_PARAMETER = re.compile(r';\s*+([^\s=;"]++)\s*+=\s*+(?:"((?>[^"\\]|\\.?)*+)(?:"|\Z)|([^\s;"]*+))', re.DOTALL)
 _CONTINUED = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*?)")
 
 

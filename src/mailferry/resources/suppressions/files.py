@@ -137,7 +137,7 @@ def _encoding(head: bytes) -> str:
 # --- JSON ----------------------------------------------------------------------------------------------------------
 
 #: A string, or one of the marks between; a quote alone begins a string that has not ended yet.
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|["{}\[\]]', re.DOTALL)
+_TOKEN = re.compile(r'"(?>[^"\\]++|\\.)*+"|["{}\[\]]', re.DOTALL)
 
 
 def _json(text: TextIO) -> Iterator[Line | Refused]:

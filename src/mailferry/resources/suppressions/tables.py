@@ -111,8 +111,8 @@ def _joined(record: str, delimiter: str, lines: Iterator[tuple[int, str]], ahead
 def _record(delimiter: str) -> re.Pattern[str]:
     """RFC 4180 2: quotes stand around whole cells. Two stray quotes some lines apart do not."""
     mark = re.escape(delimiter)
-    cell = rf'(?: *+"(?:[^"]|"")*+" *+|[^"\r\n{mark}]*+)'
-    return re.compile(rf"{cell}(?:{mark}{cell})*+[\r\n]*+")
+    cell = rf'(?: *+"(?>[^"]|"")*+" *+|[^"\r\n{mark}]*+)'
+    return re.compile(rf"{cell}(?>{mark}{cell})*+[\r\n]*+")
 
 
 def _cells(record: str, delimiter: str) -> list[str]:
