@@ -147,7 +147,7 @@ MISTAKES = [
     (
         ["domains", "records", "unknown.test"],
         1,
-        "unknown.test is no sending domain here; mailferry domains add unknown",
+        "unknown.test is no sending domain here; mailferry domains list shows them",
     ),
     (["domains", "verify", "unknown.test"], 1, "unknown.test is no sending domain here; "),
     (["domains", "approve", "unknown.test"], 1, "unknown.test is no sending domain here; "),
@@ -336,6 +336,12 @@ def test_what_waits_says_when_it_is_tried_next(tmp_path: Path, run: Run) -> None
         while (story := ask(server, "messages.show", message=gone)["recipients"][0])["state"] != "delivered":
             pass
         assert story["waits"] is None and "next attempt" not in run(server.data, "messages", "show", gone)[1]
+        body = message("suppressionlist@simulator.demo.mailferry.test", sender=f"hello@{DEMO}")
+        (refused,) = server.post("/api/send", body, first_run(server)["api_token"])[1]["message_ids"]
+        while ask(server, "messages.show", message=refused)["recipients"][0]["state"] != "rejected":
+            pass
+        (told,) = [text for text in run(server.data, "messages", "show", refused)[1].splitlines() if " reject " in text]
+        assert told.count("Recipient in suppression list") == 1
     finally:
         server.end()
 

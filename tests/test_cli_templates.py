@@ -121,7 +121,7 @@ def test_what_is_exported_is_imported_unchanged(server: Mailferry, run: Run, tmp
 
 def test_a_folder_without_facts_needs_a_category(server: Mailferry, run: Run, tmp_path: Path) -> None:
     path = folder(tmp_path / "Bye", subject_txt="Bye {{name}}\n", body_txt="Bye")
-    assert run("import", str(path)) == (1, f"{path}: refused: category is missing\n", "")
+    assert run("import", str(path)) == (1, f"{path}: refused: category is missing: it stands in template.json\n", "")
     folder(path, facts={"category": "c"})
     assert run("import", str(path)) == (0, f"{path}: created\n", "")
     shown = ask(server, "templates.show", template="Bye")

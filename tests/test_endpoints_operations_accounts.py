@@ -101,7 +101,7 @@ async def test_a_domain_is_found_in_whichever_account_has_it(operator: Operator)
     review = await operator.ask("domains.review", domain="below.test")
     assert (review["state"], review["messages"][0]["text"]) == ("non_compliant", "No")
     assert await operator.mistake("domains.records", domain="below.test", account=FIRST) == (
-        "below.test is no sending domain here; mailferry domains add below.test"
+        "below.test is no sending domain here; mailferry domains list shows them, mailferry domains add below.test makes it one"
     )
     assert await operator.mistake("domains.add", domain="x.test", account=9) == "there is no account 9; there are: 1, 2"
 

@@ -181,7 +181,8 @@ def _waiting(waits: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def _heard(event: dict[str, Any]) -> str:
     parts = (event.get("code") or "", event.get("enhanced", ""), event.get("response", ""), event.get("reason", ""))
-    return " ".join(str(part) for part in parts if part)
+    # The simulator answers with the reason itself.
+    return " ".join(dict.fromkeys(str(part) for part in parts if part))
 
 
 def _number(count: int) -> str:

@@ -20,7 +20,10 @@ def show_stats(
     where: Where = HERE,
     by: Annotated[Dimension, Parameter(help="What a line stands for.")] = "day",
     since: Annotated[
-        str, Parameter(name="--from", show_default=False, help="First day (UTC); without it 30 days are shown.")
+        str,
+        Parameter(
+            name="--from", show_default=False, help="First day (UTC), such as 2026-01-31; without it 30 days are shown."
+        ),
     ] = "",
     until: Annotated[str, Parameter(name="--to", show_default=False, help="Last day; without it today.")] = "",
     account: ForAccount = 0,

@@ -13,7 +13,10 @@ _WHAT = (
 #: Paths, and what they are. Nothing of this installation: whoever finds the address may read it.
 _PLACES = (
     ("/api/send, /api/batch", "send mail: POST, with a token (Authorization: Bearer TOKEN)"),
-    ("/api/...", "Mailtrap's API: domains, templates, contacts, suppressions, email logs, tokens"),
+    (
+        "/api/...",
+        "Mailtrap's API: domains, templates, contacts, suppressions, webhooks, email logs, statistics, tokens",
+    ),
     ("/health", "200 while all is well"),
 )
 _DOCS = "How to use it: README.md and the folder docs beside the program; on the server itself: mailferry --help"

@@ -117,7 +117,9 @@ class Delivery:
         url = config["tracking.url"] or config["server.public_url"]
         if not url:
             log.warning(
-                "mail_not_tracked", needed="[tracking] url or [server] public_url", still="the simulator's mail is"
+                "mail_not_tracked",
+                reason="readers have no address for links; mail to the simulator is tracked all the same",
+                needed="[tracking] url or [server] public_url",
             )
         number = max(house.link_keys)
         return Tracker(

@@ -79,7 +79,9 @@ async def domain_of(tools: Tools, name: str, account: int = 0) -> Domain:
     every = await tools.database.read(lambda connection: domains.named(connection, wanted))
     found = [domain for domain in every if account in (0, domain.account_id)]
     if not found:
-        raise Mistake(f"{wanted} is no sending domain here; mailferry domains add {wanted}")
+        raise Mistake(
+            f"{wanted} is no sending domain here; mailferry domains list shows them, mailferry domains add {wanted} makes it one"
+        )
     if len(found) > 1:
         owners = ", ".join(str(domain.account_id) for domain in found)
         raise Mistake(f"{wanted} is a sending domain of the accounts {owners}; --account says which one is meant")

@@ -3,10 +3,13 @@
 from datetime import date, timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
 from mailferry.consumers.stats import reading
 from mailferry.consumers.stats.counter import CountedElsewhere
 from mailferry.consumers.stats.reading import Counts, Query
 from mailferry.endpoints.operations.tools import ACCOUNT, Mistake, Tools, Verb
+from mailferry.resources import domains, templates
 
 _EPOCH = date(1970, 1, 1)
 #: Days shown where none are named.
@@ -14,13 +17,23 @@ USUAL_DAYS = 30
 
 
 async def stats_show(tools: Tools, by: str = "day", since: str = "", until: str = "", account: int = 0) -> Any:
-    """A line a value of ``by``, and one for all of them. Days are UTC, both included."""
+    """A line a value of ``by``, and one for all of them. Days are UTC, both included.
+
+    Domains and templates are named, and stand with their ids beside; None is mail without a template, or of no category
+    or provider.
+    """
     last = _day(until) if until else tools.clock() // 86_400_000
     first = _day(since) if since else last - USUAL_DAYS + 1
+    if first > last:
+        raise Mistake(f"the first day, {_date(first)}, is after the last one, {_date(last)}")
     query = Query(account or ACCOUNT, first, last)
-    found = await tools.database.read(lambda connection: reading.listed(connection, query, by))
-    total = await tools.database.read(lambda connection: reading.total(connection, query))
-    lines = [{by: _spelt(by, value), **_shown(counts)} for value, counts in found]
+
+    def read(connection: Connection) -> tuple[list[dict[str, Any]], Counts]:
+        found = reading.listed(connection, query, by)
+        lines = [{**_spelt(connection, query.account_id, by, value), **_shown(counts)} for value, counts in found]
+        return lines, reading.total(connection, query)
+
+    lines, total = await tools.database.read(read)
     return {"from": _date(first), "to": _date(last), "lines": lines, "total": _shown(total)}
 
 
@@ -52,8 +65,19 @@ def _shown(counts: Counts) -> dict[str, Any]:
     }
 
 
-def _spelt(by: str, value: Any) -> Any:
-    return _date(value) if by == "day" else value
+def _spelt(connection: Connection, account_id: int, by: str, value: Any) -> dict[str, Any]:
+    match by:
+        case "day":
+            return {by: _date(value)}
+        case "domain":
+            return {by: domains.name_of(connection, value) or str(value), "domain_id": value}
+        case "template" if value:
+            found = templates.by_id(connection, account_id, value)
+            return {by: found.head.facts.name if found else f"{value} (deleted)", "template_id": value}
+        case "template":
+            return {by: None, "template_id": None}
+        case _:
+            return {by: value or None}
 
 
 def _date(day: int) -> str:

@@ -17,6 +17,8 @@ from mailferry.intake import texts as rules
 from mailferry.resources import template_syntax, templates
 from mailferry.resources.templates import MAX_BODY, MAX_LINE, Facts, Head, Template, Texts
 
+#: Where it stands in a folder, if that cannot be guessed.
+_PLACES = {"category": ": it stands in template.json"}
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -106,7 +108,7 @@ def _check(facts: Facts, source: Texts) -> None:
     """What Mailtrap's API asks of a template, too."""
     for field, line in (("name", facts.name), ("category", facts.category), ("subject", source.subject)):
         if not line.strip():
-            raise Mistake(f"{field} is missing")
+            raise Mistake(f"{field} is missing{_PLACES.get(field, '')}")
         if len(line) > MAX_LINE:
             raise Mistake(f"{field} is longer than {MAX_LINE} characters")
         if flaw := rules.line_flaw(line):

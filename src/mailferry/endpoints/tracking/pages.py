@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#5b6675;--line:#d9dfe7;--card:#fff;--page:#f4f6f9;--act:#1f5fbf}
 @media(prefers-color-scheme:dark){:root{--ink:#e7ebf1;--soft:#a3adba;--line:#343d49;--card:#1b222b;--page:#11161c;--act:#6ea4f5}}
-body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
+body{margin:0;padding:0 1rem;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
 main{max-width:30rem;margin:12vh auto 2rem;padding:2rem;background:var(--card);border:1px solid var(--line);border-radius:12px}
 h1{margin:0 0 .75rem;font-size:1.35rem}p{margin:0 0 1rem;overflow-wrap:anywhere}.soft{color:var(--soft);font-size:.9rem}
 form{margin:0 0 1rem}label{display:flex;gap:.6rem;padding:.6rem 0;border-top:1px solid var(--line)}
