@@ -41,7 +41,8 @@ async def as_the_page_says(tmp_path: Path, own: Own, *, by_sysctl: bool = False)
     (settings,) = blocks("toml")
     server = Mailferry(tmp_path / "data", {"http.tls_listen": ",".join(tomllib.loads(settings)["http"]["tls_listen"])})
     own.hosts.write_text(f"127.0.0.1 localhost\n{line('127.0.0.1 ')}\n")
-    allowed = f'{line("sudo sysctl").removeprefix("sudo ")} && exec "$@"'
+    # sudo looks where an ordinary user's shell does not.
+    allowed = f'PATH="$PATH:/usr/sbin:/sbin"; {line("sudo sysctl").removeprefix("sudo ")} && exec "$@"'
     under = [*own.under, "sh", "-c", allowed, "sh", *LIKE_A_USER] if by_sysctl else own.under
     try:
         await asyncio.to_thread(start, server, under, tmp_path / "notify")
