@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mailferry.delivery import queue as queues
 from mailferry.delivery import worker as workers
@@ -400,6 +401,20 @@ async def test_what_a_host_said_is_not_forgotten_while_the_database_is_away(
     assert len(world.parcels) == 2, "no host is asked again"
     assert await office.story(taken) == ["accepted", "delivery"]
     assert await office.story(refused) == ["accepted", "soft_bounce"]
+
+
+async def test_what_needed_the_database_while_it_was_away_was_no_attempt(
+    office: Office, world: World, clock: Clock, logged: Logged
+) -> None:
+    world.answers["one.test"] = PoolTimeout("nobody answers")
+    (recipient,) = await office.accept("a@one.test")
+    async with at_work(office, world):
+        await eventually(lambda: said(logged, "attempt_put_off"), 30)
+        world.answers.clear()
+        clock.forward(seconds=LEASE_MS / 1000 + 1)
+        await all_delivered(office, 1)
+    assert await office.story(recipient) == ["accepted", "delivery"]
+    assert len(await office.attempts(recipient)) == 1
 
 
 async def test_claims_go_on_when_the_database_is_back(office: Office, world: World, logged: Logged) -> None:

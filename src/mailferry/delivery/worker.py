@@ -25,7 +25,7 @@ from mailferry.delivery.transports.turns import share
 from mailferry.faults import reach
 from mailferry.mail.reply import Answer
 from mailferry.store.content import Content, ContentGone
-from mailferry.store.database import Database
+from mailferry.store.database import Database, unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -239,7 +239,13 @@ class Worker:
             answer = await self._carrier.carry(job, body.read, lambda: self._clock() < job.lease_until)
         except ContentGone:
             answer = Answer(0, "5.3.0", "the message's content is not kept any more", stage="prepare")
-        except Exception as error:  # a bug of ours must not lose the message: it is tried again, the log has the trace
+        except Exception as error:
+            if unavailable(error):
+                # No host refused anything, and nobody is to be told of a soft bounce: our lease ends, and it is claimed anew.
+                log.warning("attempt_put_off", recipient_id=job.recipient_id, error=repr(error))
+                self._done(job)
+                return
+            # A bug of ours must not lose the message: it is tried again, the log has the trace.
             log.exception("attempt_failed", recipient_id=job.recipient_id)
             answer = Answer(0, "4.3.0", f"internal error: {type(error).__name__}", stage="prepare")
         finally:
