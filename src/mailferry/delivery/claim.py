@@ -87,8 +87,7 @@ def _objection(
         # Settled or cancelled since: the queue row is all that is left.
         return change
     if kind := suppressed.get(_target(row)):
-        reason = f"Recipient in suppression list. Reason: {kind}"
-        return replace(change, after=State.REJECTED, reason=reason, kind=Kind.REJECT)
+        return replace(change, after=State.REJECTED, reason=suppressions.why_rejected(kind), kind=Kind.REJECT)
     gate = gates.of(row.domain_id)
     if gate.hold_reason:
         return replace(change, after=State.HELD, reason=gate.hold_reason, kind=Kind.SUSPENSION, put_back=held)

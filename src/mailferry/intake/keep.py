@@ -163,7 +163,7 @@ class Keeper:
     ) -> _Fate:
         """The same decisions as a claim makes, for those who might leave at once."""
         if kind := suppressed.get(draft.target(recipient)):
-            return _Fate(State.REJECTED, f"Recipient in suppression list. Reason: {kind}", Kind.REJECT)
+            return _Fate(State.REJECTED, suppressions.why_rejected(kind), Kind.REJECT)
         gate = gates.of(draft.row["domain_id"])
         if gate.hold_reason:
             return _Fate(State.HELD, gate.hold_reason, Kind.SUSPENSION)

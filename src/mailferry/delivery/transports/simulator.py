@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from mailferry.delivery.transports.transport import Parcel, Peer, Prepared
 from mailferry.mail.reply import SUPPRESSED, Answer, clean
+from mailferry.resources import suppressions
 
 AMAZON = "simulator.amazonses.com"
 
@@ -24,7 +25,7 @@ FATES = {
     "unsubscribe": (250, "2.1.5", "taken by the simulator"),
     "ooto": (250, "2.1.5", "taken by the simulator"),
     # Never tried: the event says what that of a suppressed recipient says.
-    "suppressionlist": (550, "5.1.1", "Recipient in suppression list. Reason: hard bounce"),
+    "suppressionlist": (550, "5.1.1", suppressions.why_rejected(suppressions.HARD_BOUNCE)),
 }
 #: Of these something comes back after the delivery.
 REACTIONS = frozenset(("complaint", "open", "click", "unsubscribe"))

@@ -21,6 +21,7 @@ from mailferry.resources.suppressions.standing import (
     entry,
     matching,
     remove,
+    why_rejected,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "scope",
     "stories",
     "walk",
+    "why_rejected",
 ]

@@ -57,6 +57,11 @@ class Suppression:
     domain_name: str
 
 
+def why_rejected(kind: str) -> str:
+    """What the story of a message says of a recipient that is suppressed for this type."""
+    return f"Recipient in suppression list. Reason: {kind}"
+
+
 def matching(connection: Connection, targets: Sequence[Target]) -> dict[Target, str]:
     """Those that are suppressed, with the type of the suppression: one statement for all of them."""
     wanted = {t for t in targets if t.address}
