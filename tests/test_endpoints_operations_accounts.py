@@ -9,20 +9,15 @@ from sqlalchemy import Connection, insert
 
 from mailferry.cli import app as cli
 from mailferry.cli import domains as cli_domains
-from mailferry.config import load
-from mailferry.consumers.stats.counter import Counter
 from mailferry.endpoints.operations.tools import Mistake, Tools
 from mailferry.endpoints.operations.verbs import VERBS
 from mailferry.net.dns import Resolver
 from mailferry.resources import accounts, domains
-from mailferry.resources.domains import DomainBook
-from mailferry.store.content import TableContent
 from mailferry.store.database import Database
 from mailferry.store.schema import domain_alerts, messages, queue, recipients
-from mailferry.store.secrets import Sealer
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
-from tests.fakes.mailtrap_api import FakePoster
+from tests.operator_tools import make_tools
 
 FIRST, SECOND = 1, 2
 
@@ -46,23 +41,7 @@ async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
         await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
     async with FakeDNS({}) as dns:
         resolver = Resolver([dns.address], clock=clock)
-        config = load(None, {}, {"dns.zone": "dns.mailferry.test"})
-        yield Operator(
-            Tools(
-                database=database,
-                content=TableContent(),
-                sealer=Sealer(bytes(32)),
-                book=DomainBook(database, clock),
-                resolver=resolver,
-                config=config,
-                hostname="mail.mailferry.test",
-                clock=clock,
-                wake=lambda: None,
-                reload_hosts=lambda: None,
-                poster=FakePoster(),
-                counter=Counter(database, clock),
-            )
-        )
+        yield Operator(make_tools(database, clock, resolver, settings={"dns.zone": "dns.mailferry.test"}))
         await resolver.close()
 
 

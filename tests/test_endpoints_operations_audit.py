@@ -8,20 +8,15 @@ from sqlalchemy import Connection, insert, update
 
 from mailferry.cli import app as cli
 from mailferry.cli import audit as cli_audit
-from mailferry.config import load
-from mailferry.consumers.stats.counter import Counter
 from mailferry.consumers.webhooks import pending
 from mailferry.endpoints.operations.tools import Mistake, Tools
 from mailferry.endpoints.operations.verbs import VERBS
 from mailferry.net.dns import Resolver
 from mailferry.resources import accounts
-from mailferry.resources.domains import DomainBook
-from mailferry.store.content import TableContent
 from mailferry.store.database import Database
 from mailferry.store.schema import domains, webhook_deliveries
-from mailferry.store.secrets import Sealer
 from tests.conftest import Clock
-from tests.fakes.mailtrap_api import FakePoster
+from tests.operator_tools import make_tools
 
 FIRST, SECOND = 1, 2
 SHOP = {"domain": "shop.test"}
@@ -75,20 +70,7 @@ async def tools(database: Database, clock: Clock) -> AsyncIterator[Tools]:
     for name in ("First", "Second"):
         await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
     resolver = Resolver([], clock=clock)
-    yield Tools(
-        database=database,
-        sealer=Sealer(bytes(32)),
-        book=DomainBook(database, clock),
-        resolver=resolver,
-        config=load(None, {}, {}),
-        hostname="mail.mailferry.test",
-        clock=clock,
-        wake=lambda: None,
-        reload_hosts=lambda: None,
-        poster=FakePoster(),
-        counter=Counter(database, clock),
-        content=TableContent(),
-    )
+    yield make_tools(database, clock, resolver)
     await resolver.close()
 
 

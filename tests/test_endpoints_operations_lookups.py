@@ -5,19 +5,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mailferry.config import load
-from mailferry.consumers.stats.counter import Counter
 from mailferry.endpoints.operations.lookups import LOOK_MS, Lookups
-from mailferry.endpoints.operations.tools import Tools
 from mailferry.net.dns import Resolver
 from mailferry.resources import domains
-from mailferry.resources.domains import Domain, DomainBook
-from mailferry.store.content import TableContent
+from mailferry.resources.domains import Domain
 from mailferry.store.database import Database
 from mailferry.store.secrets import Sealer
 from tests.conftest import Clock, eventually
 from tests.fakes.dns import FakeDNS
-from tests.fakes.mailtrap_api import FakePoster
+from tests.operator_tools import make_tools
 
 
 @pytest.fixture
@@ -29,19 +25,7 @@ async def dns() -> AsyncIterator[FakeDNS]:
 @pytest.fixture
 async def lookups(database: Database, clock: Clock, dns: FakeDNS) -> AsyncIterator[Lookups]:
     resolver = Resolver([dns.address], clock=clock)
-    sealer, book = Sealer(bytes(32)), DomainBook(database, clock)
-    rest = (lambda: None, lambda: None, FakePoster(), Counter(database, clock))
-    tools = Tools(
-        database,
-        sealer,
-        book,
-        resolver,
-        load(None, {}, {}),
-        "mail.mailferry.test",
-        clock,
-        *rest,
-        content=TableContent(),
-    )
+    tools = make_tools(database, clock, resolver)
     made = Lookups(tools, clock)
     yield made
     await made.close()

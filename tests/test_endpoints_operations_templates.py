@@ -2,20 +2,15 @@
 
 import pytest
 
-from mailferry.config import load
-from mailferry.consumers.stats.counter import Counter
 from mailferry.endpoints.operations.templates import templates_list, templates_put, templates_show
 from mailferry.endpoints.operations.tools import Mistake, Tools
 from mailferry.net.dns import Resolver
 from mailferry.resources import accounts, templates
 from mailferry.resources.audit import Actor
-from mailferry.resources.domains import DomainBook
 from mailferry.resources.templates import Facts, Texts
-from mailferry.store.content import TableContent
 from mailferry.store.database import Database
-from mailferry.store.secrets import Sealer
 from tests.conftest import Clock
-from tests.fakes.mailtrap_api import FakePoster
+from tests.operator_tools import make_tools
 
 UUID = "be5ed4dd-b374-4856-928d-f0957304123d"
 
@@ -25,19 +20,7 @@ async def tools(database: Database, clock: Clock) -> Tools:
     for name in ("Shop", "Foreign"):
         await database.write(lambda c, name=name: accounts.create_account(c, name, clock()))
     resolver = Resolver(["127.0.0.1:9"], clock=clock)
-    rest = (lambda: None, lambda: None, FakePoster(), Counter(database, clock))
-    book = DomainBook(database, clock)
-    return Tools(
-        database,
-        Sealer(bytes(32)),
-        book,
-        resolver,
-        load(None, {}, {}),
-        "mail.mailferry.test",
-        clock,
-        *rest,
-        content=TableContent(),
-    )
+    return make_tools(database, clock, resolver)
 
 
 async def test_put_makes_changes_and_leaves_alone(tools: Tools, clock: Clock) -> None:

@@ -8,23 +8,18 @@ from sqlalchemy import select
 
 from mailferry.cli import app as cli
 from mailferry.cli import tokens as cli_tokens
-from mailferry.config import load
-from mailferry.consumers.stats.counter import Counter
 from mailferry.endpoints.operations.tools import Mistake, Tools
 from mailferry.endpoints.operations.verbs import VERBS
 from mailferry.net.dns import Resolver
 from mailferry.resources import accounts, tokens
-from mailferry.resources.domains import DomainBook
 from mailferry.resources.permissions import ADMIN, NONE, VIEWER, Resource
 from mailferry.resources.tokens import Credentials
-from mailferry.store.content import TableContent
 from mailferry.store.database import Database
 from mailferry.store.schema import audit_log
-from mailferry.store.secrets import Sealer
 from tests.commands import ask, first_run, run_command
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
-from tests.fakes.mailtrap_api import FakePoster
+from tests.operator_tools import make_tools
 from tests.server import Mailferry, message, running
 
 FIRST, SECOND = 1, 2
@@ -50,21 +45,7 @@ async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
         await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
     credentials = Credentials(database, clock, clock)
     resolver = Resolver([], clock=clock)
-    tools = Tools(
-        database=database,
-        content=TableContent(),
-        sealer=Sealer(bytes(32)),
-        book=DomainBook(database, clock),
-        resolver=resolver,
-        config=load(None, {}, {}),
-        hostname="mail.mailferry.test",
-        clock=clock,
-        wake=lambda: None,
-        reload_hosts=lambda: None,
-        poster=FakePoster(),
-        counter=Counter(database, clock),
-        forget_tokens=credentials.forget,
-    )
+    tools = make_tools(database, clock, resolver, forget_tokens=credentials.forget)
     yield Operator(tools, credentials)
     await resolver.close()
 

@@ -11,8 +11,6 @@ from sqlalchemy import Connection, insert, update
 from structlog.testing import capture_logs
 
 from mailferry import metrics
-from mailferry.config import load
-from mailferry.consumers.stats.counter import Counter
 from mailferry.delivery import outages, release
 from mailferry.endpoints.operations.tools import Tools
 from mailferry.housekeeping import Housekeeping
@@ -37,7 +35,7 @@ from tests import delivery_support
 from tests.conftest import Clock, eventually
 from tests.delivery_support import TAKEN, Office
 from tests.fakes.dns import FakeDNS
-from tests.fakes.mailtrap_api import FakePoster
+from tests.operator_tools import make_tools
 
 office, engines = delivery_support.office, delivery_support.engines
 
@@ -54,20 +52,9 @@ def tools(
     office: Office, *, resolver: Resolver | None = None, wake: Callable[[], None] = lambda: None, **settings: Any
 ) -> Tools:
     names = {name.replace("__", "."): str(value) for name, value in settings.items()}
-    return Tools(
-        database=office.database,
-        content=office.content,
-        sealer=office.sealer,
-        book=office.book,
-        resolver=resolver or Resolver(["127.0.0.1:9"], clock=office.clock, timeout=0.1),
-        config=load(None, {}, names),
-        hostname="mail.mailferry.test",
-        clock=office.clock,
-        wake=wake,
-        reload_hosts=lambda: None,
-        poster=FakePoster(),
-        counter=Counter(office.database, office.clock),
-    )
+    asked = resolver or Resolver(["127.0.0.1:9"], clock=office.clock, timeout=0.1)
+    ours = {"content": office.content, "sealer": office.sealer, "book": office.book, "wake": wake}
+    return make_tools(office.database, office.clock, asked, settings=names, **ours)
 
 
 def keeper(office: Office, **options: Any) -> Housekeeping:

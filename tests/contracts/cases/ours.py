@@ -66,7 +66,7 @@ async def restored(house: WorkingHouse, legacy: bool) -> Case:
 
 
 @case(f"PUT {_ONE}/test_data")
-async def test_data(house: WorkingHouse, legacy: bool) -> Case:
+async def data_for_tests(house: WorkingHouse, legacy: bool) -> Case:
     at = (await _template(house),)
     return Case([Request(at, {"template_variables": {"name": "Bob"}})], {422: Request(at, {"template_variables": 7})})
 
