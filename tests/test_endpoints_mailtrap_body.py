@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from mailferry.endpoints.bodies import BodyBudget, BodyRules, Share
 from mailferry.endpoints.mailtrap import wire
-from mailferry.endpoints.mailtrap.body import BodyBudget, BodyRules, Share
 from mailferry.endpoints.mailtrap.errors import Problem
 from tests.asgi import Answer
 from tests.fakes.mailtrap_api import MESSAGE, SECRET, Api

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from mailferry.endpoints.bodies import BodyBudget
 from mailferry.endpoints.hosts import Hosts
 from mailferry.endpoints.mailtrap import contact_exports
-from mailferry.endpoints.mailtrap.body import BodyBudget
 from mailferry.net.hosts import HostRules, trusted_networks
 from mailferry.resources import audit
 from mailferry.resources.contacts import exports, imports

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
+from mailferry.endpoints.bodies import BodyBudget
 from mailferry.endpoints.mailtrap import raw_messages
-from mailferry.endpoints.mailtrap.body import BodyBudget
 from mailferry.resources.permissions import ADMIN, VIEWER, Grant, Resource
 from mailferry.store.content import day_of
 from mailferry.store.schema import messages

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from mailferry.endpoints.bodies import BodyBudget, BodyRules
 from mailferry.endpoints.mailtrap import handover, sending
-from mailferry.endpoints.mailtrap.body import BodyBudget, BodyRules
 from mailferry.intake.render import Renderer
 from mailferry.intake.submission import Submission
 from mailferry.store.database import Database

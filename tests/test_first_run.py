@@ -25,7 +25,13 @@ KEYS = {
     "ca_file": str,
     "smtp": {"host": str, "port": int, "username": str, "password": str},
     "bulk_smtp": {"host": str, "port": int, "username": str, "password": str},
-    "ses": type(None),
+    "ses": {
+        "access_key_id": str,
+        "secret_access_key": str,
+        "region": str,
+        "smtp_username": str,
+        "smtp_password": str,
+    },
     "sandbox": {"project_id": int, "inbox_id": int, "username": str, "password": str},
     "dashboard": type(None),
 }
@@ -55,7 +61,7 @@ async def test_a_first_start_makes_all_of_it_and_a_second_nothing(tmp_path: Path
         demo = await house.database.read(lambda c: c.execute(select(domains.c.name, domains.c.state)).one())
         assert tuple(demo) == (first_run.DEMO_DOMAIN, DEMO)
         assert await account_of(house, made["api_token"]) == made["account_id"] == 1
-    assert set(made) == {"account_id", "api_token", "sandbox", "owner"}
+    assert set(made) == {"account_id", "api_token", "ses", "sandbox", "owner"}
     assert stat.S_IMODE((tmp_path / "first-run.json").stat().st_mode) == 0o600
 
 

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from mailferry.config import Config, parse_listen
-from mailferry.resources import accounts, domains, tokens
+from mailferry.resources import access_keys, accounts, domains, tokens
 from mailferry.resources.domains import FreshKeys
 from mailferry.resources.permissions import ADMIN, OWNER, Grant, Resource
 from mailferry.store.schema import domain_keys
@@ -20,6 +20,7 @@ from mailferry.store.secrets import Sealer, write_private
 DEMO_DOMAIN = "demo.mailferry.test"
 SIMULATOR_DOMAIN = f"simulator.{DEMO_DOMAIN}"
 OWNER_EMAIL = "owner@mailferry.test"
+REGION = "us-east-1"
 
 
 class BadFile(ValueError):
@@ -38,6 +39,9 @@ def furnish(
     accounts.create_user(connection, account, OWNER_EMAIL, password_hash, OWNER, now, name="Owner")
     everything = [Grant(Resource.ACCOUNT, account, ADMIN)]
     _, token = tokens.create(connection, account, "First token", everything, now, created_by=OWNER_EMAIL)
+    _, key_id, secret = access_keys.create(
+        connection, sealer, account, "first-key", everything, now, created_by=OWNER_EMAIL
+    )
     project = accounts.create_project(connection, account, "My project", now)
     inbox, username, inbox_password = accounts.create_inbox(connection, sealer, account, project, "My inbox", now)
     demo, _ = domains.add(connection, sealer, account, DEMO_DOMAIN, keys, now)
@@ -47,6 +51,7 @@ def furnish(
     return {
         "account_id": account,
         "api_token": token,
+        "ses": {"access_key_id": key_id, "secret_access_key": secret},
         "sandbox": {"project_id": project, "inbox_id": inbox, "username": username, "password": inbox_password},
         "owner": {"email": OWNER_EMAIL, "password": password},
     }
@@ -94,10 +99,18 @@ def credentials(config: Config, ca_file: Path) -> dict[str, Any]:
         "ca_file": str(ca_file) if not config["tls.certificate"] else None,
         "smtp": smtp,
         "bulk_smtp": {**smtp, "username": "bulk"} if smtp else None,
-        "ses": None,
+        "ses": _ses(made.get("ses")),
         "sandbox": made.get("sandbox"),
         "dashboard": None,
     }
+
+
+def _ses(pair: dict[str, str] | None) -> dict[str, str] | None:
+    """Any region will do; this is the one that most examples have."""
+    if pair is None:
+        return None
+    password = access_keys.smtp_password(pair["secret_access_key"], REGION)
+    return {**pair, "region": REGION, "smtp_username": pair["access_key_id"], "smtp_password": password}
 
 
 def smtp_listener(config: Config) -> tuple[str, int, bool]:

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from starlette.applications import Starlette
 
 from mailferry.consumers.webhooks.post import USUAL_PORTS
+from mailferry.endpoints.bodies import BodyBudget, BodyRules
 from mailferry.endpoints.mailtrap.app import routes
-from mailferry.endpoints.mailtrap.body import BodyBudget, BodyRules
 from mailferry.endpoints.mailtrap.deps import Deps
 from mailferry.endpoints.mailtrap.rates import Rates
 from mailferry.intake.checks import Limits, check, sender_domain

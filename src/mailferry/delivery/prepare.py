@@ -2,6 +2,7 @@
 
 - Bcc and the control headers (X-MT-...) go: the first names people who must not be seen, the second are for us.
 - Date, Message-ID and, for mail that came by SMTP, Received are added where they are missing (RFC 5321 4.4, 5322 3.6).
+  Amazon's dialect has the first two replaced.
 - Vertical tabs and form feeds in header fields become spaces: verifiers of DKIM differ on what they are.
 - UTF-8 in headers or addresses needs a peer with SMTPUTF8, or bounces with 5.6.7 (RFC 6531 3.7.1).
 - For a peer without 8BITMIME the text is downgraded; what is signed or encrypted bounces with 5.6.3 instead.
@@ -42,6 +43,12 @@ T = TypeVar("T")
 REMOVED = frozenset({b"bcc", b"resent-bcc", b"return-path"})
 #: Control headers are for us (Mailtrap, docs, custom-variables).
 CONTROL = b"x-mt-"
+#: Endpoints of Amazon's dialect. It gives every message a Date and a Message-ID of its own, and has control headers too.
+IDENTITIES = frozenset({"ses", "ses_smtp"})
+REPLACED = REMOVED | {b"date", b"message-id"}
+CONTROLS = (CONTROL, b"x-ses-")
+#: Came by SMTP, so a trace is owed (RFC 5321 4.4).
+SUBMITTED = frozenset({"smtp", "ses_smtp"})
 
 #: Prepared messages kept for the other recipients of the same message.
 SHARED = 64
@@ -175,12 +182,13 @@ class Preparer:
 
     def _edit(self, job: Job, head: Head, offered: Sequence[Field]) -> Head:
         """``offered``: fields of ours, where the sender has written none of that name."""
-        kept = [f for f in head.fields if f.lower not in REMOVED and not f.lower.startswith(CONTROL)]
+        removed, control = (REPLACED, CONTROLS) if job.endpoint in IDENTITIES else (REMOVED, CONTROL)
+        kept = [f for f in head.fields if f.lower not in removed and not f.lower.startswith(control)]
         fields = [plain_blanks(field) for field in kept]
         there = {field.lower for field in fields}
         date = formatdate(job.created_at / 1000)
         added = []
-        if job.endpoint == "smtp":
+        if job.endpoint in SUBMITTED:
             trace = f"by {self._hostname} with ESMTP id {job.message_id};\r\n\t{date}"
             added.append(_field("Received", trace))
         if b"date" not in there:

@@ -81,7 +81,7 @@ class Intake:
 
     async def sender(self, submission: Submission, domain_name: str) -> Domain | Refusal:
         """The domain that may send this, or why there is none."""
-        domain = await self._book.by_name(submission.account_id, domain_name)
+        domain = await self._identity(submission, domain_name)
         if domain is None or (domain.verified_at == 0 and domain.state != domains.DEMO):
             state = "is not verified yet" if domain else "is not a sending domain of this account"
             return Refusal(Reason.SENDER_NOT_ALLOWED, "from", detail=f"{domain_name or 'the empty domain'} {state}")
@@ -91,6 +91,19 @@ class Intake:
             return Refusal(Reason.SENDER_NOT_ALLOWED, "from", detail=f"{domain_name} was rejected in its review")
         if domain.state == domains.DEMO and not all(self._simulated(r.address) for r in submission.recipients):
             return Refusal(Reason.DEMO_RECIPIENT, "to")
+        return domain
+
+    async def _identity(self, submission: Submission, domain_name: str) -> Domain | None:
+        """The domain itself; where identities are the rule, else the nearest one above it that is verified."""
+        domain = await self._book.by_name(submission.account_id, domain_name)
+        if submission.publishing is None or (domain and (domain.verified_at or domain.state == domains.DEMO)):
+            return domain
+        above = domain_name.partition(".")[2]
+        while "." in above:
+            parent = await self._book.by_name(submission.account_id, above)
+            if parent and parent.verified_at:
+                return parent
+            above = above.partition(".")[2]
         return domain
 
     async def _drafts(self, submissions: Sequence[Submission]) -> list[Draft | Refused]:

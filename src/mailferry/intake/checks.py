@@ -136,7 +136,7 @@ def _content(submission: Submission, limits: Limits) -> Iterator[Refusal]:
             yield from _line(f"{field}.name", mailbox.name, None if field == "reply_to" else index)
     if not all(_valid(mailbox.address) for mailbox in content.reply_to):
         yield Refusal(Reason.ADDRESS_INVALID, "reply_to")
-    yield from _bodies(content)
+    yield from _bodies(content, must=submission.publishing is None)
     for name, value in content.headers:
         yield from texts.header(name, value)
     for index, attachment in enumerate(content.attachments):
@@ -168,11 +168,11 @@ def _from(mailbox: Mailbox) -> Iterator[Refusal]:
     yield from _line("from.name", mailbox.name)
 
 
-def _bodies(content: Content) -> Iterator[Refusal]:
-    if not content.subject:
+def _bodies(content: Content, *, must: bool) -> Iterator[Refusal]:
+    if must and not content.subject:
         yield Refusal(Reason.SUBJECT_REQUIRED, "subject")
     yield from _line("subject", content.subject)
-    if not content.text and not content.html:
+    if must and not content.text and not content.html:
         yield Refusal(Reason.BODY_REQUIRED, "text")
     for field, body in (("text", content.text), ("html", content.html)):
         if body and (flaw := texts.flaw(body)):
@@ -215,6 +215,8 @@ def _raw(submission: Submission, limits: Limits) -> Iterator[Refusal]:
     found = _from_mailbox(head)
     if isinstance(found, Refusal):
         yield found
+    elif submission.publishing is not None:
+        return  # both are asked about by its sender rule
     elif submission.envelope_from and _domain(submission.envelope_from) != address.split(found.address)[1]:
         yield Refusal(Reason.FROM_MISMATCH, "from", detail=submission.envelope_from)
 

@@ -44,6 +44,10 @@ class Draft:
     row: Mapping[str, Any]
     body: bytes
     recipients: tuple[DraftRecipient, ...]
+    #: Types of suppressions that stop it; None: all do.
+    suppressing: frozenset[str] | None = None
+    #: Why nothing of it leaves, though it is kept.
+    failure: str = ""
 
     def target(self, recipient: DraftRecipient) -> Target:
         return Target(self.row["account_id"], recipient.key, self.row["domain_id"], self.row["stream"])
@@ -162,7 +166,10 @@ class Keeper:
         borrowed: list[int],
     ) -> _Fate:
         """The same decisions as a claim makes, for those who might leave at once."""
-        if kind := suppressed.get(draft.target(recipient)):
+        if draft.failure:
+            return _Fate(State.REJECTED, draft.failure, Kind.REJECT)
+        kind = suppressed.get(draft.target(recipient))
+        if kind and (draft.suppressing is None or kind in draft.suppressing):
             return _Fate(State.REJECTED, suppressions.why_rejected(kind), Kind.REJECT)
         gate = gates.of(draft.row["domain_id"])
         if gate.hold_reason:

@@ -31,6 +31,23 @@ class FromTemplate:
 
 
 @dataclass(frozen=True, slots=True)
+class Publishing:
+    """What a dialect with identities, configuration sets and events of its own asks for.
+
+    The sender may be of a domain below a verified one, the most specific counts; Date and Message-ID are replaced.
+    """
+
+    #: Makes of our message id the one that the client is told, and that stands in Message-ID.
+    id_form: Callable[[str], str]
+    #: JSON values that events repeat: region, operation, configuration set, tags and the like; kept with the message.
+    facts: Mapping[str, Any]
+    #: Types of suppressions (resources/suppressions) that stop this message; None: all do.
+    suppressing: frozenset[str] | None = None
+    #: Why nothing of it leaves although it is accepted: its template could not be rendered.
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """One message that an endpoint wants sent. Exactly one of ``content`` and ``raw`` is given."""
 
@@ -59,6 +76,8 @@ class Submission:
     #: What it was rendered from, for the log: 0 = no template. The variables are compact JSON, empty where too many.
     template_id: int = 0
     template_variables: str = ""
+    #: Of Amazon's dialect alone.
+    publishing: Publishing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ class Specifier(StrEnum):
     USER = "user"
     INVITE = "invite"
     API_TOKEN = "api_token"  # noqa: S105  # a word, no secret
+    ACCESS_KEY = "access_key"
 
 
 @dataclass(frozen=True, slots=True)

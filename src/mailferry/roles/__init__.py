@@ -38,6 +38,7 @@ from mailferry.journal.ids import Ids
 from mailferry.listening import Listening
 from mailferry.net.guard import Guard
 from mailferry.net.http import HttpClient
+from mailferry.resources.access_keys import AccessKeys
 from mailferry.resources.accounts import any_account, hash_password
 from mailferry.resources.domains import fresh_keys
 from mailferry.resources.tokens import Credentials
@@ -139,7 +140,8 @@ class Parts:
         if "api" in self._roles:
             lookups = Lookups(tools, ticks)
             self._ending.part("look-ups", lookups.close)
-            await doors.open_http(intake, credentials, lookups, tools, self._hits)
+            keys = AccessKeys(self._house.database, self._house.sealer, self._house.clock, ticks)
+            await doors.open_http(intake, credentials, keys, lookups, tools, self._hits)
         if "smtp" in self._roles:
             await doors.open_smtp(intake, credentials)
         await doors.open_control(tools)

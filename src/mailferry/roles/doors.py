@@ -12,18 +12,20 @@ from starlette.types import ASGIApp
 
 from mailferry.config import BY_KEY, parse_listen
 from mailferry.ending import Ending
+from mailferry.endpoints.bodies import BodyBudget
 from mailferry.endpoints.fallback import not_served
 from mailferry.endpoints.front import front
 from mailferry.endpoints.hosts import Hosts
 from mailferry.endpoints.listeners import Listener, bind
 from mailferry.endpoints.mailtrap import app as mailtrap
-from mailferry.endpoints.mailtrap.body import BodyBudget
 from mailferry.endpoints.mailtrap.deps import Deps
 from mailferry.endpoints.mailtrap.rates import Rates
 from mailferry.endpoints.operations import health
 from mailferry.endpoints.operations.control import Control
 from mailferry.endpoints.operations.lookups import Lookups
 from mailferry.endpoints.operations.tools import Tools
+from mailferry.endpoints.ses import app as ses_app
+from mailferry.endpoints.ses import deps as ses
 from mailferry.endpoints.smtp import server as smtp
 from mailferry.endpoints.smtp.limits import Limits as SmtpLimits
 from mailferry.endpoints.smtp.submission import SubmissionBackend
@@ -34,7 +36,9 @@ from mailferry.intake.accept import Intake
 from mailferry.intake.render import Renderer
 from mailferry.listening import Listening
 from mailferry.net.hosts import trusted_networks
+from mailferry.resources.access_keys import AccessKeys
 from mailferry.resources.dns_records import Operator
+from mailferry.resources.documents import DocumentBook
 from mailferry.resources.tokens import Credentials
 from mailferry.resources.tracking_hosts import TrackingHosts
 
@@ -52,7 +56,13 @@ class Doors:
         self._listening = listening
 
     async def open_http(
-        self, intake: Intake, credentials: Credentials, lookups: Lookups, tools: Tools, hits: Hits
+        self,
+        intake: Intake,
+        credentials: Credentials,
+        keys: AccessKeys,
+        lookups: Lookups,
+        tools: Tools,
+        hits: Hits,
     ) -> None:
         house, config, listening = self._house, self._config, self._listening
         deps = Deps(
@@ -72,9 +82,25 @@ class Doors:
             max_templates=config["limits.templates"],
             poster=tools.poster,
         )
+        amazon = ses.Deps(
+            intake=intake,
+            keys=keys,
+            db=house.database,
+            content=house.content,
+            clock=house.clock,
+            log=structlog.get_logger("mailferry.endpoints.ses"),
+            budget=deps.budget,
+            sealer=house.sealer,
+            operator=deps.operator,
+            forget_domains=house.book.forget,
+            documents=DocumentBook(house.database, ticks),
+            renderer=deps.renderer,
+            look_up_domain=lookups.ask,
+            max_templates=config["limits.templates"],
+        )
         well = Route("/health", health.route(house.database, house.content, house.clock))
         site = tracking.Deps(hits, house.link_keys, house.database, house.book, house.clock)
-        routes = [Route("/", front), well, *tracking.routes(site), *mailtrap.routes(deps)]
+        routes = [well, *ses_app.routes(amazon, front), *tracking.routes(site), *mailtrap.routes(deps)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})
         app.router.redirect_slashes = False
         tracking_hosts = TrackingHosts(house.database, ticks)

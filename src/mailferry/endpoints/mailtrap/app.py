@@ -11,11 +11,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from mailferry.endpoints.bodies import BadBody, ClientGoneError
 from mailferry.endpoints.hosts import REQUEST_ID, ROLE
 from mailferry.endpoints.mailtrap import auth, contact_exports, cors, rates, raw_messages, sending
-from mailferry.endpoints.mailtrap.body import ClientGoneError
 from mailferry.endpoints.mailtrap.deps import Call, Deps
-from mailferry.endpoints.mailtrap.errors import Fault, Problem, Shape, problem
+from mailferry.endpoints.mailtrap.errors import Fault, Problem, Shape, of_body, problem
 from mailferry.endpoints.mailtrap.forms import AnsweredError
 from mailferry.endpoints.mailtrap.rates import Standing
 from mailferry.endpoints.mailtrap.table import TABLE, Op, Path
@@ -60,6 +60,8 @@ class _Endpoint:
             response = await self._answer(request, request_id)
         except AnsweredError as answered:
             response = answered.response
+        except BadBody as bad:
+            response = problem(self._row.shape, of_body(bad))
         except ClientGoneError:
             self._deps.log.info("api_client_gone", request_id=request_id, path=scope["path"])
             return

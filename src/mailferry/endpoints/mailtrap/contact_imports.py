@@ -13,8 +13,8 @@ import msgspec
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from mailferry.endpoints.bodies import Share
 from mailferry.endpoints.mailtrap import weight, wire
-from mailferry.endpoints.mailtrap.body import Share
 from mailferry.endpoints.mailtrap.contact_forms import Known, field_values, moves
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, Problem, answer

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mailferry.consumers.webhooks.post import Poster
+from mailferry.endpoints.bodies import BodyBudget, BodyRules
 from mailferry.endpoints.hosts import CLIENT
-from mailferry.endpoints.mailtrap.body import BodyBudget, BodyRules
 from mailferry.endpoints.mailtrap.errors import Problem, Shape, problem
 from mailferry.endpoints.mailtrap.rates import Rates
 from mailferry.intake.checks import Limits

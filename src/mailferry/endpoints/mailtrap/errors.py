@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from mailferry.endpoints.bodies import BadBody, Flaw
 from mailferry.endpoints.fallback import RETRY_SECONDS
 from mailferry.intake.refusal import Reason, Refusal
 
@@ -231,3 +232,16 @@ def _texts(refusal: Refusal) -> tuple[str, str]:
 
 def _showable(detail: str) -> str:
     return _UNSHOWABLE.sub("?", detail[:_MAX_DETAIL])
+
+
+_BODIES = {
+    Flaw.TOO_LARGE: Fault.BODY_TOO_LARGE,
+    Flaw.TOO_SLOW: Fault.BODY_TOO_SLOW,
+    Flaw.BUSY: Fault.BUSY,
+    Flaw.ENCODING: Fault.ENCODING_UNSUPPORTED,
+    Flaw.CHARSET: Fault.CHARSET_UNSUPPORTED,
+}
+
+
+def of_body(error: BadBody) -> Problem:
+    return Problem(_BODIES[error.flaw], error.detail)

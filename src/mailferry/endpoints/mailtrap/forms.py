@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 
 from starlette.responses import Response
 
+from mailferry.endpoints.bodies import Share, aside, read_body
 from mailferry.endpoints.mailtrap import weight, wire
-from mailferry.endpoints.mailtrap.body import Share, aside, read_body
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, Problem, answer
 from mailferry.mail import address
@@ -54,10 +54,7 @@ def identity(call: Call, name: str) -> int:
 async def held_body(call: Call) -> AsyncIterator[tuple[bytearray, Share]]:
     """The body as it came, and what it holds of the memory for all bodies until the block ends."""
     with Share(call.deps.budget, call.deps.body.patience) as share:
-        body = await read_body(call.request.receive, call.request.headers, share, call.deps.body)
-        if isinstance(body, Problem):
-            raise AnsweredError(call.problem(body))
-        yield body, share
+        yield await read_body(call.request.receive, call.request.headers, share, call.deps.body), share
 
 
 async def members(call: Call, wrapped_in: str = "") -> dict[str, Any]:

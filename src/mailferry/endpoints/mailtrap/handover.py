@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from mailferry.endpoints.bodies import Share
 from mailferry.endpoints.mailtrap import message
-from mailferry.endpoints.mailtrap.body import Share
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, Problem
 from mailferry.endpoints.mailtrap.message import Draft

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from mailferry.endpoints.bodies import BodyBudget, Share
 from mailferry.endpoints.mailtrap import links
-from mailferry.endpoints.mailtrap.body import BodyBudget, Share
 from mailferry.endpoints.mailtrap.deps import Call, Deps
 from mailferry.endpoints.mailtrap.errors import Fault
 from mailferry.journal import raw

@@ -12,8 +12,8 @@ import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from mailferry.endpoints.bodies import Share, aside, read_body
 from mailferry.endpoints.mailtrap import message, weight, wire
-from mailferry.endpoints.mailtrap.body import Share, aside, read_body
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import FAULTS, Fault, Problem, answer, json_response, refused, refused_body
 from mailferry.endpoints.mailtrap.handover import Failed, Outcome, accept_slices, open_rendering, ready, woven
@@ -95,8 +95,6 @@ async def _receive(call: Call, share: Share) -> _Received | Problem:
     if isinstance(key, Problem):
         return key
     body = await read_body(call.request.receive, headers, share, call.deps.body)
-    if isinstance(body, Problem):
-        return body
     grown = await aside(len(body), lambda: weight.growth(body, share.largest))
     if len(body) + grown > share.largest:
         return Problem(Fault.VALUES_TOO_MANY)

@@ -27,9 +27,11 @@ from mailferry.store.schema.customers import (
     suppressions,
     tracking_opt_outs,
 )
+from mailferry.store.schema.documents import documents
 from mailferry.store.schema.house import boots, shared_keys
 from mailferry.store.schema.journal import attempts, cursors, events, idempotency_keys, messages, recipients
 from mailferry.store.schema.people import (
+    access_keys,
     accesses,
     accounts,
     audit_log,
@@ -47,6 +49,7 @@ from mailferry.store.schema.webhooks import webhook_attempts, webhook_deliveries
 
 __all__ = [
     "RELEASED",
+    "access_keys",
     "accesses",
     "accounts",
     "attempts",
@@ -63,6 +66,7 @@ __all__ = [
     "contact_values",
     "contacts",
     "cursors",
+    "documents",
     "domain_alerts",
     "domain_hours",
     "domain_keys",

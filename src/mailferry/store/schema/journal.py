@@ -23,6 +23,8 @@ messages = Table(
     #: The template that it was rendered from, 0 = none, and its variables as JSON; empty where they were too many.
     int_("template_id"),
     text_("template_variables"),
+    #: JSON (intake/submission.Publishing), empty where nobody is told by it: configuration set, tags, region and the like.
+    text_("publishing"),
     #: Octets as stored.
     int_("size"),
     #: Where the bytes lie: a segment's name (SQLite) or a day (PostgreSQL), and the place in it.

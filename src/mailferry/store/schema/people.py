@@ -1,8 +1,8 @@
 """Accounts and who may do what in them (resources/permissions.py says what the rows mean)."""
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text, UniqueConstraint
 
-from mailferry.store.schema.columns import id_, int_, metadata, text_
+from mailferry.store.schema.columns import flag, id_, int_, metadata, text_
 
 #: Several accounts under one roof; a grant on it holds for all of them.
 organizations = Table("organizations", metadata, id_(), text_("name"), int_("created_at"))
@@ -59,7 +59,25 @@ tokens = Table(
     int_("last_used_at"),
 )
 
-#: One row a specifier (user, invite, api_token) and account.
+#: Key pairs that requests of Amazon's dialect are signed with. A signature is verified with the secret itself, so it is
+#: sealed and not hashed.
+access_keys = Table(
+    "access_keys",
+    metadata,
+    id_(),
+    int_("account_id", index=True),
+    #: Public: it stands in every request.
+    Column("key_id", Text, nullable=False, unique=True),
+    text_("name"),
+    Column("secret_sealed", LargeBinary, nullable=False),
+    text_("created_by"),
+    int_("created_at"),
+    #: To the minute; 0 = not yet.
+    int_("last_used_at"),
+    flag("disabled"),
+)
+
+#: One row a specifier (user, invite, api_token, access_key) and account.
 accesses = Table(
     "accesses",
     metadata,

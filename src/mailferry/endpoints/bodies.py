@@ -9,13 +9,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from types import TracebackType
 from typing import TypeVar
 
 from starlette.datastructures import Headers
 from starlette.types import Receive
-
-from mailferry.endpoints.mailtrap.errors import Fault, Problem
 
 T = TypeVar("T")
 
@@ -38,6 +37,26 @@ class BodyRules:
 
 class ClientGoneError(Exception):
     """The client hung up; nobody is there to be answered."""
+
+
+class Flaw(StrEnum):
+    """Why a body is not taken."""
+
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    #: There is no memory for it now.
+    BUSY = "busy"
+    ENCODING = "encoding"
+    CHARSET = "charset"
+
+
+class BadBody(Exception):
+    """``detail``: the limit in octets, the encoding or the charset that it has."""
+
+    def __init__(self, flaw: Flaw, detail: str = "") -> None:
+        super().__init__(flaw, detail)
+        self.flaw = flaw
+        self.detail = detail
 
 
 class BodyBudget:
@@ -123,15 +142,14 @@ async def aside(size: int, work: Callable[[], T]) -> T:
     return await asyncio.to_thread(work) if size > LARGE_BODY else work()
 
 
-async def read_body(receive: Receive, headers: Headers, share: Share, rules: BodyRules) -> bytearray | Problem:
-    """The whole body. Raises :class:`ClientGoneError`.
+async def read_body(receive: Receive, headers: Headers, share: Share, rules: BodyRules) -> bytearray:
+    """The whole body. Raises :class:`BadBody` and :class:`ClientGoneError`.
 
     The type that a client gives its body is not asked: curl calls JSON a form, and SDKs leave it out. What it says of a
     charset counts only where it matters.
     """
     limit = min(rules.limit, share.largest)
-    if refusal := _refuse_early(headers, limit):
-        return refusal
+    _refuse_early(headers, limit)
     body = bytearray()
     loop = asyncio.get_running_loop()
     ends = loop.time() + rules.total
@@ -143,36 +161,35 @@ async def read_body(receive: Receive, headers: Headers, share: Share, rules: Bod
                     raise ClientGoneError
                 piece: bytes = message.get("body", b"")
                 if len(body) + len(piece) > limit:
-                    return Problem(Fault.BODY_TOO_LARGE, str(limit))
+                    raise BadBody(Flaw.TOO_LARGE, str(limit))
                 alarm.reschedule(None)
                 if not await share.take(len(piece)):
-                    return Problem(Fault.BUSY)
+                    raise BadBody(Flaw.BUSY)
                 body += piece
                 if not message.get("more_body", False):
                     break
                 alarm.reschedule(min(loop.time() + rules.idle, ends))
     except TimeoutError:
-        return Problem(Fault.BODY_TOO_SLOW)
-    return _refuse_charset(headers, body) or body
+        raise BadBody(Flaw.TOO_SLOW) from None
+    _refuse_charset(headers, body)
+    return body
 
 
-def _refuse_early(headers: Headers, limit: int) -> Problem | None:
+def _refuse_early(headers: Headers, limit: int) -> None:
     length = headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:18]) > limit:
-        return Problem(Fault.BODY_TOO_LARGE, str(limit))
+        raise BadBody(Flaw.TOO_LARGE, str(limit))
     encoding = headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity"):
         # Ten megabytes of gzip can be ten gigabytes of JSON; no SDK sends it.
-        return Problem(Fault.ENCODING_UNSUPPORTED, encoding)
-    return None
+        raise BadBody(Flaw.ENCODING, encoding)
 
 
-def _refuse_charset(headers: Headers, body: bytearray) -> Problem | None:
+def _refuse_charset(headers: Headers, body: bytearray) -> None:
     """RFC 8259 8.1: JSON is UTF-8. A wrong label on plain ASCII harms nobody, and old HTTP clients write Latin-1."""
     _, _, parameters = headers.get("content-type", "").partition(";")
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         charset = value.strip().strip('"').lower()
         if name.strip().lower() == "charset" and charset not in ("", "utf-8", "utf8") and not body.isascii():
-            return Problem(Fault.CHARSET_UNSUPPORTED, charset)
-    return None
+            raise BadBody(Flaw.CHARSET, charset)

@@ -1,0 +1,118 @@
+"""SendEmail and SendRawEmail of both versions: from their forms to one :class:`Outgoing`, and to one answer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mailferry.endpoints.ses import addresses, raw
+from mailferry.endpoints.ses.deps import Call, Params, Result
+from mailferry.endpoints.ses.errors import SesError, invalid
+from mailferry.endpoints.ses.outgoing import Outgoing, Tag, send_one
+from mailferry.intake.submission import Rcpt
+from mailferry.mail.compose import Attachment, Content
+
+_DISPOSITIONS = {"INLINE": "inline", "ATTACHMENT": "attachment"}
+#: Limits of one message (quotas).
+MAX_HEADERS = 15
+
+
+async def send_email_v1(call: Call, params: Params) -> Result:
+    to, cc, recipients = destination(params["Destination"])
+    body = params["Message"]["Body"]
+    content = Content(
+        sender=addresses.mailbox(params["Source"]),
+        to=to,
+        cc=cc,
+        reply_to=addresses.mailboxes(params.get("ReplyToAddresses", ())),
+        subject=params["Message"]["Subject"]["Data"],
+        text=body.get("Text", {}).get("Data"),
+        html=body.get("Html", {}).get("Data"),
+    )
+    outgoing = Outgoing(params["Source"], recipients, content=content, set_name=params.get("ConfigurationSetName", ""))
+    return {"MessageId": await send_one(call, outgoing, tags(params.get("Tags", ())))}
+
+
+async def send_raw_email_v1(call: Call, params: Params) -> Result:
+    message = raw.Message(params["RawMessage"]["Data"], source=params.get("Source", ""))
+    given = addresses.recipients(addresses.mailboxes(params.get("Destinations", ())), "to")
+    return {"MessageId": await _send_raw(call, message, given, params, params.get("Tags", ()))}
+
+
+async def send_email_v2(call: Call, params: Params) -> Result:
+    content = params["Content"]
+    kinds = [kind for kind in ("Raw", "Simple", "Template") if kind in content]
+    if len(kinds) != 1:
+        raise invalid("Exactly one of Content.Simple, Content.Raw and Content.Template must be given")
+    given = params.get("Destination", {})
+    if kinds == ["Raw"]:
+        message = raw.Message(
+            content["Raw"]["Data"],
+            source=params.get("FromEmailAddress", ""),
+            sender=params.get("FromEmailAddress", ""),
+            reply_to=params.get("ReplyToAddresses", ()),
+        )
+        return {"MessageId": await _send_raw(call, message, destination(given)[2], params, params.get("EmailTags", ()))}
+    if kinds == ["Template"]:
+        raise SesError("InvalidAction", "Templates of SES are not there yet")
+    if not params.get("FromEmailAddress"):
+        raise invalid(None)  # Amazon gives no text either
+    to, cc, recipients = destination(given)
+    simple = _simple(params, content["Simple"], to, cc)
+    outgoing = Outgoing(
+        params["FromEmailAddress"], recipients, content=simple, set_name=params.get("ConfigurationSetName", "")
+    )
+    return {"MessageId": await send_one(call, outgoing, tags(params.get("EmailTags", ())))}
+
+
+def destination(given: Mapping[str, Any]) -> tuple[Any, Any, tuple[Rcpt, ...]]:
+    """Mailboxes of To and of Cc, and all recipients with those of Bcc. Raises `SesError`."""
+    to, cc, bcc = (addresses.mailboxes(given.get(name, ())) for name in ("ToAddresses", "CcAddresses", "BccAddresses"))
+    kinds = ((to, "to"), (cc, "cc"), (bcc, "bcc"))
+    return to, cc, tuple(rcpt for found, kind in kinds for rcpt in addresses.recipients(found, kind))
+
+
+def tags(given: Sequence[Mapping[str, str]]) -> list[Tag]:
+    return [Tag(each.get("Name", ""), each.get("Value", "")) for each in given]
+
+
+async def _send_raw(
+    call: Call, message: raw.Message, given: Sequence[Rcpt], params: Params, named: Sequence[Mapping[str, str]]
+) -> str:
+    """What the call says wins over the message's own control fields, and is not added to them."""
+    outgoing = Outgoing(
+        message.source,
+        tuple(given) or message.recipients(),
+        raw=message.octets(),
+        set_name=params.get("ConfigurationSetName") or message.set_name,
+        envelope_from=message.envelope_from,
+    )
+    return await send_one(call, outgoing, tags(named) or message.tags)
+
+
+def _simple(params: Params, simple: Mapping[str, Any], to: Any, cc: Any) -> Content:
+    headers = simple.get("Headers", ())
+    if len(headers) > MAX_HEADERS:
+        raise invalid(f"A message has at most {MAX_HEADERS} headers of its own, this one has {len(headers)}")
+    body = simple.get("Body", {})
+    return Content(
+        sender=addresses.mailbox(params["FromEmailAddress"]),
+        to=to,
+        cc=cc,
+        reply_to=addresses.mailboxes(params.get("ReplyToAddresses", ())),
+        subject=simple["Subject"]["Data"],
+        text=body.get("Text", {}).get("Data"),
+        html=body.get("Html", {}).get("Data"),
+        attachments=tuple(map(attachment, simple.get("Attachments", ()))),
+        headers=tuple((each["Name"], each["Value"]) for each in headers),
+    )
+
+
+def attachment(given: Mapping[str, Any]) -> Attachment:
+    inline = _DISPOSITIONS.get(given.get("ContentDisposition", ""), "attachment") == "inline"
+    return Attachment(
+        filename=given["FileName"],
+        content=given["RawContent"],
+        content_type=given.get("ContentType") or "application/octet-stream",
+        # Without an id nothing in the HTML can name it.
+        disposition="inline" if inline and given.get("ContentId") else "attachment",
+        content_id=given.get("ContentId", ""),
+    )

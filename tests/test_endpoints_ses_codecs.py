@@ -1,0 +1,139 @@
+"""The two wires of Amazon's dialect: forms and XML, paths and JSON, by the shapes of the services' own models."""
+
+import base64
+from typing import Any
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+from botocore.parsers import create_parser
+from botocore.session import Session
+
+from mailferry.endpoints.ses import constraints, paths, query, rest_json
+from mailferry.endpoints.ses.errors import SesError
+from mailferry.endpoints.ses.model import service
+from mailferry.endpoints.ses.table import TABLE, Does
+
+V1, V2 = service("ses"), service("sesv2")
+
+
+def form(text: str, operation: str = "SendEmail") -> dict[str, Any]:
+    return query.read(V1.operations[operation], query.read_form(text.encode()))
+
+
+def test_lists_are_numbered_and_an_empty_one_is_a_bare_key() -> None:
+    found = form(
+        "Destination.ToAddresses.member.2=b%40x&Destination.ToAddresses.member.1=a%2Bb@x&Destination.CcAddresses="
+        "&Destination.BccAddresses.member.10=j&Destination.BccAddresses.member.9=i&Unknown.Thing=1"
+    )
+    assert found == {"Destination": {"ToAddresses": ["a+b@x", "b@x"], "CcAddresses": [], "BccAddresses": ["i", "j"]}}
+
+
+def test_a_blob_is_base64_and_a_flag_a_word() -> None:
+    data = base64.b64encode(b"\xff\x00").decode().replace("+", "%2B")
+    assert form(f"RawMessage.Data={data}", "SendRawEmail") == {"RawMessage": {"Data": b"\xff\x00"}}
+    assert form("Enabled=true", "UpdateAccountSendingEnabled") == {"Enabled": True}
+    with pytest.raises(SesError, match="is no boolean"):
+        form("Enabled=perhaps", "UpdateAccountSendingEnabled")
+
+
+@pytest.mark.parametrize("text", ["Source=a&Source.b=c", "Source.b=c&Source=a", "a." * 500 + "=1", "...=1", "&&=&"])
+def test_a_confused_form_is_read_or_refused(text: str) -> None:
+    try:
+        form(text)
+    except SesError as error:
+        assert error.code == "MalformedInput"
+
+
+def test_an_answer_is_what_botocore_parses() -> None:
+    operation = V1.operations["GetIdentityVerificationAttributes"]
+    result = {"VerificationAttributes": {"a&b@x": {"VerificationStatus": "Success", "VerificationToken": "t\rt"}}}
+    text = query.write(V1, operation, result, "id-1")
+    model = Session().get_service_model("ses").operation_model(operation.name)
+    parsed = create_parser("query").parse(
+        {"status_code": 200, "headers": {}, "body": text.encode()}, model.output_shape
+    )
+    assert parsed["VerificationAttributes"] == result["VerificationAttributes"]
+    assert parsed["ResponseMetadata"]["RequestId"] == "id-1"
+
+
+def test_octets_that_xml_cannot_hold_do_not_break_it() -> None:
+    text = query.write_error(V1, SesError("InvalidParameterValue", "a\x00\x1b<&>\ud800b"), 400, "1")
+    assert ElementTree.fromstring(text.encode()).findtext(".//{*}Message") == "a\ufffd\ufffd<&>\ufffdb"
+
+
+def test_a_json_body_is_read_by_shape_and_null_is_absent() -> None:
+    operation = V2.operations["SendEmail"]
+    body = msgspec.json.encode({"FromEmailAddress": None, "Content": {"Raw": {"Data": "aGk="}}, "Newer": 1})
+    assert rest_json.read(operation, {}, [], body) == {"Content": {"Raw": {"Data": b"hi"}}}
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"FromEmailAddress": 5}, "NUMBER_VALUE can not be converted to a String"),
+        ({"EmailTags": {}}, "Expected list or null"),
+        ({"Content": []}, "Expected a structure or null"),
+        ({"Content": {"Raw": {"Data": "%"}}}, "is no blob"),
+    ],
+)
+def test_a_wrong_type_is_told_in_jacksons_words(body: Any, text: str) -> None:
+    with pytest.raises(SesError, match=text) as caught:
+        rest_json.read(V2.operations["SendEmail"], {}, [], msgspec.json.encode(body))
+    assert caught.value.code == "SerializationException"
+
+
+def test_times_leave_as_seconds_and_as_iso() -> None:
+    moment = 1_790_312_384_592
+    operation = V2.operations["GetSuppressedDestination"]
+    given = {"SuppressedDestination": {"EmailAddress": "a@x", "Reason": "BOUNCE", "LastUpdateTime": moment}}
+    found = msgspec.json.decode(rest_json.write(operation, given))
+    assert found["SuppressedDestination"]["LastUpdateTime"] == 1790312384.592
+    assert query.iso(moment) == "2026-09-25T04:59:44.592Z"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name", "label"),
+    [
+        ("GET", "/v2/email/templates/a%2Fb%20c", "GetEmailTemplate", "a%2Fb%20c"),
+        ("PUT", "/v1/email/identities/x.test/dkim/signing", "PutEmailIdentityDkimSigningAttributes", "x.test"),
+        ("PUT", "/v2/email/identities/x.test/dkim/signing", "PutEmailIdentityDkimSigningAttributes", "x.test"),
+        ("POST", "/v2/email/contact-lists/L/contacts/list", "ListContacts", "L"),
+        ("GET", "/v2/email/contact-lists/L/contacts", "ListContacts", "L"),
+        ("GET", "/v2/email/insights/some-id/", "GetMessageInsights", "some-id"),
+        ("GET", "/v2/email/insights/some-id", "GetMessageInsights", "some-id"),
+    ],
+)
+def test_paths_are_looked_up_as_they_came(method: str, path: str, name: str, label: str) -> None:
+    operation, labels = paths.find(method, path)
+    assert (operation.name, [*labels.values()]) == (name, [label])
+
+
+def test_every_operation_of_v2_is_found_by_its_own_path() -> None:
+    for operation in V2.operations.values():
+        path = operation.path.replace("{", "").replace("}", "")
+        assert paths.find(operation.method, path)[0] is operation
+
+
+def test_what_the_model_demands_is_told_in_amazons_words() -> None:
+    found = constraints.problems(V1.operations["SendEmail"].input, {"Source": "a@x", "Destination": {}, "Message": {}})
+    assert found == [
+        "Value null at 'message.subject' failed to satisfy constraint: Member must not be null",
+        "Value null at 'message.body' failed to satisfy constraint: Member must not be null",
+    ]
+    put = V2.operations["PutSuppressedDestination"].input
+    assert constraints.problems(put, {"EmailAddress": "a@x", "Reason": "NO"}) == [
+        "Value 'NO' at 'reason' failed to satisfy constraint: Member must satisfy enum value set: [BOUNCE, COMPLAINT]"
+    ]
+
+
+def test_the_table_has_every_operation_of_the_models_and_no_other() -> None:
+    assert (len(V1.operations), len(V2.operations) >= 110) == (71, True)
+    for name in ("ses", "sesv2"):
+        assert set(TABLE[name]) == set(service(name).operations)
+    for name in ("sns", "sts"):
+        assert set(TABLE[name]) <= set(service(name).operations)
+    for ops in TABLE.values():
+        assert all(
+            (op.function is None) == (op.does is Does.UNSUPPORTED) and (op.function or op.remark) for op in ops.values()
+        )
