@@ -16,6 +16,7 @@ from mailferry.endpoints.mailtrap.table import TABLE
 from tests.asgi import Answer
 from tests.contracts.cases import CASES, Case, Request
 from tests.contracts.facts import ANY_OF, FREE, OPTIONAL, Shape
+from tests.contracts.openapi import breaches
 from tests.contracts.operations import DEVIATIONS, NEVER, Operation, blank, operations, shared_name
 from tests.contracts.shapes import EMPTY, flaws
 from tests.delivery_support import SQLITE
@@ -136,8 +137,11 @@ class Driver:
         role = {"role": "bulk"} if self.operation.bulk else {}
         where = house or self.house
         if request.body is None:
-            return await where.call(self.operation.method, target, headers=headers, **role)
-        return await where.call_json(self.operation.method, target, request.body, headers, **role)
+            answer = await where.call(self.operation.method, target, headers=headers, **role)
+        else:
+            answer = await where.call_json(self.operation.method, target, request.body, headers, **role)
+        assert breaches(self.operation.method, served_path(self.operation), answer) == []
+        return answer
 
 
 def _body(answer: Answer) -> Any:
@@ -154,7 +158,7 @@ async def test_every_documented_member_and_parameter_is_sent(working: WorkingHou
     """What the cases do not send, nobody knows to be understood."""
     case = await CASES[operation.name](working, operation.legacy)
     bodies = [request.body for request in case.right]
-    asked = set(_places(operation.asks)) - {"webhook.inbound_inbox_id"}  # inbound mail is not served
+    asked = set(places(operation.asks)) - {"webhook.inbound_inbox_id"}  # inbound mail is not served
     assert asked <= {place for body in bodies for place in _members(body)}
     queries = "&".join(request.query for request in case.right)
     for name in operation.query:
@@ -163,19 +167,19 @@ async def test_every_documented_member_and_parameter_is_sent(working: WorkingHou
     assert not [flaw for flaw in wrong if not flaw.endswith(("is missing", EMPTY))]
 
 
-def _places(shape: Shape, place: str = "") -> Iterator[str]:
+def places(shape: Shape, place: str = "") -> Iterator[str]:
     """Of every member that has a name."""
     if isinstance(shape, list):
-        yield from _places(shape[0], place)
+        yield from places(shape[0], place)
     elif isinstance(shape, dict) and ANY_OF in shape:
         for each in shape[ANY_OF]:
-            yield from _places(each, place)
+            yield from places(each, place)
     elif isinstance(shape, dict):
         for name, inner in shape.items():
             if name != FREE:
                 where = f"{place}.{name.removesuffix(OPTIONAL)}".removeprefix(".")
                 yield where
-                yield from _places(inner, where)
+                yield from places(inner, where)
 
 
 def _members(value: Any, place: str = "") -> Iterator[str]:
@@ -194,10 +198,9 @@ def _members(value: Any, place: str = "") -> Iterator[str]:
 
 def served_path(operation: Operation) -> str:
     """As the table of paths spells it."""
-    wanted = shared_name(operation.path)
-    family = "/api/accounts/{account_id}/" if operation.legacy else "/api/"
     for row in TABLE:
-        if row.path.startswith(family) and blank(shared_name(row.path)) == blank(wanted) and row.ops:
+        same = blank(shared_name(row.path)) == blank(shared_name(operation.path)) and operation.method in row.ops
+        if same and ("{account_id}" in row.path) == operation.legacy and not row.stream:
             return row.path
     return ""
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mailferry.endpoints.mailtrap.table import TABLE
 from tests.asgi import Answer
 from tests.contracts.cases import Request
+from tests.contracts.openapi import breaches
 from tests.contracts.operations import blank, shared_name
 from tests.delivery_support import SQLITE
 from tests.mailtrap_roles import CASE_OF
@@ -125,7 +126,15 @@ async def test_nearly_right_requests(ready: Ready, data: st.DataObject) -> None:
     headers = {"Authorization": f"Bearer {ready.house.admin}"}
     # The standard library writes lone surrogates, as careless clients do.
     body = b"" if request.body is None else json.dumps(request.body).encode()
-    of_dialect(await ready.house.call(ready.method, target, headers=headers, body=body))
+    answer = await ready.house.call(ready.method, target, headers=headers, body=body)
+    of_dialect(answer)
+    if not elsewhere(ready.path, target):
+        assert breaches(ready.method, ready.path, answer) == []
+
+
+def elsewhere(path: str, target: str) -> bool:
+    """An id with a slash makes another path of it."""
+    return "contact_identifier" not in path and target.lower().count("%2f") > 0
 
 
 def of_dialect(answer: Answer) -> None:

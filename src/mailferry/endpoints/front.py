@@ -8,7 +8,7 @@ from mailferry import __version__
 
 _NAME = f"Mailferry {__version__}"
 _WHAT = (
-    "Self-hosted email delivery that speaks Mailtrap's API and SMTP. This is its API; there are no pages to look at."
+    "Self-hosted email delivery that speaks Mailtrap's API and SMTP. This is its API; there is no dashboard to look at."
 )
 #: Paths, and what they are. Nothing of this installation: whoever finds the address may read it.
 _PLACES = (
@@ -17,9 +17,18 @@ _PLACES = (
         "/api/...",
         "Mailtrap's API: domains, templates, contacts, suppressions, webhooks, email logs, statistics, tokens",
     ),
+    ("/api/docs", "all of it, to read"),
+    ("/api/openapi.json", "all of it, for programs (OpenAPI 3.1)"),
     ("/health", "200 while all is well"),
 )
+#: Of these, the ones that a browser can open.
+_OPEN = ("/api/docs", "/api/openapi.json", "/health")
 _DOCS = "How to use it: README.md and the folder docs beside the program; on the server itself: mailferry --help"
+
+
+def _place(path: str) -> str:
+    return f'<a href="{path}"><code>{path}</code></a>' if path in _OPEN else f"<code>{path}</code>"
+
 
 _TEXT = "\n".join([_NAME, _WHAT, "", *(f"  {path:<24}{what}" for path, what in _PLACES), "", _DOCS, ""])
 _HTML = f"""<!doctype html>
@@ -30,7 +39,7 @@ _HTML = f"""<!doctype html>
 <h1>{_NAME}</h1>
 <p>{_WHAT}</p>
 <dl>
-{"".join(f"<dt><code>{path}</code></dt><dd>{what}</dd>" for path, what in _PLACES)}
+{"".join(f"<dt>{_place(path)}</dt><dd>{what}</dd>" for path, what in _PLACES)}
 </dl>
 <p>{_DOCS}</p>
 </html>

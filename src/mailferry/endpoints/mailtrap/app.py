@@ -17,6 +17,7 @@ from mailferry.endpoints.mailtrap import auth, contact_exports, cors, rates, raw
 from mailferry.endpoints.mailtrap.deps import Call, Deps
 from mailferry.endpoints.mailtrap.errors import Fault, Problem, Shape, of_body, problem
 from mailferry.endpoints.mailtrap.forms import AnsweredError
+from mailferry.endpoints.mailtrap.openapi import serving as openapi
 from mailferry.endpoints.mailtrap.rates import Standing
 from mailferry.endpoints.mailtrap.table import TABLE, Op, Path
 from mailferry.resources import accounts
@@ -27,7 +28,7 @@ from mailferry.store.database import unavailable
 
 def routes(deps: Deps) -> list[BaseRoute]:
     """For the application that roles/ assembles; they come before any route that would take ``/api``."""
-    found: list[BaseRoute] = [*contact_exports.routes(deps), *raw_messages.routes(deps)]
+    found: list[BaseRoute] = [*openapi.routes(), *contact_exports.routes(deps), *raw_messages.routes(deps)]
     for row in TABLE:
         endpoint = _Endpoint(row, deps)
         found.append(_Route(row.path, endpoint))

@@ -16,7 +16,7 @@ from mailferry.resources.permissions import ADMIN
 
 _REQUIRED = ("name", "address", "city", "country", "zip_code", "website_url")
 _OPTIONAL = ("phone", "privacy_policy_url", "terms_of_service_url")
-_MAX_URL = 2000
+MAX_URL = 2000
 
 
 async def get_one(call: Call) -> Response:
@@ -54,7 +54,7 @@ async def update(call: Call) -> Response:
 def _field(form: Form, name: str) -> str:
     is_url = name.endswith("_url")
     value = form.text(
-        name, least=1 if name in _REQUIRED else 0, most=_MAX_URL if is_url else 255, lines=name == "address"
+        name, least=1 if name in _REQUIRED else 0, most=MAX_URL if is_url else 255, lines=name == "address"
     )
     if is_url and value.strip() and name not in form.errors and not _is_url(value):
         form.wrong(name, "is invalid")

@@ -178,6 +178,8 @@ _RULES: Mapping[str, _Rule] = {
     "domain_id": _DOMAIN,
     "sending_domain_id": _DOMAIN,
 }
+#: What a filter may ask, by its name.
+OPERATORS: Mapping[str, tuple[str, ...]] = {name: tuple(rule.operators) for name, rule in _RULES.items()}
 
 
 def asked(call: Call, pairs: list[tuple[tuple[str, ...], str]]) -> Query:
