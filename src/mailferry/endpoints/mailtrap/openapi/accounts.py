@@ -107,7 +107,10 @@ DECLARED: dict[Function, Declared] = {
     account_accesses.update_permissions: Declared(
         "Change what somebody may do",
         {200: json(answered({"message": text()}), "All of it was changed.")},
-        Asked(asked({"permissions": array(_CHANGE, maxItems=1000)}, "permissions")),
+        Asked(
+            asked({"permissions": array(_CHANGE, maxItems=1000)}, "permissions"),
+            example={"permissions": [{"resource_id": 1, "resource_type": "domain", "access_level": "viewer"}]},
+        ),
         about="All of it or nothing.",
     ),
     account_accesses.get_resources: Declared(
@@ -128,6 +131,6 @@ DECLARED: dict[Function, Declared] = {
                 {"application/json": ERROR, "text/html": text(maxLength=0)},
             ),
         },
-        Asked(asked({"name": text(minLength=1, maxLength=255)}, "name"), wrapper="account"),
+        Asked(asked({"name": text(minLength=1, maxLength=255)}, "name"), wrapper="account", example={"name": "Sister"}),
     ),
 }

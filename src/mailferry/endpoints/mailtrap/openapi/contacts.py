@@ -67,6 +67,8 @@ _VALUES = free(SCALAR, "Values by merge tag; null takes one away.")
 _MOVES = {"list_ids_included": array(ID, "Lists to come into."), "list_ids_excluded": array(ID, "Lists to leave.")}
 _CREATE = asked({"email": EMAIL, "fields": _VALUES, "list_ids": array(ID)}, "email")
 _UPDATE = asked({"email": EMAIL, "fields": _VALUES, **_MOVES, "unsubscribed": flag()})
+_ANN = {"email": "ann@example.com", "fields": {"first_name": "Ann"}, "list_ids": [1]}
+_ANN_AND_LIST = {"email": "ann@example.com", "fields": {"first_name": "Ann"}, "list_ids_included": [1]}
 _SAVED = Component("SavedContact", answered({"action": choice(("created", "updated")), "data": CONTACT}))
 _CONFLICT: Families[Answer | None] = Families(json(ERRORS, "The address is another contact's."), None)
 _NO_CONTACT = Families(
@@ -82,7 +84,7 @@ _NO_CONTACT = Families(
 
 # --- what they are described by
 _LIST = Component("ContactList", answered({"id": ID, "name": text()}))
-_LIST_NAME = Asked(asked({"name": text(minLength=1, maxLength=255)}, "name"))
+_LIST_NAME = Asked(asked({"name": text(minLength=1, maxLength=255)}, "name"), example={"name": "Customers"})
 _FIELD_LINE = text(minLength=1, maxLength=fields.LONGEST)
 _TAG = text(minLength=1, maxLength=fields.LONGEST, pattern=r"^[\w-]+$")
 _FIELD = Component(
@@ -141,22 +143,27 @@ OF_STATUS = asked(
     "operator",
     "value",
 )
+SUBSCRIBERS = {"name": STATUS, "operator": "equal", "value": SUBSCRIBED}
 _FILTERS = asked({"filters": array(any_of(IN_LISTS, OF_STATUS), maxItems=contact_exports.MOST_FILTERS)})
 _EXPORT_ERRORS = any_of(FIELD_ERRORS, answered({"errors": answered({"filters": text()})}))
 
 DECLARED: dict[Function, Declared] = {
     contacts.create: Declared(
-        "Make a contact", {201: enveloped(CONTACT), 409: _CONFLICT}, Asked(_CREATE, wrapper="contact")
+        "Make a contact", {201: enveloped(CONTACT), 409: _CONFLICT}, Asked(_CREATE, "contact", example=_ANN)
     ),
     contacts.get_one: Declared("Show a contact", {200: enveloped(CONTACT)}),
     contacts.update: Declared(
         "Change a contact, or make it",
         {200: json(_SAVED), 409: _CONFLICT},
-        Asked(_UPDATE, wrapper="contact"),
+        Asked(_UPDATE, "contact", example={"list_ids_included": [1], "unsubscribed": False}),
         about="Only what is given changes; PUT does the same as PATCH.",
     ),
     contacts.delete: Declared("Delete a contact", {204: GONE, 404: _NO_CONTACT}),
-    contact_events.create: Declared("Tell what a contact did", {201: json(_EVENT_KEPT)}, Asked(_EVENT)),
+    contact_events.create: Declared(
+        "Tell what a contact did",
+        {201: json(_EVENT_KEPT)},
+        Asked(_EVENT, example={"name": "order_placed", "params": {"total": 12.5}}),
+    ),
     contact_lists.get_list: Declared(
         "List contact lists",
         {200: json(array(_LIST))},
@@ -168,11 +175,15 @@ DECLARED: dict[Function, Declared] = {
     contact_lists.delete: Declared("Delete a contact list", {204: GONE}, about="Its contacts stay."),
     contact_fields.get_list: Declared("List contact fields", {200: json(array(_FIELD))}),
     contact_fields.get_one: Declared("Show a contact field", {200: json(_FIELD)}),
-    contact_fields.create: Declared("Make a contact field", {201: json(_FIELD)}, Asked(_NEW_FIELD)),
+    contact_fields.create: Declared(
+        "Make a contact field",
+        {201: json(_FIELD)},
+        Asked(_NEW_FIELD, example={"name": "Company", "data_type": "text", "merge_tag": "company"}),
+    ),
     contact_fields.update: Declared(
         "Change a contact field",
         {200: json(_FIELD)},
-        Asked(asked({"name": _FIELD_LINE, "merge_tag": _TAG})),
+        Asked(asked({"name": _FIELD_LINE, "merge_tag": _TAG}), example={"name": "Their company"}),
         about="Its type stays what it is.",
     ),
     contact_fields.delete: Declared(
@@ -183,14 +194,17 @@ DECLARED: dict[Function, Declared] = {
     contact_imports.create: Declared(
         "Import contacts",
         {201: json(_IMPORT_BEGUN), 422: json(_IMPORT_ERRORS, "What was sent is wrong, and nothing was taken.")},
-        Asked(asked({"contacts": array(_IMPORTED, minItems=1, maxItems=imports.MOST)}, "contacts")),
+        Asked(
+            asked({"contacts": array(_IMPORTED, minItems=1, maxItems=imports.MOST)}, "contacts"),
+            example={"contacts": [_ANN_AND_LIST]},
+        ),
         about="All are checked before any is taken; then they are taken in the background.",
     ),
     contact_imports.get_one: Declared("Show an import", {200: json(_IMPORT)}),
     contact_exports.create: Declared(
         "Export contacts",
         {201: json(_EXPORT), 422: json(_EXPORT_ERRORS, "What was sent is wrong, or another export runs.")},
-        Asked(_FILTERS, required=False),
+        Asked(_FILTERS, required=False, example={"filters": [SUBSCRIBERS]}),
         about="A gzipped CSV file, which is written in the background.",
     ),
     contact_exports.get_one: Declared("Show an export", {200: json(_EXPORT)}),

@@ -60,6 +60,14 @@ _COMPANY: dict[str, Any] = {
     "info_level": choice((company_infos.BUSINESS, company_infos.INDIVIDUAL), default=company_infos.BUSINESS),
 }
 _NEEDED = ("name", "address", "city", "country", "zip_code", "website_url")
+_SHOP = {
+    "name": "Example Ltd",
+    "address": "1 High Street",
+    "city": "London",
+    "country": "United Kingdom",
+    "zip_code": "W1A 1AA",
+    "website_url": "https://example.com",
+}
 _INFO = Component("CompanyInfo", answered({name: nullable(text()) for name in _COMPANY}))
 
 _LONG = text(maxLength=domain_reviews.LONGEST)
@@ -90,21 +98,29 @@ DECLARED: dict[Function, Declared] = {
     domains.update: Declared(
         "Change a sending domain's settings",
         {200: json(_DOMAIN)},
-        Asked(asked({name: flag() for name in _FLAGS} | {"alert_recipient_email": nullable(EMAIL)}), _WRAPPER),
+        Asked(
+            asked({name: flag() for name in _FLAGS} | {"alert_recipient_email": nullable(EMAIL)}),
+            _WRAPPER,
+            example={"open_tracking_enabled": True},
+        ),
     ),
     domains.delete: Declared("Delete a sending domain", {204: GONE}),
     domains.send_setup_instructions: Declared(
         "Mail the DNS records to somebody",
         {204: Answer("The mail was accepted.")},
-        Asked(asked({"email": EMAIL}, "email")),
+        Asked(asked({"email": EMAIL}, "email"), example={"email": "admin@example.com"}),
         about="The mail leaves from a domain of the account, so one must be verified and approved.",
     ),
     company_info.get_one: Declared("Show who stands behind a domain", {200: enveloped(_INFO)}),
     company_info.create: Declared(
-        "Say who stands behind a domain", {200: enveloped(_INFO)}, Asked(asked(_COMPANY, *_NEEDED), "company_info")
+        "Say who stands behind a domain",
+        {200: enveloped(_INFO)},
+        Asked(asked(_COMPANY, *_NEEDED), "company_info", example=_SHOP),
     ),
     company_info.update: Declared(
-        "Change who stands behind a domain", {200: enveloped(_INFO)}, Asked(asked(_COMPANY), "company_info")
+        "Change who stands behind a domain",
+        {200: enveloped(_INFO)},
+        Asked(asked(_COMPANY), "company_info", example={"phone": "+44 20 7946 0000"}),
     ),
     domain_reviews.get_one: Declared("Show a domain's review", {200: enveloped(_REVIEW)}, ours=True),
     domain_reviews.reply: Declared(
@@ -116,7 +132,8 @@ DECLARED: dict[Function, Declared] = {
                     "answers": array(asked({"id": ID, "answer": _LONG}, "id", "answer"), maxItems=1000),
                     "message": _LONG,
                 }
-            )
+            ),
+            example={"message": "We tell customers about their orders."},
         ),
         about="Answers to questions, a message, or both.",
         ours=True,

@@ -86,6 +86,14 @@ def _page(domain: str, prefix: str) -> Component:
     )
 
 
+#: Of filters that do not take any text.
+_VALUES: dict[str, Any] = {
+    "status": choice(STATUS.values()),
+    "events": choice(EVENT_TYPE.values()),
+    "sending_stream": STREAM,
+    **dict.fromkeys(("clicks_count", "opens_count"), COUNT),
+    **dict.fromkeys(("domain_id", "sending_domain_id"), ID),
+}
 _CHOSEN = (
     Parameter("filters[sent_after]", time(), "Accepted then or later."),
     Parameter("filters[sent_before]", time(), "Accepted then or earlier."),
@@ -94,7 +102,7 @@ _CHOSEN = (
         for name, operators in logs.OPERATORS.items()
         for parameter in (
             Parameter(f"filters[{name}][operator]", choice(operators)),
-            Parameter(f"filters[{name}][value][]", array(text()), "Any of them; `empty` and `not_empty` need none."),
+            Parameter(f"filters[{name}][value][]", array(_VALUES.get(name, text())), "Any of them."),
         )
     ),
 )

@@ -5,6 +5,7 @@ Paths of the two families that say the same stand together; where they differ, e
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -30,6 +31,7 @@ details,.object{background:var(--card);border:1px solid var(--line);border-radiu
 summary .said{display:block;color:var(--soft)}summary .at{display:block}
 .method{display:inline-block;min-width:4.2rem;font-weight:700;color:var(--act)}.own{color:var(--own);font-size:.85rem}
 dl,dl dl{margin:0}dt{margin-top:.4rem}dd{margin:0 0 0 1rem}dd dl,dd ul{border-left:2px solid var(--line);padding-left:.75rem}
+pre{overflow:auto;margin:.5rem 0;padding:.6rem .75rem;border:1px solid var(--line);border-radius:6px}
 ul.ways{list-style:none;margin:.25rem 0;padding-left:.75rem}.must{color:var(--own);font-size:.85rem}.type{color:var(--soft)}
 @media(min-width:62rem){.all{display:grid;grid-template-columns:12rem 1fr;gap:2rem}nav{position:sticky;top:1.5rem;align-self:start}
 nav ul{display:block}nav li{margin-bottom:.4rem}main{min-width:0}}
@@ -112,7 +114,10 @@ def _said(operation: Operation, words: Words) -> Iterator[str]:
         yield f"<h3>Parameters</h3><dl>{''.join(_parameter(each, words) for each in given)}</dl>"
     if body := operation.get("requestBody"):
         yield f"<h3>Body{'' if body['required'] else ', which may be missing'}</h3>"
-        yield from (words.schema(each["schema"]) for each in body["content"].values())
+        for each in body["content"].values():
+            yield words.schema(each["schema"])
+            if example := each.get("example"):
+                yield f"<pre><code>{escape(json.dumps(example, indent=2))}</code></pre>"
     yield "<h3>Answers</h3><dl>"
     for status, response in operation["responses"].items():
         yield _answer(status, words.resolved(response), words)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mailferry.endpoints.mailtrap import contact_segments
-from mailferry.endpoints.mailtrap.openapi.contacts import CONTACT, IN_LISTS, OF_STATUS
+from mailferry.endpoints.mailtrap.openapi.contacts import CONTACT, IN_LISTS, OF_STATUS, SUBSCRIBERS
 from mailferry.endpoints.mailtrap.openapi.declaration import GONE, Asked, Declared, Parameter, enveloped, json
 from mailferry.endpoints.mailtrap.openapi.schemas import (
     COUNT,
@@ -54,8 +54,13 @@ DECLARED: dict[Function, Declared] = {
         ours=True,
     ),
     contact_segments.create: Declared(
-        "Make a segment", {201: json(_SEGMENT)}, Asked(asked(_GIVEN, "name", "conditions")), ours=True
+        "Make a segment",
+        {201: json(_SEGMENT)},
+        Asked(asked(_GIVEN, "name", "conditions"), example={"name": "Readers", "conditions": [SUBSCRIBERS]}),
+        ours=True,
     ),
-    contact_segments.update: Declared("Change a segment", {200: json(_SEGMENT)}, Asked(asked(_GIVEN)), ours=True),
+    contact_segments.update: Declared(
+        "Change a segment", {200: json(_SEGMENT)}, Asked(asked(_GIVEN), example={"name": "All readers"}), ours=True
+    ),
     contact_segments.delete: Declared("Delete a segment", {204: GONE}, ours=True),
 }

@@ -60,7 +60,8 @@ DECLARED: dict[Function, Declared] = {
                 "email",
                 "domain_id",
                 "sending_stream",
-            )
+            ),
+            example={"email": "ann@example.com", "domain_id": 1, "sending_stream": "transactional"},
         ),
     ),
     suppressions.delete: Declared("Let an address be written to again", {200: json(_SUPPRESSION, "What stood.")}),

@@ -31,6 +31,7 @@ _BODIES = {"body_html": nullable(text()), "body_text": nullable(text())}
 _VERSION = Component("TemplateVersion", answered(_FACTS))
 _WHOLE = Component("WholeTemplateVersion", answered(_FACTS | _BODIES))
 _VARIABLES = free(ANYTHING)
+_ANN = {"template_variables": {"name": "Ann"}}
 _TEST_DATA = Component(
     "TemplateTestData",
     answered(
@@ -59,7 +60,7 @@ DECLARED: dict[Function, Declared] = {
     template_versions.put_test_data: Declared(
         "Keep test data for a template",
         {200: json(_TEST_DATA)},
-        Asked(asked({"template_variables": nullable(_VARIABLES)})),
+        Asked(asked({"template_variables": nullable(_VARIABLES)}), example=_ANN),
         ours=True,
     ),
     template_versions.preview: Declared(
@@ -76,6 +77,7 @@ DECLARED: dict[Function, Declared] = {
                 }
             ),
             required=False,
+            example=_ANN,
         ),
         about="Of texts that are given, or those of a version. Nothing is kept and nothing is sent.",
         ours=True,

@@ -56,6 +56,7 @@ _PAGE = Component(
     ),
 )
 _EXAMPLE = {"name": "Welcome", "category": "Onboarding", "subject": "Hello {{name}}", "body_text": "Welcome, {{name}}."}
+_CHANGE = {"subject": "Welcome, {{name}}"}
 _EXPERIMENTAL = "Experimental at Mailtrap, and in none of its released contracts."
 
 DECLARED: dict[Function, Declared] = {
@@ -67,7 +68,7 @@ DECLARED: dict[Function, Declared] = {
     templates.update: Declared(
         "Change a template",
         {200: json(TEMPLATE)},
-        Asked(asked(_GIVEN), _WRAPPER),
+        Asked(asked(_GIVEN), _WRAPPER, example=_CHANGE),
         about="Only what is given changes.",
     ),
     templates.delete: Declared("Delete a template", {204: GONE}),
@@ -92,7 +93,7 @@ DECLARED: dict[Function, Declared] = {
     templates.update_enveloped: Declared(
         "Change a template without a wrapper",
         {200: enveloped(TEMPLATE)},
-        Asked(asked(_GIVEN)),
+        Asked(asked(_GIVEN), example=_CHANGE),
         about=f"Only what is given changes. {_EXPERIMENTAL}",
     ),
 }

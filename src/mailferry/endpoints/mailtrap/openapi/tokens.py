@@ -42,14 +42,18 @@ DECLARED: dict[Function, Declared] = {
                 },
                 "name",
                 "resources",
-            )
+            ),
+            example={
+                "name": "Newsletter",
+                "resources": [{"resource_type": "account", "resource_id": 1, "access_level": 100}],
+            },
         ),
     ),
     api_tokens.delete: Declared("Delete a token", {204: GONE}),
     api_tokens.reset: Declared(
         "Put a new token in a token's place",
         {200: json(_MADE)},
-        Asked(asked({"expires_at": _END}), required=False),
+        Asked(asked({"expires_at": _END}), required=False, example={"expires_at": None}),
         about="The old one goes on for twelve hours.",
     ),
 }

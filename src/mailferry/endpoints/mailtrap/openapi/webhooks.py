@@ -121,7 +121,7 @@ DECLARED: dict[Function, Declared] = {
     webhooks.update: Declared(
         "Change a webhook",
         {200: enveloped(_WEBHOOK)},
-        Asked(asked(_CHANGED), wrapper="webhook"),
+        Asked(asked(_CHANGED), "webhook", example={"active": False}),
         about="Only what is given changes; type, stream and domain stay what they are.",
     ),
     webhooks.delete: Declared("Delete a webhook", {200: enveloped(_WEBHOOK, "What stood.")}),
@@ -135,7 +135,7 @@ DECLARED: dict[Function, Declared] = {
     webhooks.replay: Declared(
         "Send events again",
         {200: enveloped(any_of(_REPLAY, answered({"parked_events": COUNT})))},
-        Asked(_ASKED_REPLAY),
+        Asked(_ASKED_REPLAY, example={"from": "2026-01-31T00:00:00Z"}),
         about="What is parked; or what happened between two times.",
         ours=True,
     ),
