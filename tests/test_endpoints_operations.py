@@ -172,6 +172,7 @@ def test_the_address_alone_says_what_is_here(server: Mailferry, accept: str | No
     assert answer.status == 200 and answer.headers["content-type"] == f"{kind}; charset=utf-8"
     assert text.startswith("<!doctype html>") == (kind == "text/html")
     assert f"Mailferry {__version__}" in text and "/health" in text and "/api/send" in text and "docs" in text
+    assert ('href="/api/docs"' in text and 'href="/api/openapi.json"' in text) == (kind == "text/html")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     # It tells nothing of this installation.
     for own in ("mail.mailferry.test", "example.test", str(server.data), str(server.smtp), "mailferry.test"):

@@ -27,7 +27,7 @@ nav ul{list-style:none;margin:0 0 1.5rem;padding:0;display:flex;flex-wrap:wrap;g
 h1{margin:0 0 .5rem;font-size:1.6rem}h2{margin:2.5rem 0 .75rem;font-size:1.25rem}h3{margin:1.25rem 0 .3rem;font-size:1rem}
 p{margin:0 0 .75rem;max-width:46rem}.soft,.about{color:var(--soft)}.about{display:block}
 details,.object{background:var(--card);border:1px solid var(--line);border-radius:8px;margin:0 0 .5rem}
-.object{padding:.1rem 1rem 1rem}summary{cursor:pointer;padding:.6rem 1rem}.inside{padding:0 1rem 1rem;border-top:1px solid var(--line)}
+.object{padding:.1rem 1rem 1rem}summary{cursor:pointer;padding:.6rem 1rem}.inside{padding:.75rem 1rem 1rem;border-top:1px solid var(--line)}
 summary .said{display:block;color:var(--soft)}summary .at{display:block}
 .method{display:inline-block;min-width:4.2rem;font-weight:700;color:var(--act)}.own{color:var(--own);font-size:.85rem}
 dl,dl dl{margin:0}dt{margin-top:.4rem}dd{margin:0 0 0 1rem}dd dl,dd ul{border-left:2px solid var(--line);padding-left:.75rem}
