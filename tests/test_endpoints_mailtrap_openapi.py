@@ -13,7 +13,8 @@ from openapi_spec_validator import validate
 
 from mailferry import __version__
 from mailferry.endpoints.mailtrap.openapi import serving
-from mailferry.endpoints.mailtrap.openapi.document import AREAS, OWN, declarations, template
+from mailferry.endpoints.mailtrap.openapi.declaration import OWN
+from mailferry.endpoints.mailtrap.openapi.document import AREAS, declarations, template
 from mailferry.endpoints.mailtrap.table import TABLE, UNKNOWN
 from tests.contracts.facts import ANY, ANY_OF, FREE, OPTIONAL, Shape, Spec
 from tests.contracts.openapi import DOCUMENT

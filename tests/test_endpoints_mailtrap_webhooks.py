@@ -229,6 +229,8 @@ async def test_replays_and_the_log(house: MailtrapHouse) -> None:
     assert (await house.ask("GET", f"{path}/events?message_id=M&last_id={event['id'] + 1}")).json["data"] == [event]
     assert (await house.ask("GET", f"{path}/events?state=lost")).status == 400
     assert (await house.ask("GET", f"{path}/events?last_id=x")).status == 400
+    assert (await house.ask("GET", f"{path}/events?last_id={(1 << 63) - 1}")).json["data"] == [event]  # any id may be
+    assert (await house.ask("GET", f"{path}/events?last_id={1 << 63}")).status == 400
     assert (await replay(parked=True)).json["data"] == {"parked_events": 1}
     (event,) = (await house.ask("GET", f"{path}/events")).json["data"]
     assert event["state"] == "waiting"

@@ -81,6 +81,6 @@ def judged(
     run = {"URL": url, "TOKEN": token, "SEEN": str(folder / "seen.json")}
     environment = os.environ | {f"MAILFERRY_RUN_{name}": value for name, value in run.items()}
     environment |= {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=7200)
     answered = json.loads((folder / "seen.json").read_text()) if (folder / "seen.json").exists() else {}
     return done, answered

@@ -20,7 +20,7 @@ _SAME = {
 _LEGACY = _SAME | {Resource.INBOX: "inbox", Resource.DOMAIN: "sending_domain"}
 _CURRENT = _SAME | {Resource.INBOX: "sandbox", Resource.DOMAIN: "domain"}
 #: Whichever family a client knows, it is understood.
-_KINDS = {word: kind for words in (_LEGACY, _CURRENT) for kind, word in words.items()} | {
+KINDS = {word: kind for words in (_LEGACY, _CURRENT) for kind, word in words.items()} | {
     "mailsend_domain": Resource.DOMAIN
 }
 _LEVELS: Mapping[str, int] = {"owner": OWNER, "admin": ADMIN, "viewer_plus": VIEWER_PLUS, "viewer": VIEWER}
@@ -39,9 +39,9 @@ def grants(given: tuple[Grant, ...], legacy: bool) -> list[dict[str, Any]]:
 
 def kind(form: Form, name: str = "resource_type") -> Resource | None:
     word = form.given.get(name)
-    found = _KINDS.get(word) if isinstance(word, str) else None
+    found = KINDS.get(word) if isinstance(word, str) else None
     if found is None:
-        form.wrong(name, f"is not included in the list: {', '.join(sorted(_KINDS))}")
+        form.wrong(name, f"is not included in the list: {', '.join(sorted(KINDS))}")
     return found
 
 

@@ -18,7 +18,7 @@ from mailferry.consumers.webhooks.pending import State
 from mailferry.consumers.webhooks.replays import Replay
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, answer
-from mailferry.endpoints.mailtrap.forms import BLANK, Form, identity, invalid, members, refuse
+from mailferry.endpoints.mailtrap.forms import BLANK, MAX_ID, Form, identity, invalid, members, refuse
 from mailferry.endpoints.mailtrap.query import BadQueryError, first, moment, parse
 from mailferry.journal.events import Kind
 from mailferry.net.http_call import BadUrl, Url, parse_url
@@ -246,7 +246,7 @@ def _bad_time(name: str) -> NoReturn:
 def _last_id(call: Call, text: str) -> int:
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    if not (text.isascii() and text.isdigit() and len(text) <= 19) or int(text) > MAX_ID:
         _bad_last_id(call)
     return int(text)
 

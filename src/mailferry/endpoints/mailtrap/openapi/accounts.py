@@ -1,6 +1,6 @@
 """Accounts, who has access to them, and what is used."""
 
-from mailferry.endpoints.mailtrap import account_accesses, accounts
+from mailferry.endpoints.mailtrap import account_accesses, accounts, names
 from mailferry.endpoints.mailtrap.openapi.answers import ERROR
 from mailferry.endpoints.mailtrap.openapi.declaration import Answer, Asked, Declared, Families, Parameter, json
 from mailferry.endpoints.mailtrap.openapi.schemas import (
@@ -34,7 +34,7 @@ LEVEL = any_of(
     about="100 admin, 50 viewer+, 10 viewer.",
 )
 RESOURCE_ID = any_of(ID, text("The same in digits.", pattern="^[0-9]{1,19}$"))
-RESOURCE_TYPE = text("`account`, `sending_domain` or `domain`, `project`, `inbox` or `sandbox`, `billing` and others.")
+RESOURCE_TYPE = choice(sorted(names.KINDS), "The words of both families are understood.")
 GRANT = Component("Grant", answered({"resource_type": text(), "resource_id": integer(), "access_level": integer()}))
 
 _PERSON = {"id": ID, "email": text(), "name": text(), "two_factor_authentication_enabled": flag()}

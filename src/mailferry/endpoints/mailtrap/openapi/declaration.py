@@ -6,6 +6,9 @@ from typing import Any, Generic, TypeVar
 
 from mailferry.endpoints.mailtrap.openapi.schemas import Schema
 
+#: Marks an operation that Mailtrap does not have.
+OWN = "x-mailferry-own"
+
 T_co = TypeVar("T_co", covariant=True)
 
 

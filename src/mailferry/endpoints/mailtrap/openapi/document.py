@@ -24,7 +24,7 @@ from mailferry.endpoints.mailtrap.openapi import (
     tokens,
     webhooks,
 )
-from mailferry.endpoints.mailtrap.openapi.declaration import Answer, Asked, Declared, Parameter, in_family
+from mailferry.endpoints.mailtrap.openapi.declaration import OWN, Answer, Asked, Declared, Parameter, in_family
 from mailferry.endpoints.mailtrap.openapi.schemas import Component
 from mailferry.endpoints.mailtrap.rates import Rate
 from mailferry.endpoints.mailtrap.table import TABLE, Function, Need, Op, Path
@@ -52,7 +52,6 @@ without it mean the account of the token. Both do the same, and call inboxes and
 
 Operations that Mailtrap does not have are marked with `x-mailferry-own`.
 """
-OWN = "x-mailferry-own"
 
 
 def document() -> dict[str, Any]:

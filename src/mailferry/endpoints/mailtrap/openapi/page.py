@@ -6,15 +6,13 @@ Paths of the two families that say the same stand together; where they differ, e
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mailferry.endpoints.mailtrap.openapi.page_schemas import Words
+from mailferry.endpoints.mailtrap.openapi.declaration import OWN
+from mailferry.endpoints.mailtrap.openapi.page_schemas import Words, marked
 
-#: By document.py.
-OWN = "x-mailferry-own"
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#5b6675;--line:#d9dfe7;--card:#fff;--page:#f4f6f9;--act:#1f5fbf;--own:#7a4a00}
 @media(prefers-color-scheme:dark){:root{--ink:#e7ebf1;--soft:#a3adba;--line:#343d49;--card:#1b222b;--page:#11161c;--act:#6ea4f5;--own:#e0b060}}
@@ -69,11 +67,6 @@ def written(document: Mapping[str, Any], file: str) -> str:
 
 def paragraphs(text: str) -> str:
     return "".join(f"<p>{marked(each)}</p>" for each in text.strip().split("\n\n"))
-
-
-def marked(text: str) -> str:
-    """What stands in backticks, as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 # --- operations ----------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ class Words:
             return
         yield f'<span class="type">{escape(", ".join(self._facts(schema)))}</span>'
         if about := schema.get("description"):
-            yield f'<span class="about">{_marked(about)}</span>'
+            yield f'<span class="about">{marked(about)}</span>'
         if isinstance(schema.get("items"), Mapping) and schema["items"]:
             yield f"<dl><dt>each</dt><dd>{self.schema(schema['items'])}</dd></dl>"
         if members := schema.get("properties"):
@@ -79,6 +79,7 @@ def _json(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _marked(text: str) -> str:
+def marked(text: str) -> str:
+    """What stands in backticks, as code."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mailferry.endpoints.mailtrap import sending
+from mailferry.endpoints.mailtrap import message, sending
 from mailferry.endpoints.mailtrap.openapi.answers import SEND_ERRORS
 from mailferry.endpoints.mailtrap.openapi.declaration import Asked, Declared, json
 from mailferry.endpoints.mailtrap.openapi.schemas import (
@@ -61,13 +61,13 @@ _MESSAGE = Component(
     asked(
         _MEMBERS,
         "from",
-        about="With a recipient in `to`, `cc` or `bcc`; with a subject and a text or html, or a template.",
-        allOf=[
-            any_of(*({"required": [name]} for name in ("to", "cc", "bcc"))),
-            any_of(
-                {"required": ["subject", "text"]}, {"required": ["subject", "html"]}, {"required": ["template_uuid"]}
-            ),
-        ],
+        about="With a recipient in `to`, `cc` or `bcc`; with a subject and a text or html, or with a template in place of them.",
+        allOf=[any_of(*({"required": [name]} for name in message.RECIPIENT_FIELDS))],
+        **{
+            "if": {"required": ["template_uuid"]},
+            "then": {"not": any_of(*({"required": [name]} for name in message.TEMPLATE_FIELDS))},
+            "else": {"required": ["subject"], **any_of({"required": ["text"]}, {"required": ["html"]})},
+        },
     ),
 )
 _BATCH = Component(
