@@ -17,8 +17,8 @@ _PLACES = (
         "/api/...",
         "Mailtrap's API: domains, templates, contacts, suppressions, webhooks, email logs, statistics, tokens",
     ),
-    ("/api/docs", "all of it, to read"),
-    ("/api/openapi.json", "all of it, for programs (OpenAPI 3.1)"),
+    ("/api/docs", "Mailtrap's API, to read"),
+    ("/api/openapi.json", "the same for programs (OpenAPI 3.1)"),
     ("/health", "200 while all is well"),
 )
 #: Of these, the ones that a browser can open.
