@@ -33,11 +33,18 @@ with-security-parameters = false
 [parameters]
 "path.account_id" = 1
 """
-#: Operations that are never answered 2xx in this run, and why.
-NEVER_RIGHT = {
+#: Of the short run: both families have the same functions, so the bounds are asked for over one of them alone.
+SHORT = """
+[[operations]]
+include-path-regex = "^/(api/accounts/\\\\{account_id\\\\}|bulk)/"
+phases.coverage.enabled = false
+"""
+#: Operations that may be answered no 2xx in this run, and why.
+EXCUSED = {
     "/api/send/{inbox_id}": "the sandbox is not served",
     "/api/batch/{inbox_id}": "the sandbox is not served",
     "/send_setup_instructions": "no domain of this account is approved",
+    "/contacts/exports": "one that was asked for over the other family may still run",
     "/sub_accounts": "the account is in no organization",
 }
 
@@ -59,7 +66,7 @@ async def test_a_stranger_finds_nothing_that_is_not_described(tmp_path: Path, py
     described = json.loads((tmp_path / "openapi.json").read_text())["paths"]
     operations = [f"{method.upper()} {path}" for path, item in described.items() for method in item]
     never = [each for each in operations if not any(status[0] == "2" for status in answered.get(each, ()))]
-    assert [(each, answered.get(each)) for each in never if not each.endswith(tuple(NEVER_RIGHT))] == []
+    assert [(each, answered.get(each)) for each in never if not each.endswith(tuple(EXCUSED))] == []
 
 
 def judged(
@@ -70,8 +77,9 @@ def judged(
         document = json.loads(response.read())
     # What an object does not name, it must not have.
     (folder / "openapi.json").write_text(json.dumps(strict(document)))
-    (folder / "schemathesis.toml").write_text(CONFIG)
-    phases = "examples,coverage,fuzzing" + (",stateful" if examples > EXAMPLES else "")
+    short = examples <= EXAMPLES
+    (folder / "schemathesis.toml").write_text(CONFIG + (SHORT if short else ""))
+    phases = "examples,coverage,fuzzing" + ("" if short else ",stateful")
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", "openapi.json"),
         *("--url", url, "--header", f"Authorization: Bearer {token}", "--phases", phases),
