@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.resources import accounts, domains, organizations, tokens
+from mailferry.resources import accounts, domains, organizations, tokens, users
 from mailferry.resources.permissions import ADMIN, OWNER, VIEWER, Grant, Resource
 from mailferry.resources.tokens import Credentials
 from mailferry.store.database import Database
@@ -37,7 +37,7 @@ class MailtrapHouse(Api):
         now = self.clock()
         self.account = accounts.create_account(connection, "Shop", now)
         self.foreign = accounts.create_account(connection, "Foreign", now)
-        accounts.create_user(connection, self.account, self.owner, "", OWNER, now, name="Olga")
+        users.create(connection, self.account, self.owner, "", OWNER, now, name="Olga")
         self.project = accounts.create_project(connection, self.account, "Project", now)
         self.inbox, _, _ = accounts.create_inbox(connection, SEALER, self.account, self.project, "Inbox", now)
         self.domain, self.other_domain = (

@@ -11,13 +11,13 @@ from structlog.testing import capture_logs
 from mailferry.consumers.alerts import judge
 from mailferry.consumers.alerts.judge import levels
 from mailferry.consumers.alerts.watch import EVERY_MS, Alerts
-from mailferry.consumers.alerts.words import Mail
 from mailferry.consumers.stats.reading import Counts
 from mailferry.consumers.webhooks import deeds
 from mailferry.journal.events import Kind
 from mailferry.resources import domain_alerts, domain_changes, domains
 from mailferry.resources.audit import Actor
 from mailferry.resources.domain_alerts import Level, Standing
+from mailferry.resources.system_mail import Mail
 from mailferry.store.database import Database
 from mailferry.store.given import add_rows
 from mailferry.store.schema import domains as domains_table

@@ -26,6 +26,7 @@ EVERYBODY = "y" * len(ROLES)
 MAY = (
     #                                               account  domain projects templ. camp. bill. none org.
     (r"GET accounts", EVERYBODY),
+    (r"\w+ invitations.*", "yyfffffffffffffyf"),
     (r"GET permissions/resources", EVERYBODY),
     (r"\w+ account_accesses.*", "yyfffffffffffffyf"),
     (r"GET api_tokens", EVERYBODY),

@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import Connection, update
 
 from mailferry.consumers.alerts.watch import Alerts
-from mailferry.consumers.alerts.words import Mail
 from mailferry.first_run import OWNER_EMAIL
-from mailferry.resources import accesses, accounts, domain_alerts, domains, organizations
+from mailferry.resources import accesses, domain_alerts, domains, organizations, users
 from mailferry.resources.permissions import ADMIN, OWNER, Grant, Resource
+from mailferry.resources.system_mail import Mail
 from mailferry.roles.mail import NO_RECIPIENT, NO_SENDER, SystemMail
 from mailferry.store.given import add_rows
 from mailferry.store.schema import domains as domains_table
@@ -25,7 +25,7 @@ def mail(office: Office, **changes: str) -> Mail:
 
 
 async def user(office: Office, email: str = OLGA, level: int = OWNER) -> None:
-    await office.database.write(lambda c: accounts.create_user(c, office.account, email, "", level, office.clock()))
+    await office.database.write(lambda c: users.create(c, office.account, email, "", level, office.clock()))
 
 
 async def test_it_goes_to_those_who_own_the_account(office: Office) -> None:
@@ -54,10 +54,10 @@ async def test_of_an_account_that_nobody_owns_those_who_own_the_organization(off
         now = office.clock()
         group = organizations.create(connection, "Group", office.account, now)
         made = organizations.create_sub_account(connection, group, "Below", now)
-        assert accounts.owners(connection, made) == []
+        assert users.owners(connection, made) == []
         (access,) = accesses.of_account(connection, office.account)
         accesses.put(connection, access.id, [Grant(Resource.ORGANIZATION, group, OWNER)])
-        return accounts.owners(connection, made), accounts.owners(connection, office.account)
+        return users.owners(connection, made), users.owners(connection, office.account)
 
     assert await office.database.write(below) == ([OLGA], [OLGA])
 

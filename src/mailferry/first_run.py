@@ -11,7 +11,8 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from mailferry.config import Config, parse_listen
-from mailferry.resources import access_keys, accounts, domains, tokens
+from mailferry.net.hosts import from_here, listener_url
+from mailferry.resources import access_keys, accounts, domains, tokens, users
 from mailferry.resources.domains import FreshKeys
 from mailferry.resources.permissions import ADMIN, OWNER, Grant, Resource
 from mailferry.store.schema import domain_keys
@@ -36,7 +37,7 @@ def furnish(
     if accounts.any_account(connection):
         return None
     account = accounts.create_account(connection, "Mailferry", now)
-    accounts.create_user(connection, account, OWNER_EMAIL, password_hash, OWNER, now, name="Owner")
+    users.create(connection, account, OWNER_EMAIL, password_hash, OWNER, now, name="Owner")
     everything = [Grant(Resource.ACCOUNT, account, ADMIN)]
     _, token = tokens.create(connection, account, "First token", everything, now, created_by=OWNER_EMAIL)
     _, key_id, secret = access_keys.create(
@@ -94,8 +95,8 @@ def credentials(config: Config, ca_file: Path) -> dict[str, Any]:
     return {
         "account_id": made.get("account_id"),
         "api_token": token,
-        "http_url": _url("http", config["http.listen"]),
-        "https_url": _url("https", config["http.tls_listen"]),
+        "http_url": listener_url("http", config["http.listen"]),
+        "https_url": listener_url("https", config["http.tls_listen"]),
         "ca_file": str(ca_file) if not config["tls.certificate"] else None,
         "smtp": smtp,
         "bulk_smtp": {**smtp, "username": "bulk"} if smtp else None,
@@ -119,17 +120,4 @@ def smtp_listener(config: Config) -> tuple[str, int, bool]:
     if not listeners:
         return "", 0, False
     host, port, tls = listeners[0]
-    return _from_here(host), port, tls
-
-
-def _url(scheme: str, listen: list[str]) -> str | None:
-    if not listen:
-        return None
-    host, port, _ = parse_listen(listen[0])
-    host = _from_here(host)
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-def _from_here(host: str) -> str:
-    """Where a client on this machine finds a listener: a wildcard is reached over loopback."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+    return from_here(host), port, tls

@@ -10,7 +10,22 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from mailferry import __version__, first_run, logs
-from mailferry.cli import audit, card, domains, messages, nouns, show, stats, suppressions, templates, tokens, webhooks
+from mailferry.cli import (
+    audit,
+    card,
+    domains,
+    invitations,
+    messages,
+    nouns,
+    organizations,
+    show,
+    stats,
+    suppressions,
+    templates,
+    tokens,
+    users,
+    webhooks,
+)
 from mailferry.cli.options import HERE, Flag, Json, Where
 from mailferry.cli.reach import Failure, check_house, tell
 from mailferry.cli.show import Column
@@ -47,13 +62,17 @@ app = App(
     help_format="plaintext",
 )
 app.command(audit.audit)
+app.command(organizations.accounts)
 app.command(domains.domains)
+app.command(invitations.invitations)
 nouns.register(app)
 app.command(messages.messages)
+app.command(organizations.organizations)
 app.command(stats.stats)
 app.command(suppressions.suppressions)
 app.command(templates.templates)
 app.command(tokens.tokens)
+app.command(users.users)
 app.command(webhooks.webhooks)
 
 

@@ -35,7 +35,7 @@ def create(
 ) -> None:
     """Make a token and show it, this once: only its hash is kept.
 
-    Resources: account, domain:NAME, templates, project:ID, inbox:ID, billing, campaigns.
+    Resources: account, domain:NAME, templates, project:ID, inbox:ID, billing, campaigns; organization for the whole of it.
     Levels: admin, viewer-plus, viewer. To send as a domain takes admin on it.
     Example: mailferry tokens create Shop --access domain:shop.example=admin
     """

@@ -27,6 +27,8 @@ REQUEST_ID = "mailferry.request_id"
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto")
 #: All that a tracking host serves.
 TRACKING = "/t/"
+#: Whoever has such a path may unsubscribe its reader, or accept in place of who was invited: no log has more of it.
+SECRET = (TRACKING, "/invitations/")
 
 _MISDIRECTED = "Misdirected Request: this host name is not served here; allow it with [http] hosts"
 
@@ -87,8 +89,7 @@ class Hosts:
             "http",
             request_id=request_id,
             method=scope["method"],
-            # Whoever has a link may unsubscribe its reader.
-            path=TRACKING if scope["path"].startswith(TRACKING) else scope["path"],
+            path=_told(scope["path"]),
             status=status,
             client_ip=client.ip,
         )
@@ -110,13 +111,18 @@ class Hosts:
             # Only the end of the process cancels; raised on, uvicorn would answer 500 in words of its own.
             return 503, "Service Unavailable: the server is shutting down, try again later"
         except Exception as error:
-            facts = {"request_id": scope[REQUEST_ID], "path": scope["path"]}
+            facts = {"request_id": scope[REQUEST_ID], "path": _told(scope["path"])}
             if unavailable(error):
                 log.warning("http_unavailable", error=type(error).__name__, **facts)
                 return 503, "Service Unavailable: try again later"
             log.exception("http_failed", **facts)
             return 500, "Internal server error"
         return None
+
+
+def _told(path: str) -> str:
+    """As logs may have it."""
+    return next((prefix for prefix in SECRET if path.startswith(prefix)), path)
 
 
 def _list(scope: Scope, name: bytes) -> str | None:

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import idna
 
+from mailferry.config import parse_listen
+
 Role = Literal["general", "send", "bulk", "sandbox", "tracking"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -112,6 +114,20 @@ def url_host(url: str) -> str:
     if not host:
         raise BadHost(f"{url!r} is no URL with a host, e.g. https://mail.example.com")
     return normalise(host)
+
+
+def listener_url(scheme: str, listen: Sequence[str]) -> str | None:
+    """Of the first of these listeners, for a client on this machine; None where there is none."""
+    if not listen:
+        return None
+    host, port, _ = parse_listen(listen[0])
+    host = from_here(host)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def from_here(host: str) -> str:
+    """Where a client on this machine finds a listener: a wildcard is reached over loopback."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
 
 
 def certificate_names(names: Iterable[str]) -> tuple[str, ...]:

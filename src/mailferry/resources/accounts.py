@@ -1,15 +1,11 @@
-"""Accounts, their people, projects and sandbox inboxes: as much as a first run makes."""
+"""Accounts, their projects and sandbox inboxes: as much as a first run makes."""
 
 import secrets
+from typing import Any
 
-from argon2 import PasswordHasher
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select
 
-from mailferry.resources import accesses
-from mailferry.resources.accesses import Specifier
-from mailferry.resources.permissions import OWNER, Grant, Resource
-from mailferry.store.schema import accesses as accesses_table
-from mailferry.store.schema import accounts, grants, inboxes, projects, users
+from mailferry.store.schema import accounts, inboxes, projects
 from mailferry.store.secrets import Sealer
 
 
@@ -34,50 +30,17 @@ def create_account(connection: Connection, name: str, now: int) -> int:
     return _new(connection, insert(accounts).values(name=name, created_at=now).returning(accounts.c.id))
 
 
-def create_user(
-    connection: Connection, account_id: int, email: str, password_hash: str, level: int, now: int, *, name: str = ""
-) -> int:
-    """A person with this level on the whole account."""
-    values = {
-        "account_id": account_id,
-        "email": email,
-        "name": name,
-        "password_hash": password_hash,
-        "created_at": now,
-    }
-    user_id = _new(connection, insert(users).values(values).returning(users.c.id))
-    accesses.give(connection, account_id, Specifier.USER, user_id, [Grant(Resource.ACCOUNT, account_id, level)], now)
-    return user_id
+def lock_free(connection: Connection, account_id: int) -> bool:
+    """Whether it stands alone, which nobody changes before the transaction ends."""
+    row = connection.execute(
+        select(accounts.c.organization_id).where(accounts.c.id == account_id).with_for_update()
+    ).one_or_none()
+    return row is not None and not row.organization_id
 
 
-def owners(connection: Connection, account_id: int) -> list[str]:
-    """The addresses of those who own it; where nobody does, of those who own its organization."""
-    organization = organization_of(connection, account_id) or 0
-    for kind, identity in ((Resource.ACCOUNT, account_id), (Resource.ORGANIZATION, organization)):
-        given = (grants.c.resource_type == kind, grants.c.resource_id == identity, grants.c.access_level >= OWNER)
-        found = (
-            select(users.c.email)
-            .join(accesses_table, accesses_table.c.specifier_id == users.c.id)
-            .join(grants, grants.c.access_id == accesses_table.c.id)
-            .where(accesses_table.c.specifier_type == Specifier.USER, *given)
-            .order_by(users.c.id)
-        )
-        if emails := list(connection.execute(found).scalars()):
-            return emails
-    return []
-
-
-def set_password(connection: Connection, email: str, password_hash: str) -> bool:
-    """False when there is no such user."""
-    return (
-        connection.execute(update(users).where(users.c.email == email).values(password_hash=password_hash)).rowcount
-        == 1
-    )
-
-
-def hash_password(password: str) -> str:
-    """Argon2id (RFC 9106) with the library's defaults: tens of milliseconds, so never in the event loop."""
-    return PasswordHasher().hash(password)
+def every(connection: Connection) -> list[Row[Any]]:
+    """Rows of the table in the order of their ids."""
+    return list(connection.execute(select(accounts).order_by(accounts.c.id)).all())
 
 
 def create_project(connection: Connection, account_id: int, name: str, now: int) -> int:

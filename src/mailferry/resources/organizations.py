@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from mailferry.resources import accounts
 from mailferry.store.schema import accounts as accounts_table
@@ -29,6 +29,24 @@ def create_sub_account(connection: Connection, organization_id: int, name: str, 
     account_id = accounts.create_account(connection, name, now)
     _put(connection, account_id, organization_id)
     return account_id
+
+
+def add_account(connection: Connection, organization_id: int, account_id: int) -> bool:
+    """Whoever has a level on the organization has it in this account from now on. False: it does not stand alone."""
+    if not accounts.lock_free(connection, account_id):
+        return False
+    _put(connection, account_id, organization_id)
+    return True
+
+
+def name_of(connection: Connection, organization_id: int) -> str | None:
+    """None: there is no such organization."""
+    return connection.execute(select(organizations.c.name).where(organizations.c.id == organization_id)).scalar()
+
+
+def every(connection: Connection) -> list[Row[Any]]:
+    """Rows of the table in the order of their ids."""
+    return list(connection.execute(select(organizations).order_by(organizations.c.id)).all())
 
 
 def _put(connection: Connection, account_id: int, organization_id: int) -> None:

@@ -39,9 +39,11 @@ from mailferry.listening import Listening
 from mailferry.net.guard import Guard
 from mailferry.net.http import HttpClient
 from mailferry.resources.access_keys import AccessKeys
-from mailferry.resources.accounts import any_account, hash_password
+from mailferry.resources.accounts import any_account
 from mailferry.resources.domains import fresh_keys
+from mailferry.resources.system_mail import Send
 from mailferry.resources.tokens import Credentials
+from mailferry.resources.users import hash_password
 from mailferry.roles.delivery import Delivery
 from mailferry.roles.doors import Doors
 from mailferry.roles.mail import SystemMail
@@ -123,12 +125,13 @@ class Parts:
             budget = delivery.budget()
             self._worker = await delivery.start(self._hits, budget)
         intake = self._intake(budget)
+        send_mail = SystemMail(house.database, intake).send
         if "consumers" in self._roles:
             self._serve_webhooks(poster)
             ending.task("statistics", counter.run())
-            ending.task("alerts", Alerts(house.database, house.clock, SystemMail(house.database, intake).send).run())
+            ending.task("alerts", Alerts(house.database, house.clock, send_mail).run())
         credentials = Credentials(house.database, house.clock, ticks)
-        tools = self._tools(listening, credentials, poster, counter)
+        tools = self._tools(listening, credentials, poster, counter, send_mail)
         await self._open_doors(Doors(house, ending, listening), intake, credentials, tools)
         if "housekeeping" in self._roles:
             ending.task("housekeeping", Housekeeping(tools, house.content, house.clock.grown).run())
@@ -148,7 +151,9 @@ class Parts:
         if text := self._config["metrics.listen"]:
             await doors.open_metrics(text)
 
-    def _tools(self, listening: Listening, credentials: Credentials, poster: Poster, counter: Counter) -> Tools:
+    def _tools(
+        self, listening: Listening, credentials: Credentials, poster: Poster, counter: Counter, send_mail: Send
+    ) -> Tools:
         house = self._house
         return Tools(
             database=house.database,
@@ -164,6 +169,7 @@ class Parts:
             poster=poster,
             counter=counter,
             forget_tokens=credentials.forget,
+            send_mail=send_mail,
         )
 
     def _poster(self, guard: Guard) -> Poster:

@@ -16,6 +16,7 @@ from mailferry.endpoints.bodies import BodyBudget
 from mailferry.endpoints.fallback import not_served
 from mailferry.endpoints.front import front
 from mailferry.endpoints.hosts import Hosts
+from mailferry.endpoints.invitations import app as invitations
 from mailferry.endpoints.listeners import Listener, bind
 from mailferry.endpoints.mailtrap import app as mailtrap
 from mailferry.endpoints.mailtrap.deps import Deps
@@ -81,6 +82,8 @@ class Doors:
             renderer=Renderer(house.database, ticks),
             max_templates=config["limits.templates"],
             poster=tools.poster,
+            send_mail=tools.send_mail,
+            public_url=config["server.public_url"],
         )
         amazon = ses.Deps(
             intake=intake,
@@ -100,7 +103,9 @@ class Doors:
         )
         well = Route("/health", health.route(house.database, house.content, house.clock))
         site = tracking.Deps(hits, house.link_keys, house.database, house.book, house.clock)
-        routes = [well, *ses_app.routes(amazon, front), *tracking.routes(site), *mailtrap.routes(deps)]
+        people = invitations.Deps(house.database, house.clock)
+        pages = [*tracking.routes(site), *invitations.routes(people)]
+        routes = [well, *ses_app.routes(amazon, front), *pages, *mailtrap.routes(deps)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})
         app.router.redirect_slashes = False
         tracking_hosts = TrackingHosts(house.database, ticks)

@@ -1,16 +1,15 @@
 """Mail that Mailferry itself has to send to those who keep an account, over THE way in like everybody else's."""
 
-from mailferry.consumers.alerts.words import Mail
 from mailferry.first_run import OWNER_EMAIL
 from mailferry.intake.accept import Intake
 from mailferry.intake.submission import Once, Rcpt, Refused, Submission
 from mailferry.mail.address import Mailbox
 from mailferry.mail.compose import Content
-from mailferry.resources import accounts, domains
+from mailferry.resources import domains, users
 from mailferry.resources.domains import Domain
+from mailferry.resources.system_mail import ENDPOINT, Mail
 from mailferry.store.database import Database
 
-ENDPOINT = "system"
 NO_SENDER = "no domain of the account is verified and approved, and it is sent from one"
 NO_RECIPIENT = "the account has no owner with an address of its own, and the domain no alert_recipient_email"
 
@@ -26,13 +25,13 @@ class SystemMail:
         recipients = [mail.recipient] if mail.recipient else await self._owners(mail.account_id)
         if sender is None or not recipients:
             return NO_RECIPIENT if sender else NO_SENDER
-        once = Once(mail.account_id, ENDPOINT, f"alert {mail.key}", mail.key, lambda results: "")
+        once = Once(mail.account_id, ENDPOINT, mail.key, mail.key, lambda results: "")
         results = await self._intake.accept([_submission(mail, sender, recipients)], once)
         refused = [each for each in results if isinstance(each, Refused)] if isinstance(results, list) else []
         return "; ".join(f"{refusal.field} {refusal.reason}".strip() for each in refused for refusal in each.refusals)
 
     async def _owners(self, account_id: int) -> list[str]:
-        found = await self._database.read(lambda c: accounts.owners(c, account_id))
+        found = await self._database.read(lambda c: users.owners(c, account_id))
         # The first start's invention: nobody reads it, and mail to it would bounce.
         return [email for email in found if email != OWNER_EMAIL]
 

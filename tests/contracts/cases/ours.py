@@ -96,6 +96,33 @@ async def reviewed(house: WorkingHouse, legacy: bool) -> Case:
     return Case([Request(at, {"message": "We sell shoes."})], {422: Request(at, {})})
 
 
+# --- invitations
+
+
+def _invitation(house: WorkingHouse, email: str = "ann@dest.test") -> dict[str, Any]:
+    permission = {"resource_type": "account", "resource_id": house.account, "access_level": "viewer"}
+    return {"email": email, "permissions": [permission]}
+
+
+async def _invited(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request(((await house.made("POST", "invitations", _invitation(house)))["id"],))])
+
+
+OURS["DELETE invitations/{invitation_id}"] = OURS["POST invitations/{invitation_id}/resend"] = _invited
+
+
+@case("GET invitations")
+async def invitations(house: WorkingHouse, legacy: bool) -> Case:
+    await house.made("POST", "invitations", _invitation(house))
+    return Case([Request()])
+
+
+@case("POST invitations")
+async def invitation_made(house: WorkingHouse, legacy: bool) -> Case:
+    wrong = _invitation(house, "ann") | {"permissions": []}
+    return Case([Request(body=_invitation(house))], {422: Request(body=wrong)})
+
+
 # --- segments
 
 

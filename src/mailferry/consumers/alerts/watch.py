@@ -6,7 +6,7 @@ sent, and sent once.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -18,7 +18,6 @@ from sqlalchemy import Connection
 from mailferry import metrics
 from mailferry.consumers.alerts import judge, words
 from mailferry.consumers.alerts.judge import Change
-from mailferry.consumers.alerts.words import Mail
 from mailferry.consumers.stats import reading
 from mailferry.consumers.stats.reading import Counts
 from mailferry.consumers.stats.tally import HOUR_MS
@@ -26,6 +25,7 @@ from mailferry.consumers.webhooks import pending
 from mailferry.journal.events import Kind
 from mailferry.resources import domain_alerts, webhooks
 from mailferry.resources.domain_alerts import Level, Watched
+from mailferry.resources.system_mail import Send
 from mailferry.resources.webhooks import Webhook
 from mailferry.store.database import Database
 
@@ -37,8 +37,6 @@ DAY_HOURS, WEEK_HOURS = 24, 7 * 24
 #: Seconds between two looks for domains whose time has come.
 PAUSE_SECONDS = 60.0
 
-#: Sends a mail in the account's own name; returns why it was not accepted, empty when it was.
-Send = Callable[[Mail], Awaitable[str]]
 Changed = list[tuple[Watched, list[Change]]]
 
 

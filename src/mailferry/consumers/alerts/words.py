@@ -1,7 +1,6 @@
 """What is said when a rate has come to another level: a mail to the domain's owner, an event to webhooks that ask for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -9,6 +8,7 @@ from mailferry.consumers.alerts.judge import BOUNCE, SPAM, Change, rate
 from mailferry.consumers.mailtrap_words import ToldAlert, alert_payload
 from mailferry.consumers.webhooks import signing
 from mailferry.resources.domain_alerts import Level, Standing, Watched
+from mailferry.resources.system_mail import Mail
 
 NAMES = {BOUNCE: "bounce rate", SPAM: "spam complaint rate"}
 _WHERE = {
@@ -21,18 +21,6 @@ _ADVICE = {
     SPAM: "Mailbox providers put mail of domains that are complained about into the spam folder: write only to those who\n"
     "asked for it, and let them unsubscribe easily.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """To be sent as the account's own; ``key``: however often it is sent, it is sent once."""
-
-    account_id: int
-    key: str
-    #: Empty: whoever owns the account.
-    recipient: str
-    subject: str
-    text: str
 
 
 def mail(watched: Watched, changed: Sequence[Change]) -> Mail:
@@ -48,7 +36,7 @@ def mail(watched: Watched, changed: Sequence[Change]) -> Mail:
     )
     end = "You hear of it again when a rate comes to another level. The domain's critical_alerts_enabled ends these mails."
     text = "\n\n".join([*lines, counted, *advice, end]) + "\n"
-    key = f"{watched.domain_id}/{standing.changed_at}"
+    key = f"alert {watched.domain_id}/{standing.changed_at}"
     return Mail(watched.account_id, key, watched.recipient, subject, text)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 from starlette.responses import Response
 
 from mailferry.endpoints.mailtrap import names
@@ -13,14 +13,14 @@ from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, answer
 from mailferry.endpoints.mailtrap.forms import Form, identity, invalid, members, refuse
 from mailferry.endpoints.mailtrap.query import BadQueryError, parse
-from mailferry.resources import accesses, audit, tokens, tree
+from mailferry.resources import access_keys, accesses, audit, invitations, tokens, tree, users
 from mailferry.resources.accesses import Access, Specifier
 from mailferry.resources.permissions import ADMIN, OWNER, Grant, Resource, Rights
 from mailferry.resources.tree import Node
-from mailferry.store.schema import invitations, users
-from mailferry.store.schema import tokens as tokens_table
+from mailferry.store import schema
 
 UPDATED = "Permissions have been updated!"
+LAST_OWNER = "The last owner of an account or an organization stays its owner: make somebody else one first"
 
 _FILTERS = {
     "project_ids": Resource.PROJECT,
@@ -44,28 +44,37 @@ async def get_list(call: Call) -> Response:
 
 
 async def remove(call: Call) -> Response:
-    """A person loses the account; a token or an invitation is gone altogether."""
+    """A person loses the account, and is forgotten with the last one; a token or an invitation is gone altogether."""
     access_id = identity(call, "account_access_id")
     now = call.deps.clock()
 
-    def write(connection: Connection) -> Fault | None:
+    def write(connection: Connection) -> Fault | str | None:
         found = accesses.of_account(connection, call.account_id, access_id)
         if not found:
             return Fault.NOT_FOUND
         (access,) = found
-        if _owns(access):
+        if _is_beyond(call, access):
             return Fault.FORBIDDEN
-        if access.specifier is Specifier.API_TOKEN:
-            tokens.remove(connection, access.specifier_id)
-        elif access.specifier is Specifier.INVITE:
-            connection.execute(delete(invitations).where(invitations.c.id == access.specifier_id))
-        accesses.take_away(connection, [access.id])
+        if users.is_last_owner(connection, access):
+            return LAST_OWNER
+        match access.specifier:
+            case Specifier.USER:
+                users.remove_access(connection, access)
+            case Specifier.INVITE:
+                invitations.remove(connection, access.specifier_id)
+            case Specifier.API_TOKEN:
+                tokens.remove(connection, access.specifier_id)
+            case Specifier.ACCESS_KEY:
+                access_keys.remove(connection, access.specifier_id)
         resource = (access.specifier, access.specifier_id, "")
         audit.note(connection, call.account_id, call.actor, "account_access.deleted", resource, now)
         return None
 
-    if fault := await call.write(write):
-        refuse(call, fault)
+    wrong = await call.write(write)
+    if isinstance(wrong, Fault):
+        refuse(call, wrong)
+    if wrong:
+        invalid({"base": [wrong]})
     call.deps.credentials.forget()
     return answer({"id": access_id})
 
@@ -89,8 +98,10 @@ async def update_permissions(call: Call) -> Response:
         if missing := [c for c in changes if (c.grant.kind, c.grant.id) not in there]:
             kind = names.resource(missing[0].grant.kind, call.legacy)
             return f"{kind} {missing[0].grant.id} is no resource of this account"
-        if _owns(access):
+        if _is_beyond(call, access):
             return Fault.FORBIDDEN
+        if _ends_ownership(access, changes) and users.is_last_owner(connection, access):
+            return LAST_OWNER
         _apply(connection, access, changes)
         resource = (access.specifier, access.specifier_id, "")
         audit.note(
@@ -155,9 +166,19 @@ def _told(access: Access, changes: Sequence[_Change]) -> dict[str, tuple[Any, An
     }
 
 
-def _owns(access: Access) -> bool:
-    """Nobody takes an account away from its owner."""
-    return any(grant.level >= OWNER for grant in access.grants)
+def _is_beyond(call: Call, access: Access) -> bool:
+    """Nobody takes an account away from its owner but another owner, nor from who has more in its organization."""
+    mine = {Resource.ACCOUNT: call.rights.account, Resource.ORGANIZATION: call.rights.organization}
+    return any(
+        grant.level > mine.get(grant.kind, OWNER)
+        for grant in access.grants
+        if grant.level >= OWNER or grant.kind is Resource.ORGANIZATION
+    )
+
+
+def _ends_ownership(access: Access, changes: Sequence[_Change]) -> bool:
+    owned = {(grant.kind, grant.id) for grant in access.grants if grant.level >= OWNER}
+    return any((change.grant.kind, change.grant.id) in owned for change in changes)
 
 
 def _shown(call: Call, node: Node, rights: Rights, parent: int) -> dict[str, Any] | None:
@@ -189,7 +210,7 @@ def _wanted(call: Call) -> set[tuple[Resource, int]]:
 
 def _access(call: Call, access: Access, specifier: Mapping[str, Any]) -> dict[str, Any]:
     mine = access.specifier is Specifier.API_TOKEN and access.specifier_id == call.token.id
-    changeable = not _owns(access)
+    changeable = not _is_beyond(call, access)
     return {
         "id": access.id,
         "specifier_type": names.SPECIFIERS[access.specifier],
@@ -211,14 +232,13 @@ def _specifiers(connection: Connection, found: Sequence[Access]) -> dict[int, di
         ids[access.specifier][access.specifier_id] = access.id
     described: dict[int, dict[str, Any]] = {}
     people = ids[Specifier.USER]
-    for row in connection.execute(select(users.c.id, users.c.email, users.c.name).where(users.c.id.in_(people))):
+    for row in connection.execute(select(schema.users).where(schema.users.c.id.in_(people))):
         described[people[row.id]] = _person(row.id, row.email, row.name)
     invited = ids[Specifier.INVITE]
-    columns = (invitations.c.id, invitations.c.email)
-    for invitation_id, email in connection.execute(select(*columns).where(invitations.c.id.in_(invited))):
-        described[invited[invitation_id]] = _person(invitation_id, email, "")
+    for row in connection.execute(select(schema.invitations).where(schema.invitations.c.id.in_(invited))):
+        described[invited[row.id]] = _person(row.id, row.email, "")
     programs = ids[Specifier.API_TOKEN]
-    for token in connection.execute(select(tokens_table).where(tokens_table.c.id.in_(programs))):
+    for token in connection.execute(select(schema.tokens).where(schema.tokens.c.id.in_(programs))):
         described[programs[token.id]] = _person(token.id, "", token.name) | {
             "author_name": token.created_by,
             "token": f"{'*' * 28}{token.last_4_digits}",

@@ -48,7 +48,7 @@ async def create(call: Call) -> Response:
     """The token itself is in this answer and in no other."""
     form = Form(await members(call))
     name = form.text("name", least=1)
-    wanted = [grant for grant in form.items("resources", _grant) if grant]
+    wanted = [grant for grant in form.items("resources", grant_of) if grant]
     now = call.deps.clock()
     expires_at = _expires_at(form, now)
     form.check()
@@ -56,7 +56,7 @@ async def create(call: Call) -> Response:
         invalid({"base": [NONE_CHOSEN]})
 
     def write(connection: Connection) -> dict[str, Any] | None:
-        if not _there(connection, call.account_id, wanted):
+        if not are_there(connection, call.account_id, wanted):
             return None
         granted = tuple(dict.fromkeys(wanted))
         made, secret = tokens.create(
@@ -137,14 +137,14 @@ def _visible_id(call: Call) -> int:
     return token_id
 
 
-def _grant(form: Form) -> Grant | None:
+def grant_of(form: Form) -> Grant | None:
     kind, identity, level = names.kind(form), form.number("resource_id"), names.level(form)
     if identity is None and "resource_id" not in form.errors:
         form.wrong("resource_id", "can't be blank")
     return Grant(kind, identity, level) if kind and identity and level else None
 
 
-def _there(connection: Connection, account_id: int, wanted: Sequence[Grant]) -> bool:
+def are_there(connection: Connection, account_id: int, wanted: Sequence[Grant]) -> bool:
     there = {(node.kind, node.id) for node in tree.of_account(connection, account_id).walk()}
     return all((grant.kind, grant.id) in there for grant in wanted)
 

@@ -19,6 +19,7 @@ from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Repl
 from mailferry.resources.audit import Actor
 from mailferry.resources.dns_records import Operator
 from mailferry.resources.permissions import Rights
+from mailferry.resources.system_mail import Send, no_mail
 from mailferry.resources.tokens import Token
 from mailferry.store.content import Content
 from mailferry.store.secrets import Sealer
@@ -85,6 +86,10 @@ class Deps:
     look_up_domain: Callable[[int], None] = lambda domain_id: None
     #: Of one account.
     max_templates: int = 200
+    #: Sends what Mailferry itself has to say.
+    send_mail: Send = no_mail
+    #: [server] public_url; empty: pages of ours are where the client has reached us.
+    public_url: str = ""
     limits: Limits = field(default_factory=Limits)
     body: BodyRules = field(default_factory=BodyRules)
 

@@ -31,8 +31,13 @@ def address(call: Call, purpose: str, opens: Ending, path: str) -> str:
     """``path`` names {sealed}. At the host that the client reached us by: whatever its name is, it can be reached again."""
     octets = call.deps.sealer.seal(msgspec.json.encode(opens), purpose)
     sealed = _spelt(octets)
+    return base(call) + path.format(sealed=sealed)
+
+
+def base(call: Call) -> str:
+    """Scheme and host."""
     url = call.request.url
-    return f"{url.scheme}://{call.request.scope.get(HOST, url.netloc)}{path.format(sealed=sealed)}"
+    return f"{url.scheme}://{call.request.scope.get(HOST, url.netloc)}"
 
 
 def opened(deps: Deps, purpose: str, sealed: str, kind: type[T]) -> T | Response:

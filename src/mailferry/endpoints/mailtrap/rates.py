@@ -30,6 +30,8 @@ TEMPLATES_LIST = Rate("templates_list", 150, 60_000)
 TEMPLATES_CREATE = Rate("templates_create", 150, 60_000)
 #: Ours: each of them may read the whole log.
 LOG_EXPORT = Rate("email_logs_export", 10, 60_000)
+#: Ours: each of them is a mail to somebody who has not asked for it.
+INVITATIONS = Rate("invitations", 60, 60_000)
 LOG_GET = Rate("email_log", 1000, 60_000)
 
 

@@ -16,6 +16,7 @@ from mailferry.endpoints.mailtrap import links
 from mailferry.endpoints.mailtrap.deps import Call, Deps
 from mailferry.endpoints.mailtrap.errors import Fault
 from mailferry.journal import raw
+from mailferry.resources import system_mail
 from mailferry.store.content import Content, ContentGone, Place
 
 FILE = "/api/raw_messages/{sealed}/message.eml"
@@ -42,7 +43,7 @@ class _Link(msgspec.Struct, array_like=True, frozen=True):
 
 
 async def url(call: Call, message_id: str) -> str | None:
-    """For whoever may see the message's log. None: its bytes are gone."""
+    """For whoever may see the message's log. None: its bytes are gone, or are Mailferry's own."""
     place = await call.read(lambda connection: _kept(connection, call.deps.content, call.account_id, message_id))
     link = _Link(call.account_id, message_id, call.deps.clock() + LINK_MS)
     return links.address(call, _PURPOSE, link, FILE) if place else None
@@ -90,5 +91,5 @@ class _Download(Response):
 
 
 def _kept(connection: Connection, content: Content, account_id: int, message_id: str) -> Place | None:
-    place = raw.place(connection, account_id, message_id)
+    place = raw.place(connection, account_id, message_id, but_of=system_mail.ENDPOINT)
     return place if place and content.kept(connection, place) else None

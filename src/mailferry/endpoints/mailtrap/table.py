@@ -23,6 +23,7 @@ from mailferry.endpoints.mailtrap import (
     contacts,
     domain_reviews,
     domains,
+    invitations,
     log_export,
     logs,
     rates,
@@ -140,6 +141,18 @@ ACCOUNTS = (
         "account_accesses/{account_access_id}/permissions/bulk",
         "account_accesses/{account_access_id}/permissions/bulk",
         {"PUT": Op(account_accesses.update_permissions)},
+    ),
+    # Ours (docs/users.md).
+    *_both(
+        "invitations",
+        "invitations",
+        {"GET": Op(invitations.get_list), "POST": Op(invitations.create, ACCOUNT_ADMIN, rates.INVITATIONS)},
+    ),
+    *_both("invitations/{invitation_id}", "invitations/{invitation_id}", {"DELETE": Op(invitations.delete)}),
+    *_both(
+        "invitations/{invitation_id}/resend",
+        "invitations/{invitation_id}/resend",
+        {"POST": Op(invitations.resend, ACCOUNT_ADMIN, rates.INVITATIONS)},
     ),
     *_both("permissions/resources", "permissions/resources", {"GET": Op(account_accesses.get_resources, ANY)}),
     *_both("api_tokens", "api_tokens", {"GET": Op(api_tokens.get_list, ANY), "POST": Op(api_tokens.create)}),

@@ -10,6 +10,7 @@ from mailferry.consumers.webhooks.post import Poster
 from mailferry.net.dns import Resolver
 from mailferry.resources.audit import Actor
 from mailferry.resources.domains import DomainBook
+from mailferry.resources.system_mail import Send, no_mail
 from mailferry.store.content import Content
 from mailferry.store.database import Database
 from mailferry.store.secrets import Sealer
@@ -43,8 +44,22 @@ class Tools:
     counter: Counter
     #: After any change of tokens or their rights: the cache is forgotten.
     forget_tokens: Callable[[], None] = lambda: None
+    #: Sends what Mailferry itself has to say.
+    send_mail: Send = no_mail
     #: The bytes of messages.
     content: Content = field(kw_only=True)
+
+
+#: Characters of a name, as in the API.
+MAX_NAME = 255
+
+
+def one_line(text: str, what: str) -> str:
+    """``what``: such as "a token's name"."""
+    name = text.strip()
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise Mistake(f"{what} is one line of 1 to {MAX_NAME} characters")
+    return name
 
 
 Verb = Callable[..., Awaitable[Any]]

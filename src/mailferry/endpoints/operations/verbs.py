@@ -8,13 +8,16 @@ from typing import Any
 
 from mailferry.endpoints.operations import (
     audit,
+    invitations,
     messages,
+    organizations,
     reading,
     reviews,
     stats,
     suppressions,
     templates,
     tokens,
+    users,
     webhooks,
 )
 from mailferry.endpoints.operations import domains as domain_verbs
@@ -67,10 +70,13 @@ VERBS: dict[str, Verb] = {
     "server.listeners": server_listeners,
     "certificates.reload": certificates_reload,
     "queue.list": queue_list,
+    **invitations.VERBS,
     **messages.VERBS,
+    **organizations.VERBS,
     **stats.VERBS,
     **suppressions.VERBS,
     **templates.VERBS,
     **tokens.VERBS,
+    **users.VERBS,
     **webhooks.VERBS,
 }

@@ -13,7 +13,6 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qs
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -21,6 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from mailferry.endpoints.hosts import CLIENT
+from mailferry.endpoints.pages import fields, form_body
 from mailferry.endpoints.tracking import pages
 from mailferry.endpoints.tracking.pages import Reader
 from mailferry.feedback import hits
@@ -34,8 +34,6 @@ from mailferry.store.database import Database
 
 #: The smallest transparent GIF that all mail programs take.
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
-#: Octets of a form. Those of mailbox providers have thirty.
-MOST_FORM = 16 * 1024
 #: Characters kept of a user agent.
 MOST_AGENT = 500
 
@@ -204,15 +202,8 @@ def _printable(text: str) -> str:
 
 async def _form(request: Request) -> dict[str, list[str]]:
     """Empty when it is none, or too large."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MOST_FORM:
-            return {}
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    body = await form_body(request)
+    if body is not None and request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         found = _PART.search(body)
         return {_ONE_CLICK: [found[1].decode("latin-1")]} if found else {}
-    try:
-        return parse_qs(body.decode("ascii"), max_num_fields=20)
-    except ValueError:
-        return {}
+    return fields(body or b"")

@@ -40,6 +40,8 @@ invitations = Table(
     text_("created_by"),
     int_("created_at"),
     int_("expires_at"),
+    #: An address is invited to an account once.
+    Index(None, "account_id", "email", unique=True),
 )
 
 tokens = Table(
