@@ -72,6 +72,10 @@ def test_all_commands_are_here() -> None:
         ("dns", "export"),
         ("messages", "list show export raw"),
         ("tokens", "create list revoke"),
+        ("users", "list invite role remove"),
+        ("invitations", "list resend revoke"),
+        ("accounts", "list create"),
+        ("organizations", "list create add-account"),
     ):
         assert {f"{noun} {verb}" for verb in verbs.split()} <= told
     assert {"serve", "credentials", "certificates", "config", "queue"} <= told
