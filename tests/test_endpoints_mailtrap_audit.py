@@ -19,6 +19,7 @@ from mailferry.endpoints.mailtrap import (
     contacts,
     domain_reviews,
     domains,
+    invitations,
     sending,
     suppressions,
     template_versions,
@@ -62,6 +63,12 @@ def steps(account: int, number: int, access: int) -> list[Step]:
             *({"permissions": admin}, "permissions.updated"),
         ),
         (account_accesses.remove, "DELETE", f"account_accesses/{access}", None, "account_access.deleted"),
+        (
+            *(invitations.create, "POST", "invitations"),
+            *({"email": "ann@example.net", "permissions": viewer}, "invitation.created"),
+        ),
+        (invitations.resend, "POST", "invitations/$/resend", {}, "invitation.resent"),
+        (invitations.delete, "DELETE", "invitations/$", None, "invitation.deleted"),
         (domains.update, "PATCH", domain, {"domain": {"open_tracking_enabled": False}}, "domain.updated"),
         (company_info.create, "POST", f"{domain}/company_info", {"company_info": COMPANY}, "company_info.created"),
         (

@@ -35,6 +35,7 @@ OURS = {
     r"PUT .*/contacts/\{contact_identifier:path\}": "Mailtrap's SDK for PHP changes contacts so",
     r"\w+ .*/webhooks/.*(test|reset_secret|events|attempts|replays).*": "tests, the log and replays (docs/webhooks.md)",
     r"GET .*/email_logs/export": "the whole log as a file (docs/logs.md)",
+    r"\w+ .*/invitations.*": "people are invited, which Mailtrap has on pages only (docs/users.md)",
     r"\w+ .*/contacts/segments.*": "segments, which Mailtrap has on pages only",
 }
 
