@@ -1,6 +1,7 @@
 """Invitations and people on both databases: what is accepted once, by whom, and what nobody can lose."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from mailferry.store.database import Database, open_database
 from tests.conftest import Clock
 
 T = TypeVar("T")
+U = TypeVar("U")
 ANN, OWNED_BY = "ann@dest.test", "olga@shop.test"
 
 
@@ -200,6 +202,61 @@ async def test_who_loses_the_last_access_is_forgotten(house: House) -> None:
     access = await house.access(ANN, house.other)
     await house.run(lambda c: users.remove_access(c, access))
     assert await house.hash_of(ANN) is None
+
+
+# --- at the same time --------------------------------------------------------------------------------------------------
+
+
+class Beside:
+    """Two writes, of which the second begins while the first one is done and not committed; on SQLite it waits by itself."""
+
+    def __init__(self, first: Database, second: Database) -> None:
+        self.first, self.second = first, second
+
+    async def run(self, before: Callable[[Connection], T], after: Callable[[Connection], U]) -> tuple[T, U]:
+        done, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def held(connection: Connection) -> T:
+            result = before(connection)
+            loop.call_soon_threadsafe(done.set)
+            time.sleep(0.3)  # for the second one to come as far as it can
+            return result
+
+        running = asyncio.create_task(self.first.write(held))
+        await done.wait()
+        later = await self.second.write(after)
+        return await running, later
+
+
+@pytest.fixture
+async def beside(house: House, database_url: str, tmp_path: Path) -> AsyncIterator[Beside]:
+    second = open_database(database_url, tmp_path, 2) if database_url else house.database
+    yield Beside(house.database, second)
+    if second is not house.database:
+        await second.close()
+
+
+async def test_who_loses_an_access_while_another_one_is_accepted_is_not_forgotten(house: House, beside: Beside) -> None:
+    await house.accept(await house.secret())
+    access, secret = await house.access(ANN), await house.secret(account=house.other)
+    accepted, _ = await beside.run(
+        lambda c: invitations.accept(c, secret, "Ann", "", house.clock()),
+        lambda c: users.remove_access(c, access),
+    )
+    assert accepted and ANN in await house.people(house.other)
+
+
+async def test_of_two_who_are_invited_at_once_one_is_too_many(
+    house: House, beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invitations, "MOST", 1)
+    granted = [Grant(Resource.ACCOUNT, house.account, VIEWER)]
+
+    def invite(email: str) -> Callable[[Connection], Made | Unwanted]:
+        return lambda c: invitations.create(c, house.account, email, granted, "", house.clock())
+
+    first, second = await beside.run(invite(ANN), invite("bob@dest.test"))
+    assert isinstance(first, Made) and second is Unwanted.TOO_MANY
 
 
 # --- owners ------------------------------------------------------------------------------------------------------------
