@@ -6,7 +6,7 @@ Nobody is kept who has no access any more.
 from dataclasses import dataclass
 
 from argon2 import PasswordHasher
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, insert, select
 
 from mailferry.resources import accesses
 from mailferry.resources.accesses import Access, Specifier
@@ -111,12 +111,6 @@ def owners(connection: Connection, account_id: int) -> list[str]:
         if emails := list(connection.execute(found).scalars()):
             return emails
     return []
-
-
-def set_password(connection: Connection, email: str, password_hash: str) -> bool:
-    """False when there is no such user."""
-    changed = update(users).where(users.c.email == email).values(password_hash=password_hash)
-    return connection.execute(changed).rowcount == 1
 
 
 def hash_password(password: str) -> str:
