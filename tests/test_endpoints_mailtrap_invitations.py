@@ -8,14 +8,15 @@ from sqlalchemy import select
 
 from mailferry.endpoints.invitation_mail import FAILED
 from mailferry.endpoints.mailtrap.account_accesses import LAST_OWNER
-from mailferry.resources import invitations, users
+from mailferry.resources import access_keys, accesses, invitations, users
+from mailferry.resources.accesses import Specifier
 from mailferry.resources.invitations import LIFE_MS, MOST
 from mailferry.resources.permissions import ADMIN, OWNER, VIEWER, VIEWER_PLUS, Grant, Resource
 from mailferry.resources.system_mail import Mail
+from mailferry.store import schema
 from mailferry.store.database import Database
-from mailferry.store.schema import audit_log
 from tests.conftest import Clock
-from tests.mailtrap_house import MailtrapHouse, levels
+from tests.mailtrap_house import SEALER, MailtrapHouse, levels
 
 FAMILIES = pytest.mark.parametrize("legacy", [True, False], ids=["legacy", "current"])
 ANN = "ann@dest.test"
@@ -104,7 +105,9 @@ async def test_an_address_is_invited_shown_and_deleted(house: MailtrapHouse, pos
     for method, path in (("DELETE", ""), ("POST", "/resend")):
         answer = await house.ask(method, f"invitations/{listed['id']}{path}", legacy=legacy)
         assert (answer.status, answer.json) == (404, {"error": "Not Found"})
-    events = await house.database.read(lambda c: list(c.execute(select(audit_log.c.event, audit_log.c.resource_name))))
+    events = await house.database.read(
+        lambda c: list(c.execute(select(schema.audit_log.c.event, schema.audit_log.c.resource_name)))
+    )
     assert [tuple(row) for row in events] == [("invitation.created", ANN), ("invitation.deleted", ANN)]
 
 
@@ -259,3 +262,13 @@ async def test_an_account_s_admin_takes_nothing_from_who_has_more_in_the_organiz
     assert access["permissions"]["can_destroy"] is False
     assert (await house.ask("DELETE", f"account_accesses/{access['id']}")).status == 403
     assert (await house.ask("DELETE", f"account_accesses/{access['id']}", token=token)).status == 200
+
+
+async def test_an_access_key_goes_with_its_access(house: MailtrapHouse) -> None:
+    granted = [Grant(Resource.ACCOUNT, house.account, ADMIN)]
+    identity, *_ = await house.database.write(
+        lambda c: access_keys.create(c, SEALER, house.account, "key", granted, house.clock(), created_by="Olga")
+    )
+    (access,) = await house.database.read(lambda c: accesses.of_specifier(c, Specifier.ACCESS_KEY, identity))
+    assert (await house.ask("DELETE", f"account_accesses/{access.id}")).status == 200
+    assert await house.database.read(lambda c: c.execute(select(schema.access_keys)).all()) == []
