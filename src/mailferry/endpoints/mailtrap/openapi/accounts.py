@@ -102,7 +102,9 @@ DECLARED: dict[Function, Declared] = {
         query=Families(_chosen("inbox_ids"), _chosen("sandbox_ids")),
     ),
     account_accesses.remove: Declared(
-        "Take access away", {200: json(answered({"id": ID}))}, about="An owner's access cannot be taken away."
+        "Take access away",
+        {200: json(answered({"id": ID}))},
+        about="An owner's access only by another owner, and never the last one's.",
     ),
     account_accesses.update_permissions: Declared(
         "Change what somebody may do",

@@ -13,6 +13,7 @@ from mailferry.endpoints.mailtrap.openapi import (
     answers,
     contacts,
     domains,
+    invitations,
     logs,
     parameters,
     segments,
@@ -41,6 +42,7 @@ AREAS: Mapping[str, Mapping[Function, Declared]] = {
     "Contacts": contacts.DECLARED | segments.DECLARED,
     "Webhooks": webhooks.DECLARED,
     "Accounts": accounts.DECLARED,
+    "Invitations": invitations.DECLARED,
     "API tokens": tokens.DECLARED,
 }
 

@@ -14,6 +14,7 @@ _PATH = (
     _in_path("account_id", "The account. A token of an organization may name each account of it."),
     _in_path("account_access_id", "What a user, an invitation or a token has access by."),
     _in_path("api_token_id", "The token's id, which is not the token."),
+    _in_path("invitation_id", "The invitation."),
     _in_path("organization_id", "The organization."),
     _in_path("inbox_id", "The sandbox's inbox."),
     _in_path("sending_domain_id", "The sending domain."),

@@ -18,7 +18,8 @@ _MEMBERS = {
 _TOKEN = Component("ApiToken", answered(_MEMBERS))
 _MADE = Component("NewApiToken", answered(_MEMBERS | {"token": text("The token itself, which is told here alone.")}))
 _END = nullable(time("Within five years; null: never."))
-_GRANT = asked(
+#: A level on a resource, as it is asked for.
+WANTED = asked(
     {"resource_type": RESOURCE_TYPE, "resource_id": RESOURCE_ID, "access_level": LEVEL},
     "resource_type",
     "resource_id",
@@ -37,7 +38,7 @@ DECLARED: dict[Function, Declared] = {
             asked(
                 {
                     "name": text(minLength=1, maxLength=255),
-                    "resources": array(_GRANT, minItems=1, maxItems=1000),
+                    "resources": array(WANTED, minItems=1, maxItems=1000),
                     "expires_at": _END,
                 },
                 "name",
