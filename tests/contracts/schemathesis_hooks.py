@@ -80,9 +80,15 @@ def _webhook(n: int) -> Any:
     return ask("POST", "webhooks", {"webhook": given | {"event_types": ["delivery"]}})["data"]
 
 
+def _invitation(n: int) -> Any:
+    permission = {"resource_type": "account", "resource_id": 1, "access_level": 10}
+    return ask("POST", "invitations", {"email": f"invited-{n}@example.com", "permissions": [permission]})
+
+
 MAKERS = {
     "api_token_id": _token,
     "account_access_id": _access,
+    "invitation_id": _invitation,
     "domain_id": _domain,
     "sending_domain_id": _domain,
     "email_template_id": _template,
