@@ -101,3 +101,24 @@ def _points(connection: Connection, account_id: int, since: int) -> list[dict[st
         counts = found.setdefault(row.at, {"Timestamp": row.at, **dict.fromkeys(_COUNTED.values(), 0)})
         counts[_COUNTED[Kind(row.kind)]] = row.number
     return list(found.values())
+
+
+async def put_details(call: Call, params: Params) -> Result:
+    """There is no review of an account here; what is told is kept and read back."""
+    names = ("MailType", "WebsiteURL", "ContactLanguage", "UseCaseDescription", "AdditionalContactEmailAddresses")
+    await change(call, details={name: params[name] for name in names if name in params})
+    return None
+
+
+async def put_vdm(call: Call, params: Params) -> Result:
+    await change(call, vdm=params["VdmAttributes"])
+    return None
+
+
+async def put_pricing(call: Call, params: Params) -> Result:
+    await change(call, plan=params["Plan"])
+    return None
+
+
+async def get_dashboard_options(call: Call, params: Params) -> Result:
+    return {"DashboardEnabled": False}

@@ -1,0 +1,67 @@
+"""Reputation entities (v2): healthy unless the customer paused one, which is kept and read back."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from sqlalchemy import Connection
+
+from mailferry.endpoints.ses import paging
+from mailferry.endpoints.ses.deps import Call, Params, Result
+from mailferry.endpoints.ses.errors import SesError
+from mailferry.resources import documents
+from mailferry.resources.documents import Document, Kind
+
+
+async def get_entity(call: Call, params: Params) -> Result:
+    reference = _reference(params)
+    found = await call.read(lambda c: documents.get(c, call.account_id, Kind.REPUTATION, reference))
+    return {"ReputationEntity": _shown(reference, found.body if found else {})}
+
+
+async def list_entities(call: Call, params: Params) -> Result:
+    """Those of which something was set."""
+    most, after = paging.size(params, 100, 1000), paging.after(params)
+    found = await call.read(lambda c: documents.page(c, call.account_id, Kind.REPUTATION, after=after, most=most + 1))
+    shown, following = paging.page(found, most, lambda each: each.name)
+    return {"ReputationEntities": [_shown(each.name, each.body) for each in shown], "NextToken": following}
+
+
+async def update_status(call: Call, params: Params) -> Result:
+    await _put(call, params, Status=params["SendingStatus"], at=call.now())
+    return None
+
+
+async def update_policy(call: Call, params: Params) -> Result:
+    await _put(call, params, Policy=params["ReputationEntityPolicy"])
+    return None
+
+
+async def _put(call: Call, params: Params, **members: Any) -> None:
+    reference = _reference(params)
+
+    def write(connection: Connection) -> None:
+        found: Document | None = documents.get(connection, call.account_id, Kind.REPUTATION, reference)
+        body = {**(found.body if found else {}), **members}
+        documents.put(connection, call.account_id, Kind.REPUTATION, reference, body, call.now())
+
+    await call.write(write)
+
+
+def _reference(params: Params) -> str:
+    found = unquote(params["ReputationEntityReference"])
+    if not found.startswith("arn:"):
+        raise SesError("InvalidParameterValue", f"<{found[:200]}> is no ARN.")
+    return found
+
+
+def _shown(reference: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    status = body.get("Status", "ENABLED")
+    return {
+        "ReputationEntityReference": reference,
+        "ReputationEntityType": "RESOURCE",
+        "ReputationManagementPolicy": body.get("Policy"),
+        "CustomerManagedStatus": {"Status": status, "LastUpdatedTimestamp": body.get("at")},
+        "AwsSesManagedStatus": {"Status": "ENABLED"},
+        "SendingStatusAggregate": status,
+    }
