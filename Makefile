@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve setup test check format bench peers soak contracts lock clean help
+.PHONY: serve setup test check format bench peers soak contracts lock docs clean help
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -51,6 +51,9 @@ lock: $(VENV)/.development     ## resolve the dependencies anew; the locks name 
 	  --generate-hashes --no-emit-index-url --quiet --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra postgres --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --quiet --constraint requirements.lock --output-file requirements-dev.lock
+
+docs: $(VENV)/.development     ## write anew what is made from the code: the operations in docs/ses.md
+	$(BIN)/python -m mailferry.endpoints.ses.document docs/ses.md
 
 clean:                         ## remove what the set-up made (never ./data)
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

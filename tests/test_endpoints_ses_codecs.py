@@ -1,6 +1,7 @@
 """The two wires of Amazon's dialect: forms and XML, paths and JSON, by the shapes of the services' own models."""
 
 import base64
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,6 +11,7 @@ from botocore.parsers import create_parser
 from botocore.session import Session
 
 from mailferry.endpoints.ses import constraints, paths, query, rest_json
+from mailferry.endpoints.ses.document import written
 from mailferry.endpoints.ses.errors import SesError
 from mailferry.endpoints.ses.model import service
 from mailferry.endpoints.ses.table import TABLE, Does
@@ -137,3 +139,9 @@ def test_the_table_has_every_operation_of_the_models_and_no_other() -> None:
         assert all(
             (op.function is None) == (op.does is Does.UNSUPPORTED) and (op.function or op.remark) for op in ops.values()
         )
+
+
+def test_the_page_tells_what_the_table_says() -> None:
+    """`make docs` writes it."""
+    page = Path("docs/ses.md").read_text()
+    assert written(page) == page
