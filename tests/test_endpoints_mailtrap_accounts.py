@@ -310,6 +310,54 @@ async def test_too_many_requests_are_told_when_to_come_back(database: Database, 
     assert (await house.ask("GET", "api_tokens")).status == 200
 
 
+async def test_whatever_is_asked_counts_also_what_is_refused(database: Database, clock: Clock) -> None:
+    from mailferry.endpoints.mailtrap.rates import Rates
+
+    house = await MailtrapHouse(database, clock, rates=Rates(clock)).furnish()
+    asked = [
+        await house.ask("GET", "email_campaigns"),
+        await house.ask("GET", "email_logs", account=house.foreign),
+        await house.ask("PUT", "api_tokens"),
+        await house.ask("GET", "permissions/resources", token=await house.token(name="Poor")),
+    ]
+    assert [each.status for each in asked] == [404, 403, 405, 200]
+    assert [each.headers["x-ratelimit-remaining"] for each in asked] == ["149", "148", "147", "149"]
+    for _ in range(147):
+        await house.ask("GET", "email_campaigns")
+    refused = await house.ask("GET", "email_logs", account=house.foreign)
+    assert (refused.status, refused.json) == (429, {"error": "Throttled"})
+
+
+async def test_what_has_not_changed_is_not_sent_again(house: MailtrapHouse) -> None:
+    """Each answer has a tag, as Mailtrap's have."""
+    target, token = f"/api/accounts/{house.account}/sending_domains", {"Api-Token": house.admin}
+    first = await house.call("GET", target, headers=token)
+    tag = first.headers["etag"]
+    assert tag.startswith('W/"') and "private" in first.headers["cache-control"]
+    head = await house.call("HEAD", target, headers=token)
+    assert head.headers["etag"] == tag
+    for condition in (tag, tag.removeprefix("W/"), f'"a,b", {tag}', "*"):
+        again = await house.call("GET", target, headers=token | {"If-None-Match": condition})
+        assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag), condition
+    other = {"If-None-Match": '"a", W/"b"'}
+    assert (await house.call("GET", target, headers=token | other)).body == first.body
+    await house.ask("PATCH", f"sending_domains/{house.domain}", {"sending_domain": {"open_tracking_enabled": False}})
+    changed = await house.call("GET", target, headers=token | {"If-None-Match": tag})
+    assert changed.status == 200 and changed.headers["etag"] != tag
+    refused = await house.call("GET", target, headers={"If-None-Match": "*"})
+    assert refused.status == 401 and "etag" not in refused.headers
+
+
+async def test_a_preflight_needs_no_token_and_names_what_the_sdks_send(house: MailtrapHouse) -> None:
+    asked = {"Origin": "https://app.test", "Access-Control-Request-Method": "GET"}
+    for target in ("/api/accounts", "/api/email_campaigns", "/api/send", "/api/batch/7"):
+        preflight = await house.call("OPTIONS", target, headers=asked)
+        assert preflight.status == 204, target
+        allowed = preflight.headers["access-control-allow-headers"].lower().split(", ")
+        assert {"authorization", "api-token", "content-type", "user-agent", "x-requested-with"} <= set(allowed)
+    assert (await house.call("OPTIONS", "/api/email_campaigns", headers={"Origin": "https://app.test"})).status == 401
+
+
 async def test_a_page_in_a_browser_may_call(house: MailtrapHouse) -> None:
     target = f"/api/accounts/{house.account}/api_tokens"
     asked = {"Origin": "https://app.test", "Access-Control-Request-Method": "POST"}

@@ -28,6 +28,11 @@ async def follow(house: WorkingHouse, link: str, method: str = "GET") -> Answer:
     return await house.call(method, urlsplit(link).path, headers={})
 
 
+def spelled(house: WorkingHouse, opens: bytes, purpose: str) -> str:
+    """As in a link, which has no padding: with it, it would lead nowhere whatever it opens."""
+    return base64.urlsafe_b64encode(house.deps.sealer.seal(opens, purpose)).decode().rstrip("=")
+
+
 async def linked(house: WorkingHouse) -> str:
     (sent,) = await house.send(html="<script>alert(1)</script>")
     link = await url(house, sent)
@@ -61,6 +66,18 @@ async def test_only_who_may_see_the_log_is_given_it(working: WorkingHouse) -> No
     assert (await working.ask("GET", f"email_logs/{sent}", token=of_another)).status == 404
 
 
+async def test_a_page_of_another_origin_may_follow_links(working: WorkingHouse) -> None:
+    """Also the one to an export of contacts, and to one that leads nowhere: a page reads what is wrong with it."""
+    for link in (
+        await linked(working),
+        "/api/raw_messages/AAAA/message.eml",
+        "/api/contact_exports/AAAA/contacts.csv.gz",
+    ):
+        answer = await working.call("GET", urlsplit(link).path, headers={"Origin": "https://app.test"})
+        assert answer.headers["access-control-allow-origin"] == "*", link
+        assert "access-control-allow-origin" not in (await follow(working, link)).headers
+
+
 async def test_the_link_ends(working: WorkingHouse) -> None:
     link = await linked(working)
     working.clock.forward(seconds=raw_messages.LINK_MS // 1000 - 1)
@@ -82,7 +99,7 @@ async def test_what_is_sealed_for_something_else_opens_no_message(working: Worki
     (row,) = await working.office.rows(messages)
     opens = msgspec.json.encode([working.account, row.id, working.clock() + 1000])
     for purpose, status in ((raw_messages._PURPOSE, 200), ("contact export link", 404)):
-        sealed = base64.urlsafe_b64encode(working.deps.sealer.seal(opens, purpose)).decode()
+        sealed = spelled(working, opens, purpose)
         assert (await follow(working, f"/api/raw_messages/{sealed}/message.eml")).status == status
 
 
@@ -90,7 +107,7 @@ async def test_a_link_opens_no_message_of_another_account(working: WorkingHouse)
     await working.send()
     (row,) = await working.office.rows(messages)
     opens = msgspec.json.encode([working.foreign, row.id, working.clock() + 1000])
-    sealed = base64.urlsafe_b64encode(working.deps.sealer.seal(opens, raw_messages._PURPOSE)).decode()
+    sealed = spelled(working, opens, raw_messages._PURPOSE)
     assert (await follow(working, f"/api/raw_messages/{sealed}/message.eml")).status == 404
 
 

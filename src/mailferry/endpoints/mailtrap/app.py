@@ -13,13 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from mailferry.endpoints.bodies import BadBody, ClientGoneError
 from mailferry.endpoints.hosts import REQUEST_ID, ROLE
-from mailferry.endpoints.mailtrap import auth, contact_exports, cors, rates, raw_messages, sending
+from mailferry.endpoints.mailtrap import auth, contact_exports, cors, etags, rates, raw_messages, sending
 from mailferry.endpoints.mailtrap.deps import Call, Deps
 from mailferry.endpoints.mailtrap.errors import Fault, Problem, Shape, of_body, problem
 from mailferry.endpoints.mailtrap.forms import AnsweredError
 from mailferry.endpoints.mailtrap.openapi import serving as openapi
-from mailferry.endpoints.mailtrap.rates import Standing
-from mailferry.endpoints.mailtrap.table import TABLE, Op, Path
+from mailferry.endpoints.mailtrap.rates import Rate, Standing
+from mailferry.endpoints.mailtrap.table import TABLE, Path
 from mailferry.resources import accounts
 from mailferry.resources.permissions import NONE, Rights
 from mailferry.resources.tokens import Token
@@ -68,7 +68,7 @@ class _Endpoint:
             return
         except Exception as error:
             response = self._failed(request, request_id, error)
-        self._finish(request, request_id, response)
+        response = self._finish(request, request_id, response)
         await response(scope, receive, send)
 
     def _failed(self, request: Request, request_id: str, error: Exception) -> Response:
@@ -79,7 +79,9 @@ class _Endpoint:
         self._deps.log.exception("api_failed", **facts)
         return self._problem(Fault.OURS)
 
-    def _finish(self, request: Request, request_id: str, response: Response) -> None:
+    def _finish(self, request: Request, request_id: str, response: Response) -> Response:
+        if self._row.shape is Shape.GENERAL:
+            response = etags.conditional(request, response)
         if REQUEST_ID not in request.scope:  # else the middleware says it
             response.headers["X-Request-Id"] = request_id
         if self._row.shape is Shape.GENERAL:
@@ -92,14 +94,19 @@ class _Endpoint:
             self._deps.log.info(
                 "api_refused", request_id=request_id, path=path, status=response.status_code, reason=reason
             )
+        return response
 
     async def _answer(self, request: Request, request_id: str) -> Response:
-        if request.method == "OPTIONS" and self._row.ops:
+        # A preflight has no token, also where nothing is served: else a page would not get to read that.
+        if request.method == "OPTIONS" and (self._row.ops or cors.is_preflight(request)):
             return Response(status_code=204, headers={"Allow": self._allow})
         token = await self._token(request)
         if token is None:
             return self._problem(Fault.TOKEN_WRONG)
         role = request.scope.get(ROLE, "general")
+        counted = self._row.shape is Shape.GENERAL and role != "sandbox"
+        if counted and not self._count(request, rates.GENERAL, token.id):
+            return self._problem(Fault.THROTTLED)
         stream = self._row.stream or ("bulk" if role == "bulk" else "transactional")
         rights = token.rights if role == "sandbox" else await self._rights(request, token)
         if rights is None:
@@ -114,22 +121,21 @@ class _Endpoint:
             response = self._problem(Fault.METHOD_WRONG)
             response.headers["Allow"] = self._allow
             return response
-        if self._row.shape is Shape.GENERAL and not self._count(call, op):
-            return self._problem(Fault.THROTTLED if request.state.standing.general else Fault.BUSY)
+        if op.rate and not self._count(request, op.rate, call.account_id):
+            return self._problem(Fault.BUSY)
         if not op.need.met(rights):
             return self._problem(Fault.FORBIDDEN)
         return await op.function(call)
 
-    def _count(self, call: Call, op: Op) -> bool:
+    def _count(self, request: Request, rate: Rate, identity: int) -> bool:
         """False: too many. Where two rates count, the one that leaves less is shown."""
-        taken = [self._deps.rates.take(rates.GENERAL, call.token.id)]
-        if op.rate:
-            taken.append(self._deps.rates.take(op.rate, call.account_id))
-        standings = [standing for standing in taken if standing]
-        if not standings:
+        standing = self._deps.rates.take(rate, identity)
+        if standing is None:
             return True
-        call.request.state.standing = min(standings, key=lambda standing: (not standing.wait_ms, standing.remaining))
-        return not call.request.state.standing.wait_ms
+        shown: Standing | None = getattr(request.state, "standing", None)
+        if shown is None or standing.wait_ms or standing.remaining < shown.remaining:
+            request.state.standing = standing
+        return not standing.wait_ms
 
     async def _rights(self, request: Request, token: Token) -> Rights | None:
         """In the account that the path names. None: it is none of the token's."""

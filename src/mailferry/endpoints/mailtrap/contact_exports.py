@@ -112,7 +112,7 @@ def routes(deps: Deps) -> list[Route]:
         content = _content(deps, link.job_id, len(sizes)) if request.method == "GET" else _nothing()
         return StreamingResponse(content, headers=headers, media_type="application/gzip")
 
-    return [Route(FILE, download, methods=["GET"])]
+    return [links.route(FILE, download)]
 
 
 def _sizes(connection: Connection, link: _Link, now: int) -> list[int]:

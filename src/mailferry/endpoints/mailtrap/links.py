@@ -5,12 +5,16 @@ What a link opens is said by a structure with ``ends_at``; a purpose of its own 
 
 import base64
 import binascii
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from mailferry.endpoints.hosts import HOST
+from mailferry.endpoints.mailtrap import cors
 from mailferry.endpoints.mailtrap.deps import Call, Deps
 from mailferry.endpoints.mailtrap.errors import Fault, Problem, Shape, problem
 from mailferry.store.secrets import WrongKey
@@ -25,6 +29,17 @@ class Ending(Protocol):
 
 
 T = TypeVar("T", bound=Ending)
+
+
+def route(path: str, download: Callable[[Request], Awaitable[Response]]) -> Route:
+    """``path`` names {sealed}. A page of another origin that was given the link may follow it."""
+
+    async def answered(request: Request) -> Response:
+        response = await download(request)
+        cors.allow(request, response, "GET, HEAD, OPTIONS")
+        return response
+
+    return Route(path, answered, methods=["GET"])
 
 
 def address(call: Call, purpose: str, opens: Ending, path: str) -> str:

@@ -21,6 +21,7 @@ class Rate:
     of: str = "account"
 
 
+#: Whatever is asked, also what is refused or not there.
 GENERAL = Rate("general", 150, 10_000, "token")
 CONTACTS = Rate("contacts", 200, 60_000)
 STATS = Rate("stats", 10, 60_000)
@@ -42,8 +43,6 @@ class Standing:
     limit: int
     remaining: int
     wait_ms: int
-    #: Of the rate that counts everything.
-    general: bool = False
 
 
 class Rates:
@@ -66,8 +65,8 @@ class Rates:
         while window and window[0] <= now - rate.window_ms:
             window.popleft()
         if len(window) >= limit:
-            return Standing(limit, 0, window[0] + rate.window_ms - now, rate is GENERAL)
+            return Standing(limit, 0, window[0] + rate.window_ms - now)
         window.append(now)
         if len(self._windows) > MAX_WINDOWS:
             self._windows.popitem(last=False)
-        return Standing(limit, limit - len(window), 0, rate is GENERAL)
+        return Standing(limit, limit - len(window), 0)

@@ -73,7 +73,7 @@ def routes(deps: Deps) -> list[Route]:
             raise
         return _Download(body, share)
 
-    return [Route(FILE, download, methods=["GET"])]
+    return [links.route(FILE, download)]
 
 
 class _Download(Response):
