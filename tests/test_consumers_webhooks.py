@@ -23,6 +23,7 @@ from tests.webhook_house import ACCOUNT, ACTOR, DOMAIN, SEALER, Node, WebhookHou
 STORY = (Kind.SOFT_BOUNCE, Kind.DELIVERY, Kind.OPEN, Kind.CLICK)
 WORDS = ["soft bounce", "delivery", "open", "click"]
 QUARTER = 20 * 60  # seconds: longer than the longest back-off
+NEVER = 100  # hours
 
 
 @pytest.fixture
@@ -50,10 +51,17 @@ def signed(house: WebhookHouse, receiver: Receiver) -> bool:
     return all(verify_signature(r.body, r.headers["mailtrap-signature"], house.secret) for r in receiver.requests)
 
 
-async def three_days(house: WebhookHouse, node: Node) -> list[str]:
-    """A message every hour, to each of which something happens in every hour until it was told whole."""
+async def three_days(house: WebhookHouse, restart_hours: int) -> tuple[list[str], Node]:
+    """A message every hour, to each of which something happens in every hour until it was told whole.
+
+    Every so many hours the process is killed, and another one goes on: what it remembered of the receiver is gone.
+    """
     messages: list[str] = []
+    node = house.node()
     for hour in range(72):
+        if hour and hour % restart_hours == 0:
+            await node.die()
+            node = house.node()
         messages.append(await house.message())
         for place, kind in enumerate(STORY):
             if place <= hour:
@@ -63,13 +71,14 @@ async def three_days(house: WebhookHouse, node: Node) -> list[str]:
     for missing, message in enumerate(messages[: -len(STORY) : -1]):
         await house.happen(message, *STORY[missing + 1 :])
     await node.work()
-    return messages
+    return messages, node
 
 
-async def test_down_for_three_days(house: WebhookHouse, receiver: Receiver) -> None:
-    webhook, node = await house.add(receiver.url()), house.node()
+@pytest.mark.parametrize("restart_hours", [NEVER, 7])
+async def test_down_for_three_days(house: WebhookHouse, receiver: Receiver, restart_hours: int) -> None:
+    webhook = await house.add(receiver.url())
     await receiver.close()
-    messages = await three_days(house, node)
+    messages, node = await three_days(house, restart_hours)
     assert receiver.requests == [] and set(await house.states(webhook)) == {"waiting"}
     assert len(await house.attempts(webhook)) < 150  # it was asked less and less often
     await receiver.open()
@@ -79,10 +88,11 @@ async def test_down_for_three_days(house: WebhookHouse, receiver: Receiver) -> N
     assert signed(house, receiver) and set(await house.states(webhook)) == {"delivered"}
 
 
-async def test_answering_500_for_three_days(house: WebhookHouse, receiver: Receiver) -> None:
-    webhook, node = await house.add(receiver.url()), house.node()
+@pytest.mark.parametrize("restart_hours", [NEVER, 7])
+async def test_answering_500_for_three_days(house: WebhookHouse, receiver: Receiver, restart_hours: int) -> None:
+    webhook = await house.add(receiver.url())
     receiver.answer = lambda request: 500
-    messages = await three_days(house, node)
+    messages, node = await three_days(house, restart_hours)
     assert set(await house.states(webhook)) == {"waiting"}  # nothing is parked while nothing at all is taken
     assert len(receiver.requests) < 300
     receiver.answer = lambda request: 200
@@ -120,7 +130,7 @@ async def test_redirects_are_not_followed(house: WebhookHouse, receiver: Receive
         receiver.answer = lambda request: 200
         house.clock.forward(seconds=QUARTER)
         await node.work()
-        assert told(receiver, message) == WORDS and other.requests == []
+        assert told(receiver, message) == WORDS and other.requests == [] and signed(house, receiver)
 
 
 async def test_a_private_address_is_not_called(house: WebhookHouse, receiver: Receiver) -> None:
@@ -135,6 +145,7 @@ async def test_a_private_address_is_not_called(house: WebhookHouse, receiver: Re
         house.clock.forward(seconds=QUARTER)
         await house.node(nameserver=dns.address).work()
         assert told(receiver, message) == WORDS and receiver.requests[0].headers["host"].startswith("hook.test:")
+        assert signed(house, receiver)
 
 
 async def test_a_slow_receiver_gets_everything_when_it_is_quicker(house: WebhookHouse, receiver: Receiver) -> None:
@@ -151,7 +162,7 @@ async def test_a_slow_receiver_gets_everything_when_it_is_quicker(house: Webhook
     for _ in range(3):
         await node.work()
         house.clock.forward(seconds=QUARTER)
-    assert [told(receiver, message) for message in messages] == [WORDS] * 20
+    assert [told(receiver, message) for message in messages] == [WORDS] * 20 and signed(house, receiver)
 
 
 async def test_a_server_that_dies_between_sending_and_writing_sends_again(
@@ -171,7 +182,7 @@ async def test_a_server_that_dies_between_sending_and_writing_sends_again(
         await house.happen(message, *STORY[2:])
     house.clock.forward(seconds=31)  # its lease
     await house.node().work()
-    assert [told(receiver, message) for message in messages] == [WORDS] * 30
+    assert [told(receiver, message) for message in messages] == [WORDS] * 30 and signed(house, receiver)
     again = len(receiver.taken) - len({event["event_id"] for event in receiver.taken})
     assert again > 0 and set(await house.states(webhook)) == {"delivered"}
     # What is sent again as it was has the id that it had.
