@@ -7,6 +7,7 @@ the sandbox has no test yet: 16 and 17, and the sandbox's part of 4, 8 and 24.
 import email
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from mailtrap.models.permissions import PermissionResource
 from mailtrap.models.sending_domains import SendingDomain
 from mailtrap.models.suppressions import Suppression
 from pydantic import TypeAdapter
+from starlette.applications import Starlette
 
 from mailferry.delivery.prepare import Preparer
 from mailferry.delivery.signing import Signers
@@ -27,8 +29,13 @@ from mailferry.endpoints.mailtrap.rates import Rates
 from mailferry.endpoints.smtp.backend import Envelope, Peer
 from mailferry.endpoints.smtp.replies import Reply
 from mailferry.endpoints.smtp.submission import Sender, SubmissionBackend
+from mailferry.endpoints.tracking import app as tracking
+from mailferry.feedback.hits import Hit, Hits
+from mailferry.journal.events import Kind
+from mailferry.journal.ids import Ids
 from mailferry.mail.reply import Answer as Answered
 from mailferry.net.hosts import HostRules, trusted_networks
+from mailferry.resources import suppressions
 from mailferry.resources.permissions import VIEWER, Grant, Resource
 from mailferry.resources.tokens import OVERLAP_MS
 from mailferry.resources.tracking_opt_outs import OptOutBook
@@ -38,7 +45,7 @@ from tests.contracts.cases.templates import template
 from tests.delivery_support import GREYLISTED, SPAM, SQLITE, UNKNOWN
 from tests.mailtrap_domains import COMPANY, wrapped
 from tests.test_delivery_prepare import MODERN
-from tests.test_delivery_tracking import tracker
+from tests.test_delivery_tracking import KEY, tracker
 from tests.working_house import WorkingHouse, engines, mail, working
 
 __all__ = ["engines", "working"]
@@ -201,11 +208,17 @@ async def test_mistake_09_envelopes(working: WorkingHouse) -> None:
 async def test_mistake_10_names_of_events(working: WorkingHouse) -> None:
     (waiting,) = await working.send("soft@dest.test")
     await working.deliver(GREYLISTED)
-    told = await working.made("GET", f"email_logs/{waiting}")
-    assert [each["event_type"] for each in told["events"]] == ["soft_bounce"]
-    for name in ("soft_bounce", "spam"):
-        query = f"filters[events][operator]=include_event&filters[events][value]={name}"
-        assert (await working.made("GET", f"email_logs?{query}"))["total_count"] == (name == "soft_bounce")
+    (disliked,) = await working.send("spam@dest.test")
+    await working.deliver()
+    complaint = Hit(
+        Kind.SPAM, working.domain, disliked, working.clock(), stream="transactional", address="spam@dest.test"
+    )
+    assert await Hits(working.database, Ids(working.clock), working.clock).record(complaint)
+    for sent, names in ((waiting, ["soft_bounce"]), (disliked, ["delivery", "spam"])):
+        told = await working.made("GET", f"email_logs/{sent}")
+        assert [each["event_type"] for each in told["events"]] == names
+        query = f"filters[events][operator]=include_event&filters[events][value]={names[-1]}"
+        assert [each["message_id"] for each in (await working.made("GET", f"email_logs?{query}"))["messages"]] == [sent]
     for wrong in ("soft bounce", "spam_complaint"):
         query = f"filters[events][operator]=include_event&filters[events][value]={wrong.replace(' ', '+')}"
         assert (await working.ask("GET", f"email_logs?{query}")).status == 400
@@ -333,10 +346,10 @@ async def test_mistake_21_the_smtp_user_is_api(working: WorkingHouse) -> None:
         assert reply.code == code, (envelope, header, reply)
 
 
-async def prepared(house: WorkingHouse, path: str) -> dict[str, str]:
-    """The fields of a message that was sent over this path, as it would leave; under "text" the whole."""
+async def prepared(house: WorkingHouse, path: str, **fields: Any) -> dict[str, str]:
+    """The fields of a message that was sent over this path, as it would leave; under "text" what is read of it, decoded."""
     office, signers = house.office, Signers(0)
-    await house.send(path=path, html="<p>News</p>")
+    await house.send(path=path, **({"html": "<p>News</p>"} | fields))
     (job,) = await office.claim()
     body = await house.run(lambda connection: office.content.read(connection, job.place))
 
@@ -353,18 +366,47 @@ async def prepared(house: WorkingHouse, path: str) -> dict[str, str]:
     await signers.close()
     assert isinstance(found, Prepared), found
     whole = email.message_from_bytes(b"".join(found.chunks))
-    return {name.lower(): str(value) for name, value in whole.items()} | {"text": str(whole)}
+    texts = [bytes(part.get_payload(decode=True)) for part in whole.walk() if not part.is_multipart()]
+    return {name.lower(): str(value) for name, value in whole.items()} | {"text": b"\n".join(texts).decode()}
 
 
 async def test_mistake_22_what_the_bulk_stream_adds_and_the_other_does_not(working: WorkingHouse) -> None:
     bulk = await prepared(working, "/bulk/api/send")
     assert bulk["precedence"] == "bulk" and "https://" in bulk["list-unsubscribe"]
-    assert bulk["list-unsubscribe-post"] == "List-Unsubscribe=One-Click" and "Unsubscribe:" in bulk["text"]
+    assert bulk["list-unsubscribe-post"] == "List-Unsubscribe=One-Click"
+    assert "Unsubscribe: https://" in bulk["text"] and ">Unsubscribe</a>" in bulk["text"], "a footer in both texts"
+    assert bulk["feedback-id"].count(":") == 3
+    own = await prepared(working, "/bulk/api/send", html='<p>News</p><a href="__unsubscribe_url__">Stop</a>')
+    assert "list-unsubscribe" in own and "Unsubscribe" not in own["text"] and '<a href="https://' in own["text"]
     plain = await prepared(working, "/api/send")
     assert not {"precedence", "list-unsubscribe", "list-unsubscribe-post"} & set(plain)
     assert "Unsubscribe" not in plain["text"]
     await working.made("PATCH", f"sending_domains/{working.domain}", wrapped(True, auto_unsubscribe_link_enabled=True))
     assert "list-unsubscribe" in await prepared(working, "/api/send"), "unless the domain asks for it"
+
+
+async def test_mistake_22_one_click_asks_nothing_and_opening_the_link_does_nothing(working: WorkingHouse) -> None:
+    """RFC 8058; and whoever scans mail for links only opens them."""
+    site = Starlette(
+        routes=tracking.routes(
+            tracking.Deps(
+                Hits(working.database, Ids(working.clock), working.clock),
+                {KEY.number: KEY.secret},
+                working.database,
+                working.office.book,
+                working.clock,
+            )
+        )
+    )
+    path = urlsplit((await prepared(working, "/bulk/api/send"))["list-unsubscribe"].strip("<>")).path
+    for method in ("GET", "HEAD"):
+        assert (await call(site, method, path)).status == 200
+        assert await working.made("GET", "suppressions") == []
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    clicked = await call(site, "POST", path, body=b"List-Unsubscribe=One-Click", headers=form)
+    assert clicked.status == 200 and "set-cookie" not in clicked.headers
+    (found,) = await working.made("GET", "suppressions")
+    assert (found["type"], found["sending_stream"], found["domain_name"]) == ("unsubscription", "bulk", "a.test")
 
 
 async def test_mistake_23_the_scope_of_suppressions(working: WorkingHouse) -> None:
@@ -377,6 +419,16 @@ async def test_mistake_23_the_scope_of_suppressions(working: WorkingHouse) -> No
     await working.made("POST", "suppressions", body)
     assert await status("Eve@dest.test", "/bulk/api/send") == ("not_delivered", ["reject"])
     assert await status("eve@dest.test") == ("enqueued", [])
+    for address, domain, stream, everywhere in (
+        ("elsewhere@dest.test", working.other_domain, suppressions.ANY, False),
+        ("all@dest.test", 0, "transactional", True),
+        ("any@dest.test", working.domain, suppressions.ANY, True),
+    ):
+        row = suppressions.entry(
+            working.account, address, working.clock(), domain_id=domain, stream=stream, type=suppressions.MANUAL_IMPORT
+        )
+        await working.run(lambda connection, row=row: suppressions.add(connection, [row], "operator"))  # type: ignore[misc]
+        assert await status(address) == (("not_delivered", ["reject"]) if everywhere else ("enqueued", [])), address
     for address, reply, suppressed in (
         ("gone@dest.test", UNKNOWN, True),
         (
@@ -399,7 +451,9 @@ async def test_mistake_24_variables_and_transfer_encodings(working: WorkingHouse
     assert refused.status == 400 and "custom_variables" in refused.json["errors"][0]
     two = await working.post("/api/send", mail(category=["a", "b"]), {"Api-Token": working.admin})
     assert two.status == 400, "there is one category"
-    assert await working.send(headers={"Content-Transfer-Encoding": "binary"}), "the user's is ignored"
+    for name in ("Content-Transfer-Encoding", "content-transfer-encoding"):
+        found = await prepared(working, "/api/send", text="Größe", html="", headers={name: "binary"})
+        assert (found["content-transfer-encoding"], found["text"].strip()) == ("quoted-printable", "Größe")
     backend = submission(working)
     sender = await backend.authenticate(PEER, "api", working.admin)
     fields = (
