@@ -1,6 +1,7 @@
 """``email_logs`` as its clients see it: both path families, filters in every form, words of events, the SDK's models."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,24 @@ from mailtrap.models.email_logs import (
 )
 from requests import Request
 
-from mailferry.consumers.mailtrap_words import DETAILS, EVENT_TYPE, KIND, STANDING, STATUS
+from mailferry.consumers.mailtrap_words import (
+    DETAILS,
+    EVENT_TYPE,
+    KIND,
+    REASONS,
+    STANDING,
+    STATUS,
+    Told,
+    details,
+    payload,
+)
 from mailferry.endpoints.mailtrap.logs import _RULES
 from mailferry.endpoints.mailtrap.query import parse
 from mailferry.journal.conditions import FIELDS, Standing
 from mailferry.journal.events import Kind, State
 from mailferry.journal.ids import Ids
+from mailferry.resources import domains
+from mailferry.resources.domains.domain import JUDGED
 from mailferry.resources.permissions import ADMIN, Resource, Rights
 from mailferry.store.database import Database, open_database
 from mailferry.store.migrations import migrate
@@ -302,6 +315,19 @@ def test_every_standing_and_kind_has_its_word() -> None:
     assert set(STATUS) == set(Standing) and len(STANDING) == len(Standing)
     assert set(Kind) - set(EVENT_TYPE) == {Kind.ACCEPTED, Kind.THROTTLED, Kind.CANCELLED, Kind.ALERT}
     assert set(DETAILS) == set(EVENT_TYPE) and len(KIND) == len(EVENT_TYPE)
+
+
+def test_why_a_domains_mail_waits_is_told_in_sentences() -> None:
+    """In the log and to webhooks alike; what is a sentence already, stays as it is."""
+    words = {domains.hold_reason(state, False, gone) for state in JUDGED for gone in (0, 1)}
+    assert words == set(REASONS)
+    told = Told(Kind.SUSPENSION, 0, {}, "", "", "", "bulk", "", "", {})
+    for word in (*words, "Recipient in suppression list. Reason: unsubscription"):
+        for kind in (Kind.SUSPENSION, Kind.REJECT):
+            said = details(kind, {"reason": word})["reject_reason"]
+            assert said == payload(replace(told, kind=kind, facts={"reason": word}))["reason"]
+            assert said and " " in said and "_" not in said
+            assert word in REASONS or said == word
 
 
 def test_every_rule_asks_for_a_field_that_the_journal_has() -> None:

@@ -38,6 +38,13 @@ _REPLY = {
     "bounce_category": "category",
 }
 _REASON = {"reject_reason": "reason"}
+#: The journal's words for what stops a domain's mail, as Mailtrap's readers are used to: in a sentence. Other reasons are one.
+REASONS: Mapping[str, str] = {
+    "dns_not_verified": "Sending domain is not verified: its DNS records are missing or wrong.",
+    "domain_suspended": "Sending domain is suspended.",
+    "domain_rejected": "Sending domain was rejected in its review.",
+    "domain_deleted": "Sending domain was removed.",
+}
 #: The last three are ours: Mailtrap's log keeps the agent to itself, and takes machines for readers.
 _VISITOR = {"web_ip_address": "ip", "user_agent": "user_agent", "machine": "machine", "machine_reason": "why"}
 
@@ -57,7 +64,7 @@ DETAILS: dict[Kind, Mapping[str, str]] = {
 
 def details(kind: Kind, facts: Mapping[str, Any]) -> dict[str, str | None]:
     """The details of one event: every name that Mailtrap knows for it, null where the journal has no such fact."""
-    found = {name: _word(facts.get(fact)) for name, fact in DETAILS[kind].items()}
+    found = {name: _word(_said(facts, fact)) for name, fact in DETAILS[kind].items()}
     if found.get("email_service_provider_status", "") is None:
         # A host that speaks no enhanced codes (RFC 2034) still gave its reply code.
         found["email_service_provider_status"] = _word(facts.get("code"))
@@ -120,7 +127,7 @@ def payload(told: Told) -> dict[str, Any]:
     }
     optional = ("category", "custom_variables")
     found = {name: value for name, value in common.items() if value or name not in optional}
-    return found | {name: told.facts[fact] for name, fact in PAYLOAD[told.kind].items() if told.facts.get(fact)}
+    return found | {name: _said(told.facts, fact) for name, fact in PAYLOAD[told.kind].items() if told.facts.get(fact)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +164,11 @@ def alert_payload(told: ToldAlert) -> dict[str, Any]:
         "previous_level": told.before or None,
         **told.counts,
     }
+
+
+def _said(facts: Mapping[str, Any], fact: str) -> Any:
+    said = facts.get(fact)
+    return REASONS.get(said, said) if fact == "reason" and said else said
 
 
 def _word(fact: Any) -> str | None:
