@@ -423,7 +423,7 @@ async def test_extensions_are_read_whatever_their_case(dial):
         ("DOT", "hello"),
         ("MAIL", "250 " + "x" * MOST_OCTETS),
         ("MAIL", "250-" + "x" * MOST_OCTETS),
-        ("MAIL", "250-x\r\n" * MOST_LINES + "250 x"),
+        ("MAIL", "250-x\r\n" * ((1 << 20) // 5) + "250 x"),
     ],
 )
 async def test_desynchronised_host_is_left(mx, dial, step, said):
@@ -434,6 +434,14 @@ async def test_desynchronised_host_is_left(mx, dial, step, said):
     assert answer.text.startswith("protocol error")
     assert not client.usable
     assert mx.transactions == [] or step == "DOT"
+
+
+async def test_a_yes_of_many_lines_is_a_yes(mx, dial):
+    client = await dial(mx)
+    mx.answers["DOT"] = "250-and another thing\r\n" * (2 * MOST_LINES) + "250 taken"
+    assert (await send(client)).code == 250
+    del mx.answers["DOT"]
+    assert (await send(client)).code == 250, "the next reply is read from its beginning"
 
 
 async def test_surplus_after_the_last_reply_does_not_undo_it(mx, dial):
@@ -484,6 +492,16 @@ async def test_refusal_of_a_later_message_s_sender_is_heard(dial, extensions):
         mx.answers["MAIL"] = "550 5.7.1 no more"
         answer = await send(client)
         assert (answer.code, answer.enhanced, answer.stage) == (550, "5.7.1", "mail")
+
+
+@pytest.mark.parametrize("data", ["503 5.5.1 no sender", "354 go"])
+async def test_refusal_of_the_sender_is_heard_though_the_recipient_is_taken(mx, dial, data):
+    client = await dial(mx)
+    mx.answers = {"MAIL": "550 5.7.1 not from you", "RCPT": "250 2.1.5 ok", "DATA": data}
+    answer = await send(client)
+    assert (answer.code, answer.enhanced, answer.stage) == (550, "5.7.1", "mail")
+    assert b"".join(taken.content for taken in mx.transactions) == b""
+    assert not client.usable
 
 
 async def test_refusal_is_not_believed_of_a_host_that_does_not_know_what_it_answers(mx, dial):

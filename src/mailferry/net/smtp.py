@@ -137,15 +137,13 @@ class Client(Session):
             # Says nothing about the recipient: as if the connection had been lost before MAIL.
             self._wire.fail(Fault("4.5.0", f"protocol error: RSET was answered {reply.code}"))
             return self._refusal(None, "mail")
-        behind = replies[replies.index(reply) + 1 :]
-        if stage == "mail" and behind and behind[0].code < 300:
-            # Without a sender no recipient is taken: this yes was MAIL's, and the refusal was of the message before.
-            self._lose_thread("RCPT was taken after MAIL was refused")
-            return self._refusal(None, "mail")
         if replies[-1].code == 354 and self.usable:
             # RFC 2920 3.1: DATA was taken although nobody is to receive: nothing but the final dot may follow.
             await self._command(".", self._timeouts.dot)
-        if stage == "mail" and self.transactions > 1 and reply.code != 421 and not await self._is_in_step():
+        # There is doubt whose refusal it is where a message went before, and where RCPT was taken in spite of it: that yes
+        # may be MAIL's. Some hosts do take recipients without a sender, so the yes alone proves nothing.
+        doubtful = self.transactions > 1 or any(other.code < 300 for other in replies[replies.index(reply) + 1 :])
+        if stage == "mail" and doubtful and reply.code != 421 and not await self._is_in_step():
             return self._refusal(None, "mail")
         return self._refusal(reply, stage)
 

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 MOST_LINES = 512
+"""Of one reply that are kept; further ones are read and dropped, since the code says all: after the final dot a reply
+that is not understood means that the message is sent twice."""
 MOST_OCTETS = 65_536
-"""Of one reply. RFC 5321 4.5.3.1.5 allows 512 octets a line; what is longer than this is no mail host."""
+"""Of one line. RFC 5321 4.5.3.1.5 allows 512; what is longer than this is no mail host."""
+MOST_REPLY_OCTETS = 1 << 20
+"""Of one reply with all its lines, kept or dropped."""
 PIECE = 262_144
 """Octets handed to the kernel at once; before the next piece we wait until it has taken most of this one."""
 SHUTDOWN_S = 2
@@ -181,7 +185,7 @@ class Wire(asyncio.Protocol):
     # Within.
 
     def _check_unfinished(self) -> None:
-        if self._octets + len(self._partial) > MOST_OCTETS:
+        if len(self._partial) > MOST_OCTETS:
             self._protocol_error("reply is too long")
         elif not self._owed:
             self._surplus()
@@ -191,10 +195,11 @@ class Wire(asyncio.Protocol):
         # RFC 5321 4.2.1: a reply begins with three digits, 2yz to 5yz; all lines of a reply bear the same code.
         if separator not in b" -" or not code.isdigit() or not b"200" <= code <= b"599" or (self._code or code) != code:
             return self._protocol_error("invalid reply")
-        self._lines.append(line[4:])
         self._octets += len(line)
-        if self._octets > MOST_OCTETS or len(self._lines) > MOST_LINES:
+        if len(line) > MOST_OCTETS or self._octets > MOST_REPLY_OCTETS:
             return self._protocol_error("reply is too long")
+        if len(self._lines) < MOST_LINES:
+            self._lines.append(line[4:])
         if separator == b"-":
             self._code = code
             return None
