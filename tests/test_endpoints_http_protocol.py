@@ -233,6 +233,21 @@ async def test_many_small_chunks_are_a_body_like_any_other() -> None:
         assert (await client.hear())[2] == b"a" * 1000
 
 
+@pytest.mark.parametrize("upgrade", [b"", b"Connection: upgrade\r\nUpgrade: h2c\r\n"])
+async def test_chunks_without_number_must_carry_something(upgrade: bytes) -> None:
+    head = HEAD + upgrade + b"Transfer-Encoding: chunked\r\n\r\n"
+    async with serving(chunks=100, chunk_size=8, linger=0.1) as house, house.client() as client:
+        for _ in range(2):
+            client.say(head + b"1\r\na\r\n" * 99 + b"0\r\n\r\n")
+            assert (await client.hear())[2] == b"a" * 99
+        client.say(head + b"8\r\naaaaaaaa\r\n" * 1000 + b"0\r\n\r\n")
+        assert (await client.hear())[2] == b"a" * 8000
+        client.say(head + b"1\r\na\r\n" * 1000)
+        status, text = await client.refusal()
+        assert (status, "too many small chunks" in text) == (400, True)
+        await client.end()
+
+
 async def test_connections_are_bounded() -> None:
     async with serving(connections=2) as house, house.client() as one, house.client() as two, house.client() as three:
         text = "Service Unavailable: too many connections, try again later"

@@ -15,6 +15,9 @@ class HttpLimits:
     fields: int = 100
     #: Requests sent ahead that wait for their turn.
     pipelined: int = 100
+    #: Of one body. Each costs work, whatever its size: beyond this number they must carry `chunk_size` on average.
+    chunks: int = 10_000
+    chunk_size: int = 64
     #: From the connection, or from the first octet of a further request, until a head is there.
     head_time: float = 20.0
     #: Input is read on for so long after a last answer, see `_part`.

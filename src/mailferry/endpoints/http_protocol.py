@@ -40,6 +40,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None  # uvicorn's `cycle` is the one that came last
         self._in_head = False
         self._head = 0
+        self._chunks = self._octets = 0  # of the body
         self._moved = False
         self._stray = 0
         self._declining = False
@@ -121,6 +122,7 @@ class HttpProtocol(HttpToolsProtocol):
             text = f"Bad Request: too many requests sent ahead (maximum is {self.limits.pipelined})"
             raise _RefusedError(400, text)
         self._in_head, self._head = True, 0
+        self._chunks = self._octets = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -174,8 +176,18 @@ class HttpProtocol(HttpToolsProtocol):
         # In place, as the scope has this very list. That there is one Host and no more is looked at later (3.2).
         self.headers[:] = [(name, authority if name == b"host" else value) for name, value in self.headers]
 
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
+        if self._chunks > self.limits.chunks and self._octets < (self._chunks - 1) * self.limits.chunk_size:
+            raise _RefusedError(
+                400,
+                f"Bad Request: the body comes in too many small chunks (beyond {self.limits.chunks} they must have "
+                f"{self.limits.chunk_size} bytes on average)",
+            )
+
     def on_body(self, body: bytes) -> None:
         self._moved = True
+        self._octets += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
