@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from mailferry.config import BadSetting, Config, load
-from mailferry.house import House, Unusable, open_house
+from mailferry.house import House, Unusable, at_start, open_house
+from mailferry.roles import furnish
+from mailferry.store import schema
 from mailferry.store.lock import AlreadyRunning, DataLock
 from mailferry.store.migrations import HEAD
+from tests.fakes.line import BreakingLine
 from tests.peers.process import free_port
 
 
@@ -196,3 +200,28 @@ async def test_a_machine_whose_name_is_no_host_name_is_told_which_setting_helps(
             await opened(configured(tmp_path, server__hostname=name))
         assert str(caught.value).startswith(f"[server] hostname from command line: {name!r} is no host name")
     assert not (tmp_path / "lock").exists()
+
+
+@pytest.mark.parametrize("lost", range(1, 7))
+async def test_a_connection_that_breaks_during_the_start_delays_it(
+    tmp_path: Path, postgres_url: str, lost: int
+) -> None:
+    """The first COMMITs that are not answered: of the migrations, the keys, the start's own row, the first account."""
+    async with BreakingLine(postgres_url) as line:
+        config = configured(tmp_path, database__url=line.url)
+        line.lose = lost
+        async with open_house(config) as house:
+            await at_start(config, lambda: furnish(house))
+            counted = select(func.count()).select_from(schema.accounts)
+            assert await house.database.read(lambda connection: connection.execute(counted).scalar_one()) == 1
+        assert line.lost == lost
+
+
+async def test_a_database_that_stays_away_ends_the_start_with_a_sentence(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailferry.house.PATIENCE_SECONDS", 0.0)
+    async with BreakingLine(postgres_url) as line:
+        line.lose = 1
+        text = await refused(configured(tmp_path, database__url=line.url))
+    assert text.startswith("the database ([database] url) cannot be used: ")

@@ -1,12 +1,14 @@
 """Opens what every use of a data folder needs: folder, lock, keys, database. The server and offline commands share it."""
 
+import asyncio
 import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection, insert, select
@@ -20,15 +22,19 @@ from mailferry.net.hosts import BadHost, host_name
 from mailferry.resources import shared_keys
 from mailferry.resources.contacts import jobs as contact_jobs
 from mailferry.resources.domains import DomainBook
+from mailferry.store.again import passing
 from mailferry.store.clock import CommonClock, clock_ahead
 from mailferry.store.content import Content, TableContent
-from mailferry.store.database import Database, open_database
+from mailferry.store.database import Database, open_database, unavailable
 from mailferry.store.lock import DataLock
 from mailferry.store.migrations import NewerDatabase, migrate
 from mailferry.store.schema import boots
 from mailferry.store.schema import shared_keys as shared_keys_table
 from mailferry.store.secrets import Sealer, WrongKey, load_or_create_key
 from mailferry.store.segments import SegmentContent
+from mailferry.store.threads import Busy
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +42,10 @@ log = structlog.get_logger(__name__)
 #: second one of the two is so wrong that we do not start.
 CLOCK_WARN = 1.0
 CLOCK_MOST = 60.0
+
+#: A database whose connections break while we start (it is restarted, say) is waited for so long, and asked this often.
+PATIENCE_SECONDS = 20.0
+PAUSE_SECONDS = 0.2
 
 #: In the data folder, where no [database] url is set (see store/database.py).
 SQLITE_FILE = "mailferry.db"
@@ -91,15 +101,7 @@ async def open_house(config: Config) -> AsyncIterator[House]:
     try:
         database = _open_database(config)
         try:
-            with _explained(config):
-                await database.write(migrate, hurried=False)
-                common = await _common_clock(database)
-                sealer = await _sealer(config, database)
-                key = await database.write(
-                    lambda connection: shared_keys.get_or_create(connection, sealer, "return path", common())
-                )
-                link_keys = await database.write(lambda connection: _link_keys(connection, sealer, common()))
-                boot = await database.write(lambda connection: _begin_boot(connection, database.dialect, common()))
+            common, sealer, key, link_keys, boot = await at_start(config, lambda: _first_steps(config, database))
             content = SegmentContent(config.data_dir / "segments") if database.dialect == "sqlite" else TableContent()
             resolver = Resolver(config["dns.nameservers"], clock=ticks)
             try:
@@ -124,6 +126,38 @@ async def open_house(config: Config) -> AsyncIterator[House]:
             await database.close()
     finally:
         lock.release()
+
+
+async def at_start(config: Config, step: Callable[[], Awaitable[T]]) -> T:
+    """Take a step of the start that may be taken twice: again from its beginning when a connection breaks on the way.
+
+    A database that was not there from the first is not waited for: its address may be wrong. Raises :class:`Unusable`.
+    """
+    until, broke = time.monotonic() + PATIENCE_SECONDS, False
+    with _explained(config):
+        while True:
+            try:
+                return await step()
+            except (DBAPIError, Busy) as error:
+                broke = broke or (isinstance(error, DBAPIError) and passing(error))
+                if not broke or not unavailable(error) or time.monotonic() > until:
+                    raise
+                log.warning("database_lost", error=type(error).__name__)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _first_steps(
+    config: Config, database: Database
+) -> tuple[CommonClock, Sealer, tuple[int, bytes], Mapping[int, bytes], int]:
+    await database.write(migrate, hurried=False)
+    common = await _common_clock(database)
+    sealer = await _sealer(config, database)
+    key = await database.write(
+        lambda connection: shared_keys.get_or_create(connection, sealer, "return path", common())
+    )
+    link_keys = await database.write(lambda connection: _link_keys(connection, sealer, common()))
+    boot = await database.write(lambda connection: _begin_boot(connection, database.dialect, common()))
+    return common, sealer, key, link_keys, boot
 
 
 def _own_name() -> str:
@@ -221,9 +255,10 @@ def _explained(config: Config) -> Iterator[None]:
             f"{config.key_file} is not the key that the database's secrets are sealed with: put the right file there, "
             "from a backup or from another node"
         ) from error
-    except DBAPIError as error:
+    except (DBAPIError, Busy) as error:
         where = "[database] url" if config["database.url"] else str(config.data_dir / SQLITE_FILE)
-        raise Unusable(f"the database ({where}) cannot be used: {' '.join(str(error.orig).split())}") from error
+        said = " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
+        raise Unusable(f"the database ({where}) cannot be used: {said}") from error
 
 
 def _link_keys(connection: Connection, sealer: Sealer, now: int) -> Mapping[int, bytes]:

@@ -29,7 +29,7 @@ from mailferry.ending import ALARM_SECONDS, DATABASE_SECONDS, Ending
 from mailferry.endpoints.operations.lookups import Lookups
 from mailferry.endpoints.operations.tools import Tools
 from mailferry.feedback.hits import Hits
-from mailferry.house import House, open_house, ticks
+from mailferry.house import House, at_start, open_house, ticks
 from mailferry.housekeeping import Housekeeping
 from mailferry.intake.accept import Intake
 from mailferry.intake.checks import Limits
@@ -65,7 +65,7 @@ async def serve(config: Config, announce: Callable[[Config], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
     async with open_house(config) as house:
-        await furnish(house)
+        await at_start(config, lambda: furnish(house))
         parts = Parts(house, ending)
         try:
             await parts.start()
