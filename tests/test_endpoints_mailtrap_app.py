@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mailferry.endpoints.mailtrap.app import TABLE
 from mailferry.endpoints.mailtrap.errors import Shape
-from mailferry.store.database import unavailable
+from mailferry.store.database import open_database, unavailable
 from mailferry.store.threads import Busy
 from mailferry.store.writer import WriterClosed
 from tests.fakes.mailtrap_api import MESSAGE, SECRET, Api
@@ -168,6 +169,13 @@ async def test_a_database_that_is_away_is_503_in_the_path_s_shape_and_one_line(e
     answer = await api.post("/api/send", MESSAGE)
     assert (answer.status, answer.json) == (503, {"success": False, "errors": ["Service unavailable, try again later"]})
     assert answer.headers["retry-after"] == "5"
+
+
+async def test_a_request_that_comes_while_the_process_ends_is_503(tmp_path: Path) -> None:
+    database = open_database("", tmp_path, 1)
+    await database.close()
+    answer = await Api(db=database).call("GET", "/api/email_logs")
+    assert (answer.status, answer.json) == (503, {"error": "Service unavailable, try again later"})
 
 
 @pytest.mark.parametrize("error", [_failed(_Pg("42703")), _failed(sqlite3.OperationalError("no such table: x"))])

@@ -22,7 +22,7 @@ async def test_results_and_errors_come_back() -> None:
     with pytest.raises(ZeroDivisionError):
         await threads.run(lambda: 1 // 0)
     threads.close()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(Busy, match="closed"):
         threads.run(lambda: None)
 
 

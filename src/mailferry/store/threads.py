@@ -20,7 +20,7 @@ WAIT_SECONDS = 10.0
 
 
 class Busy(RuntimeError):
-    """All threads were taken for too long; nothing was done."""
+    """All threads were taken for too long, or take nothing more as the process ends; nothing was done."""
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Threads:
     def run(self, function: Callable[[], T]) -> "asyncio.Future[T]":
         """The future holds what the function returned or raised, or :class:`Busy`. Cancelled in time, it is not begun."""
         if self._closed:
-            raise RuntimeError("the threads are closed")
+            raise Busy("the threads are closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.put(_Work(function, future, time.monotonic()))
         return future
