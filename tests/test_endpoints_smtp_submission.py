@@ -7,13 +7,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import Connection
 
-from mailferry.endpoints.smtp.backend import Envelope
+from mailferry.endpoints.smtp.backend import Envelope, Peer
 from mailferry.endpoints.smtp.replies import Reply
 from mailferry.endpoints.smtp.submission import Sender, SubmissionBackend
 from mailferry.intake import checks
 from mailferry.mail import header
-from mailferry.resources.permissions import ADMIN, Resource, Rights
+from mailferry.resources import accesses, tokens
+from mailferry.resources.accesses import Specifier
+from mailferry.resources.permissions import ADMIN, Grant, Resource, Rights
 from mailferry.resources.tokens import Token
 from mailferry.store.schema import messages
 from tests import delivery_support
@@ -25,7 +28,7 @@ FROM = f"From: App <app@{DOMAIN}>\r\n".encode()
 
 
 class Nobody:
-    async def token(self, secret: str) -> Token | None:
+    async def by_digest(self, key: str) -> Token | None:
         return None
 
 
@@ -35,7 +38,7 @@ def backend(office: Office) -> SubmissionBackend:
 
 def sender(office: Office) -> Sender:
     rights = Rights(office.account, 0, {(Resource.ACCOUNT, office.account): ADMIN})
-    return Sender(Token(1, office.account, "test", 0, 0, rights), "transactional", "192.0.2.1")
+    return Sender(Token(1, office.account, "test", 0, 0, rights), "transactional", "192.0.2.1", "")
 
 
 async def submit(office: Office, message: bytes) -> Reply:
@@ -112,6 +115,39 @@ async def test_custom_variables_that_grow_beyond_the_limit_are_left_out_like_tho
     pieces = [numbers[at : at + 900] for at in range(0, len(numbers), 900)]
     for text in ([b'{"a":"' + b"x" * 995, b'"}'], pieces):
         assert await variables(office, *text) == {}
+
+
+@SQLITE
+async def test_a_login_lasts_as_long_as_its_token_and_has_its_rights_of_the_day(office: Office) -> None:
+    everything = [Grant(Resource.ACCOUNT, office.account, ADMIN)]
+    token_id, secret = await office.database.write(
+        lambda connection: tokens.create(connection, office.account, "test", everything, office.clock())
+    )
+    credentials = tokens.Credentials(office.database, office.clock, office.clock)
+    backend = SubmissionBackend(office.intake, credentials, "mail.test", office.clock)
+    peer = Peer("192.0.2.1", 25)
+    identity = await backend.authenticate(peer, "api", secret)
+    assert isinstance(identity, Sender) and secret not in repr(identity)
+    assert identity.token.rights.granted(Resource.DOMAIN, ADMIN) is None
+    assert await backend.mail(identity, f"app@{DOMAIN}", 0, peer) is None
+
+    domain_only = [Grant(Resource.DOMAIN, office.domain, ADMIN)]
+
+    def narrow(connection: Connection) -> None:
+        (access,) = accesses.of_specifier(connection, Specifier.API_TOKEN, token_id)
+        accesses.take_away(connection, [access.id])
+        accesses.give(connection, office.account, Specifier.API_TOKEN, token_id, domain_only, office.clock())
+
+    await office.database.write(narrow)
+    credentials.forget()
+    assert await backend.mail(identity, f"app@{DOMAIN}", 0, peer) is None
+    assert identity.token.rights.granted(Resource.DOMAIN, ADMIN) == frozenset({office.domain})
+
+    await office.database.write(lambda connection: tokens.remove(connection, token_id))
+    assert await backend.mail(identity, f"app@{DOMAIN}", 0, peer) is None, "from memory, for a moment"
+    office.clock.forward(seconds=3)
+    reply = await backend.mail(identity, f"app@{DOMAIN}", 0, peer)
+    assert reply is not None and (reply.code, reply.enhanced) == (421, "4.7.0")
 
 
 @SQLITE

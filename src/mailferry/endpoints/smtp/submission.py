@@ -6,7 +6,7 @@ the bulk stream. ``X-MT-Category`` and ``X-MT-Custom-Variables`` are read here a
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -18,6 +18,7 @@ from mailferry.intake import texts
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Accepted, KeyReused, Once, Rcpt, Refused, Replayed, Submission
 from mailferry.mail import address, header
+from mailferry.resources import tokens
 from mailferry.resources.permissions import ADMIN, Resource
 from mailferry.resources.tokens import Token
 
@@ -32,6 +33,8 @@ CATEGORY_CHARACTERS = 255
 BAD_LOGIN = Reply(
     535, "5.7.8", "Authentication failed: unknown user or token; the user is api or bulk, the password a token"
 )
+#: The connection ends, and the message is not refused: with the new token it may go.
+LOGIN_ENDED = Reply(421, "4.7.0", "The token was revoked or has expired: connect again and authenticate")
 NEEDS_SENDER = Reply(553, "5.1.8", "An envelope sender is needed: bounces come to us, and <> would hide who writes")
 
 #: Reason -> SMTP code, enhanced code, text. ``{detail}`` is the refusal's.
@@ -58,16 +61,19 @@ class Intake(Protocol):
 
 
 class Credentials(Protocol):
-    async def token(self, secret: str) -> Token | None: ...
+    async def by_digest(self, key: str) -> Token | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sender:
-    """Who authenticated."""
+    """Who authenticated, and with what."""
 
+    #: As it is since the last MAIL: it may be revoked, and its rights may change, while the connection lasts.
     token: Token
     stream: str
     ip: str
+    #: The secret's.
+    digest: str = field(repr=False)
 
 
 class SubmissionBackend:
@@ -81,16 +87,22 @@ class SubmissionBackend:
 
     async def authenticate(self, peer: Peer, username: str, password: str) -> Sender | Reply:
         stream = STREAMS.get(username.lower())
-        token = await self._credentials.token(password)
+        digest = tokens.digest(password)
+        token = await self._credentials.by_digest(digest)
         if stream is None or token is None:
             log.info("smtp_login_refused", client_ip=peer.ip)
             return BAD_LOGIN
-        return Sender(token, stream, peer.ip)
+        return Sender(token, stream, peer.ip, digest)
 
     def account(self, identity: Sender) -> int:
         return identity.token.account_id
 
     async def mail(self, identity: Any, sender: str, size: int, peer: Peer) -> Reply | None:
+        token = await self._credentials.by_digest(identity.digest)
+        if token is None:
+            log.info("smtp_login_ended", client_ip=peer.ip, token_id=identity.token.id)
+            return LOGIN_ENDED
+        identity.token = token
         return None if sender else NEEDS_SENDER
 
     async def rcpt(self, identity: Any, envelope: Envelope, recipient: str) -> Reply | None:
