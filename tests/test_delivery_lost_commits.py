@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from mailferry.delivery.job import LEASE_MS
+from mailferry.feedback.hits import Hit, Hits
 from mailferry.intake.submission import Once
+from mailferry.journal.events import Kind
+from mailferry.journal.ids import Ids
 from mailferry.mail.reply import Answer
 from mailferry.store.database import Database
 from mailferry.store.engines import postgres_engine
@@ -93,3 +96,15 @@ async def test_what_is_claimed_is_claimed_again_when_its_lease_ends(
     assert (job.recipient_id, job.fence) == (recipient, 2)
     await node.settle(job, TAKEN)
     assert await node.story(recipient) == ["accepted", "delivery"]
+
+
+@pytest.mark.parametrize("kind", [Kind.OPEN, Kind.CLICK, Kind.UNSUBSCRIBE, Kind.SPAM])
+async def test_a_hit_is_counted_once(node: Office, line: BreakingLine, kind: Kind) -> None:
+    (recipient,) = await node.accept("a@one.test")
+    (job,) = node.jobs
+    await node.settle(job, TAKEN)
+    hits = Hits(node.database, Ids(node.clock), node.clock)
+    line.lose = 2
+    await hits.record(Hit(kind, node.domain, recipient, node.clock(), stream="transactional", address="a@one.test"))
+    assert line.lost == 2
+    assert await node.story(recipient) == ["accepted", "delivery", kind.value]

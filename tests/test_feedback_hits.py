@@ -179,7 +179,7 @@ async def test_hits_of_many_kinds_in_one_group(office: Office, recorder: Hits) -
     group = [
         hit(office, Kind.OPEN, ids[0]),
         hit(office, Kind.OPEN, NOBODY),
-        wants_no_more(office, ids[1], address="r1@dest.test", suppression_id=Ids(office.clock).new()),
+        wants_no_more(office, ids[1], address="r1@dest.test", id=Ids(office.clock).new()),
         hit(office, Kind.CLICK, ids[2], facts={"url": "https://shop.test/"}),
     ]
     assert await office.database.write(lambda c: hits.write(c, group)) == [True, False, True, True]

@@ -21,7 +21,7 @@ from mailferry.mail import agents
 from mailferry.mail.agents import Machine
 from mailferry.resources import suppressions, tracking_opt_outs
 from mailferry.store.database import Database
-from mailferry.store.given import insert_rows, pack, rows
+from mailferry.store.given import insert_if_new, pack, rows
 from mailferry.store.schema import domains, events, messages, recipients
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,8 @@ class Hit:
     person: bool = False
     stream: str = ""
     address: str = ""
-    suppression_id: str = ""
+    #: Of the event, which is written once, and of the suppression that comes with it.
+    id: str = ""
 
 
 class Hits:
@@ -74,9 +75,7 @@ class Hits:
 
     def record(self, hit: Hit) -> "asyncio.Future[bool]":
         """Done when it is durable. False: it changed nothing (it stood already, or the message is forgotten)."""
-        if hit.kind in _SUPPRESSES and not hit.suppression_id:
-            hit = replace(hit, suppression_id=self._ids.new())
-        return self._database.submit(write, hit)
+        return self._database.submit(write, hit if hit.id else replace(hit, id=self._ids.new()))
 
     def _done(self, future: "asyncio.Future[bool]") -> None:
         self._waiting -= 1
@@ -85,7 +84,7 @@ class Hits:
 
 
 def write(connection: Connection, hits: Sequence[Hit]) -> list[bool]:
-    """A batch for the writer."""
+    """A batch for the writer. What stands already is ours: the answer to our COMMIT was lost, and the group is run again."""
     known = _known(connection, {hit.recipient_id for hit in hits})
     made = _suppress(connection, hits, known)
     room = _room(connection, [hit.recipient_id for hit in hits if hit.kind not in _SUPPRESSES])
@@ -93,14 +92,12 @@ def write(connection: Connection, hits: Sequence[Hit]) -> list[bool]:
     written, results = [], []
     for hit in hits:
         row = known.get(hit.recipient_id)
-        if hit.kind in _SUPPRESSES:
-            kept = hit.suppression_id in made
-        else:
-            kept = row is not None and hit.recipient_id not in unwilling and room(hit)
+        seen = row is not None and hit.recipient_id not in unwilling
+        kept = hit.id in made if hit.kind in _SUPPRESSES else seen and room(hit)
         if kept and row is not None:
             written.append(_event(hit, row))
         results.append(kept)
-    insert_rows(connection, events, written)
+    insert_if_new(connection, events, written)
     return results
 
 
@@ -145,7 +142,7 @@ def _suppress(connection: Connection, hits: Sequence[Hit], known: Mapping[str, A
     owners = _accounts(connection, {hit.domain_id for hit in wanted})
     entries = [
         {
-            "id": hit.suppression_id,
+            "id": hit.id,
             "account_id": owners[hit.domain_id],
             "address": addresses.key(hit.address),
             "domain_id": hit.domain_id,
@@ -223,4 +220,5 @@ def _event(hit: Hit, row: Any) -> dict[str, Any]:
         "message_id": row.message_id,
         "recipient_id": row.id,
         "facts": msgspec.json.encode(facts).decode(),
+        "hit": hit.id or None,
     }

@@ -1,6 +1,6 @@
 """The journal: messages, recipients, attempts and events."""
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Table, Text, text
 
 from mailferry.store.schema.columns import id_, int_, metadata, text_
 
@@ -79,6 +79,8 @@ attempts = Table(
     Index("uq_attempts_recipient_id_fence", "recipient_id", "fence", unique=True),
 )
 
+_NAMED = text("hit IS NOT NULL")
+
 events = Table(
     "events",
     metadata,
@@ -93,6 +95,9 @@ events = Table(
     Column("recipient_id", Text, nullable=False, index=True),
     #: A compact JSON object.
     text_("facts", "{}"),
+    #: The hit that it comes from (feedback/hits.py), so that one is written once.
+    Column("hit", Text),
+    Index("uq_events_hit", "hit", unique=True, sqlite_where=_NAMED, postgresql_where=_NAMED),
     # On PostgreSQL alone, made by its migration: (xact, id), the order in which followers read.
 )
 
