@@ -168,7 +168,9 @@ class Office:
         return await self.database.write(lambda c: queues.take(c, owner or self.boot, now, room))
 
     async def settle(self, job: Job, answer: Answer) -> Change:
-        return await self.settler.settle(job, answer)
+        change = await self.settler.settle(job, answer)
+        assert change is not None, "the recipient is there"
+        return change
 
     def places(self) -> int:
         """How many messages may still be handed over from memory."""

@@ -549,3 +549,18 @@ async def test_nothing_is_taken_after_closing(office: Office, world: World) -> N
         await asyncio.sleep(0.1)
     assert await owner_and_due(office, recipient) == (0, office.clock())
     assert world.parcels == []
+
+
+@SQLITE
+async def test_a_job_whose_recipient_is_gone_is_over(office: Office, world: World, logged: Logged) -> None:
+    world.shut("one.test")
+    (recipient,) = await office.accept("a@one.test")
+    async with at_work(office, world) as worker:
+        await eventually(lambda: bool(world.prepared))
+        for table in (queue, recipients):
+            column = table.c.id if table is recipients else table.c.recipient_id
+            await office.database.write(lambda c, t=table, i=column: c.execute(t.delete().where(i == recipient)))  # type: ignore[misc]
+        world.open()
+        await eventually(lambda: said(logged, "settled_forgotten"))
+        await worker.close(1)
+    assert not said(logged, "settle_failed")

@@ -59,10 +59,10 @@ class Outages:
         """No attempt is under way there any more."""
         self._answered.pop(destination, None)
 
-    def settled(self, job: Job, answer: Answer, waiting: Sequence[Job] | None, change: Change) -> None:
+    def settled(self, job: Job, answer: Answer, waiting: Sequence[Job] | None, change: Change | None) -> None:
         """What one recipient's answer means for the others of its destination: ``waiting`` are those an outage stopped."""
         if waiting is not None:
-            until = (change.put_back.due if change.put_back else None) or self._clock() + LEASE_MS
+            until = (change.put_back.due if change and change.put_back else None) or self._clock() + LEASE_MS
             self._start(self._hold(job, waiting, answer.text, until))
         elif _is_over(answer) and (lane_ids := self._held.pop(job.destination, set()) | _probed(job)):
             self._start(self._let_go(lane_ids))

@@ -98,20 +98,23 @@ class Settler:
         self._random = random
         self._first_retry_ms = first_retry_ms
 
-    def settle(self, job: Job, answer: Answer) -> "asyncio.Future[Change]":
-        """The future is done when the change is durable."""
+    def settle(self, job: Job, answer: Answer) -> "asyncio.Future[Change | None]":
+        """The future is done when the change is durable. None: the log has forgotten the recipient meanwhile."""
         settlement = Settlement(job, answer, classify(answer), self._clock(), self._ids.new())
         return self._database.submit(self._write, settlement)
 
-    def _write(self, connection: Connection, settlements: Sequence[Settlement]) -> list[Change]:
+    def _write(self, connection: Connection, settlements: Sequence[Settlement]) -> list[Change | None]:
         # The queue's rows first: while they are locked nobody claims them, so a lease that is still the newest stays it.
         recipient_ids = {s.job.recipient_id for s in settlements}
         leases = queues.lock(connection, recipient_ids)
         states = _lock_recipients(connection, recipient_ids)
-        attempts_made = [_attempt(settlement) for settlement in settlements]
-        fresh = _record(connection, attempts_made)
-        changes = []
-        for settlement, attempt in zip(settlements, attempts_made, strict=True):
+        made = [_attempt(s) if s.job.recipient_id in states else None for s in settlements]
+        fresh = _record(connection, [attempt for attempt in made if attempt])
+        changes: list[Change | None] = []
+        for settlement, attempt in zip(settlements, made, strict=True):
+            if attempt is None:
+                changes.append(None)
+                continue
             recipient_id = settlement.job.recipient_id
             change = self._decide(settlement, attempt, states[recipient_id], leases.get(recipient_id))
             if _lease_of(attempt) not in fresh:
@@ -120,7 +123,7 @@ class Settler:
             # Two settlements of one recipient in one group: the second sees what the first did.
             states[recipient_id] = change.after
             changes.append(change)
-        apply(connection, changes)
+        apply(connection, [change for change in changes if change])
         reach("in_settle")
         return changes
 

@@ -8,6 +8,7 @@ every POLL seconds whatever happens.
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -263,7 +264,9 @@ class Worker:
         future = self._settler.settle(job, answer)
         future.add_done_callback(lambda done: self._settled(job, answer, waiting, done))
 
-    def _settled(self, job: Job, answer: Answer, waiting: list[Job] | None, future: "asyncio.Future[Change]") -> None:
+    def _settled(
+        self, job: Job, answer: Answer, waiting: list[Job] | None, future: "asyncio.Future[Change | None]"
+    ) -> None:
         if future.cancelled():
             return
         if error := future.exception():
@@ -273,12 +276,14 @@ class Worker:
             return
         change = future.result()
         self._outages.settled(job, answer, waiting, change)
-        metrics.SETTLED.labels(change.after).inc()
-        log.info(
-            "settled",
+        if change:
+            metrics.SETTLED.labels(change.after).inc()
+        log.log(
+            logging.INFO if change else logging.WARNING,
+            "settled" if change else "settled_forgotten",
             recipient_id=job.recipient_id,
             message_id=job.message_id,
-            state=change.after,
+            state=change.after if change else "",
             code=answer.code,
             enhanced=answer.enhanced,
             host=answer.host,
