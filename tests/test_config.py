@@ -197,3 +197,28 @@ def test_paths_follow_the_data_folder(tmp_path: Path) -> None:
     config = load(None, {}, {"server.data_dir": str(tmp_path)})
     assert (config.data_dir, config.key_file) == (tmp_path, tmp_path / "secret.key")
     assert load(None, {"MAILFERRY_SECRETS_KEY_FILE": "/etc/key"}).key_file == Path("/etc/key")
+
+
+@pytest.mark.parametrize(
+    ("variable", "near"),
+    [
+        ("MAILFERRY_DELIVERY_ATEMPTS", "; did you mean [delivery] attempts?"),
+        ("MAILFERRY_DELIVRY_ATTEMPTS", "; did you mean [delivery] attempts?"),
+        ("MAILFERRY_DELIVRY__ATTEMPTS", "; did you mean [delivery] attempts?"),
+        ("MAILFERRY_DELIVERY__ATTEMPTS", "; did you mean [delivery] attempts?"),
+        ("MAILFERRY_HTTPS_LISTEN", "; did you mean [http] listen?"),
+        ("MAILFERRY_DELIVRY_XYZZYXYZZY", ""),
+        ("MAILFERRY_SMTP_PORT", ""),
+    ],
+)
+def test_a_variable_that_is_misspelled_is_told_with_its_section_too(variable: str, near: str) -> None:
+    (line,) = told(None, {variable: "25"})
+    start = f"{variable} from the environment: there is no such setting"
+    assert line == start + near or (not near and line.startswith(start))
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    names = ("CRASH", "URL", "API_TOKEN", "API_URL", "SERVICE_HOST", "SERVICE_PORT_SUBMISSION", "PORT_25_TCP_ADDR")
+    others = [f"MAILFERRY_{name}" for name in (*names, *(f"SMTP_{name}" for name in names[4:]))]
+    assert set(load(None, dict.fromkeys(others, "x")).origins.values()) == {"default"}
+    load(None, {"MAILFERRY_SMTP_PORT": "tcp://10.0.0.1:25", "MAILFERRY_PORT": "tcp://10.0.0.1:25"})

@@ -370,16 +370,29 @@ def _together(config: Config) -> list[str]:
     return problems
 
 
+#: What Kubernetes tells every container of a service that is called mailferry, or mailferry-smtp.
+_KUBERNETES = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+#: How like a section's name another word must be to be meant for it: DELIVRY, LOGS, HTTPS are; API, URL, HOST are not.
+_LIKE = 0.8
+
+
 def _misspelled(environ: Mapping[str, str]) -> list[str]:
-    """Only of sections that exist: others put variables with our name there too (Kubernetes for a service so called)."""
-    sections = tuple(f"MAILFERRY_{section.upper()}_" for section in {setting.section for setting in SETTINGS})
+    """Of our sections, and of words like them. Others put variables with our name there too: applications their token."""
+    from difflib import get_close_matches
+
     known = {setting.variable for setting in SETTINGS}
-    return [
-        f"{variable} from the environment: there is no such setting"
-        + _nearest(variable.removeprefix("MAILFERRY_").lower().replace("_", ".", 1))
-        for variable in sorted(environ)
-        if variable.startswith(sections) and variable not in known
-    ]
+    sections = {setting.section.upper() for setting in SETTINGS}
+    problems = []
+    for variable in sorted(set(environ) - known):
+        prefix, _, rest = variable.partition("_")
+        section, _, name = rest.partition("_")
+        if prefix != "MAILFERRY" or not name or not get_close_matches(section, sections, 1, _LIKE):
+            continue
+        if _KUBERNETES.fullmatch(variable) or (name == "PORT" and "://" in environ[variable]):
+            continue
+        near = _nearest(f"{section}.{name.lstrip('_')}".lower())
+        problems.append(f"{variable} from the environment: there is no such setting{near}")
+    return problems
 
 
 def _nearest(key: str) -> str:
