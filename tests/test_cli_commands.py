@@ -222,6 +222,8 @@ def test_the_demo_domain_is_listed(server: Mailferry, run: Run) -> None:
     status, out, _ = run(server.data, "domains", "list")
     assert status == 0 and out.splitlines()[0].split() == ["Domain", "State", "DNS", "right"]
     assert out.splitlines()[1].split() == [DEMO, "demo", "not", "needed", "sends", "to", "its", "simulator", "only"]
+    status, out, _ = run(server.data, "domains", "review", DEMO)
+    assert status == 0 and "DNS right  not needed\n" in out
     (shown,) = json.loads(run(server.data, "domains", "list", "--json")[1])
     assert (shown["domain"], shown["state"], len(shown["keys"])) == (DEMO, "demo", 2)
     for verb in ("records", "add"):

@@ -31,9 +31,9 @@ async def test_what_a_stranger_publishes_is_shown_and_not_obeyed(
 
     domains._judged(verbs._status(status))
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 and all(line.isprintable() for line in lines)
+    assert len(lines) == 2 and all(line.isprintable() for line in lines)
     assert "\N{REPLACEMENT CHARACTER}[2J" in lines[1] and "gnp.exe" in lines[1]
-    assert lines[2].strip() == f"Wanted: {policy.value}"
+    assert lines[1].endswith(f'Publish TXT "{policy.value}".'), "and so it is not said again"
 
 
 def test_what_somebody_copies_stays_in_one_piece(
@@ -42,6 +42,9 @@ def test_what_somebody_copies_stays_in_one_piece(
     monkeypatch.setenv("COLUMNS", "40")
     key = "v=DKIM1; k=rsa; p=" + "x" * 392
     record = {"status": "missing", "type": "TXT", "domain": "mf1._domainkey.own.test", "value": key}
-    domains._judged({**record, "sentence": f"Publish {key}.", "required": False})
+    domains._judged({**record, "sentence": "Publish TXT v=DKIM1...", "required": False})
+    domains._judged({**record, "sentence": f"Publish TXT {key}.", "required": True})
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1:] == [f"{'':14}Publish {key}.", f"{'':14}Wanted: {key} (optional)"]
+    assert lines[0].endswith("mf1._domainkey.own.test (optional)")
+    assert lines[1:3] == [f"{'':14}Publish TXT v=DKIM1...", f"{'':14}Wanted: {key}"]
+    assert lines[4:] == [f"{'':14}Publish TXT {key}."]

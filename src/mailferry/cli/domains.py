@@ -125,11 +125,13 @@ def _records(found: list[dict[str, Any]]) -> None:
 
 
 def _judged(record: dict[str, Any]) -> None:
-    show.marked(f"{record['status']:<14}", f"{record['type']:<6}{record['domain']}")
-    # The sentence repeats what a stranger's DNS said.
-    show.marked(f"{'':14}", record["sentence"])
-    if record["status"] != "pass":
-        show.marked(f"{'':14}", f"Wanted: {record['value']}{'' if record['required'] else ' (optional)'}")
+    optional = "" if record["required"] else " (optional)"
+    show.marked(f"{record['status']:<14}", f"{record['type']:<6}{record['domain']}{optional}")
+    # The sentence repeats what a stranger's DNS said. Mostly it ends with what to publish; of long values with a part.
+    sentence, value = record["sentence"], record["value"]
+    show.marked(f"{'':14}", sentence)
+    if record["status"] != "pass" and not sentence.endswith((f"{value}.", f'{value}".')):
+        show.marked(f"{'':14}", f"Wanted: {value}")
 
 
 def _verified(result: dict[str, Any], approve_command: str) -> str:

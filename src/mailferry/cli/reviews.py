@@ -9,6 +9,7 @@ from mailferry.cli import show
 from mailferry.cli.options import HERE, Account, Flag, Json, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
+from mailferry.resources.domains import DEMO
 
 Domain = Annotated[str, Parameter(help="The domain, e.g. example.com.")]
 Reason = Annotated[str, Parameter(show_default=False, help="Why; who keeps the domain reads it in the review.")]
@@ -84,7 +85,8 @@ def suspend(
 
 
 def _review(result: dict[str, Any]) -> None:
-    facts = [("domain", result["domain"]), ("state", result["state"]), ("DNS right", result["dns_verified"])]
+    right = "not needed" if result["state"] == DEMO else result["dns_verified"]
+    facts = [("domain", result["domain"]), ("state", result["state"]), ("DNS right", right)]
     if result["suspicious"]:
         facts.append(("suspicious", "deleted and added again while it was not approved"))
     show.facts([*facts, ("held because", result["hold_reason"])])

@@ -42,7 +42,9 @@ async def stats_rebuild(tools: Tools) -> dict[str, int]:
     try:
         return {"hours": await tools.counter.recount(tools.config["retention.logs_days"])}
     except CountedElsewhere:
-        raise Mistake("another node counts; run this on the one that logged stats_counted, or stop it first") from None
+        raise Mistake(
+            "another node counts; run this on the one that logged stats_counted_here, or stop it first"
+        ) from None
 
 
 def _shown(counts: Counts) -> dict[str, Any]:
