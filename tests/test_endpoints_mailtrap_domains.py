@@ -160,9 +160,22 @@ async def test_a_name_that_is_none_or_is_taken(house: MailtrapHouse, legacy: boo
         assert await told(domain_name=name) == (422, {"errors": {"base": [INVALID]}}), name
     for name in ("a.test", "A.Test."):
         assert await told(domain_name=name) == (422, {"errors": {"base": [TAKEN]}})
-    for body in (b"", b"{}", b'{"other":{"domain_name":"n.test"}}'):
+    for body in (b"", b"{}"):
         answer = await house.ask("POST", noun(legacy), body, legacy=legacy)
         assert (answer.status, answer.json) == (422, {"errors": {"base": [BLANK]}})
+
+
+@FAMILIES
+@pytest.mark.parametrize("wrap", [lambda members: members, lambda members: {"other": members}])
+async def test_members_outside_their_wrapper_are_refused(house: MailtrapHouse, legacy: bool, wrap: Any) -> None:
+    told = {"errors": {noun(legacy)[:-1]: ["is missing: all members belong within it"]}}
+    path = f"{noun(legacy)}/{house.domain}"
+    before = (await house.ask("GET", path, legacy=legacy)).json
+    answer = await house.ask("PATCH", path, wrap({"open_tracking_enabled": True}), legacy=legacy)
+    assert (answer.status, answer.json) == (422, told)
+    assert (await house.ask("GET", path, legacy=legacy)).json == before
+    answer = await house.ask("POST", noun(legacy), wrap({"domain_name": "n.test"}), legacy=legacy)
+    assert (answer.status, answer.json) == (422, told)
 
 
 async def test_an_international_name_is_kept_as_the_dns_has_it(house: MailtrapHouse) -> None:

@@ -58,7 +58,10 @@ async def held_body(call: Call) -> AsyncIterator[tuple[bytearray, Share]]:
 
 
 async def members(call: Call, wrapped_in: str = "") -> dict[str, Any]:
-    """The body's object, or the one within it by that name. An absent body is an empty object."""
+    """The body's object, or the one within it by that name. An absent body is an empty object.
+
+    Members that stand outside, where nobody reads them, would be told 200 and change nothing.
+    """
     async with held_body(call) as (body, share):
         if len(body) + await aside(len(body), lambda: weight.growth(body, share.largest)) > share.largest:
             refuse(call, Fault.VALUES_TOO_MANY)
@@ -68,6 +71,8 @@ async def members(call: Call, wrapped_in: str = "") -> dict[str, Any]:
     if not wrapped_in:
         return found
     inner = found.get(wrapped_in)
+    if inner is None and found.keys() - {wrapped_in}:
+        invalid({wrapped_in: ["is missing: all members belong within it"]})
     if inner is None:
         return {}
     if not isinstance(inner, dict):

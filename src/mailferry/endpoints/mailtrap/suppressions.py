@@ -158,7 +158,7 @@ def _time(ms: int) -> str:
 
 
 def _query(call: Call, pairs: list[tuple[tuple[str, ...], str]]) -> Query:
-    """Raises :class:`BadQueryError`."""
+    """Raises :class:`BadQueryError`. What is no parameter of this path (``limit``) is ignored, as at Mailtrap."""
     since, until = _moment(pairs, "start_time"), _moment(pairs, "end_time")
     if since is not None and until is not None and since > until:
         raise BadQueryError("'start_time' must not be later than 'end_time'")
