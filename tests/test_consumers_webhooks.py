@@ -9,13 +9,14 @@ from mailtrap.webhooks import verify_signature
 from sqlalchemy import Connection, insert
 from structlog.testing import capture_logs
 
+from mailferry.consumers.webhooks.sender import CONCURRENT
 from mailferry.journal import follow
 from mailferry.journal.events import Kind
 from mailferry.resources import webhooks
 from mailferry.resources.webhooks import KINDS
 from mailferry.store.database import Database
 from mailferry.store.schema import events, webhook_replays
-from tests.conftest import Clock
+from tests.conftest import Clock, eventually
 from tests.fakes.dns import FakeDNS
 from tests.fakes.receiver import Receiver, Request
 from tests.webhook_house import ACCOUNT, ACTOR, DOMAIN, SEALER, Node, WebhookHouse, house_of
@@ -163,6 +164,23 @@ async def test_a_slow_receiver_gets_everything_when_it_is_quicker(house: Webhook
         await node.work()
         house.clock.forward(seconds=QUARTER)
     assert [told(receiver, message) for message in messages] == [WORDS] * 20 and signed(house, receiver)
+
+
+async def test_receivers_of_one_customer_that_hang_leave_room_for_anothers(
+    house: WebhookHouse, receiver: Receiver
+) -> None:
+    async with Receiver() as hangs:
+        hangs.delay = 600
+        for number in range(webhooks.MOST):  # more lanes than there are places
+            await house.add(hangs.url(f"/{number}"))
+        await house.add(receiver.url(), account_id=8)
+        node = house.node(seconds=600)
+        await house.messages(16, Kind.DELIVERY)
+        await node.service.step()
+        await eventually(lambda: hangs.most_at_once == CONCURRENT // 2)
+        (message,) = await house.messages(1, Kind.DELIVERY, account_id=8)
+        await node.service.step()
+        await eventually(lambda: told(receiver, message) == ["delivery"])
 
 
 async def test_a_server_that_dies_between_sending_and_writing_sends_again(

@@ -95,11 +95,11 @@ class WebhookHouse:
         for node in self.nodes:
             await node.die()
 
-    async def add(self, url: str, **changes: Any) -> Webhook:
+    async def add(self, url: str, account_id: int = ACCOUNT, **changes: Any) -> Webhook:
         given: dict[str, Any] = {"active": True, "payload_format": "json", "stream": "transactional", "domain_id": 0}
         wish = Wish(parse_url(url), **(given | {"kinds": KINDS} | changes))
         made, self.secret = await self.database.write(
-            lambda c: webhooks.create(c, SEALER, ACCOUNT, wish, ACTOR, self.clock())
+            lambda c: webhooks.create(c, SEALER, account_id, wish, ACTOR, self.clock())
         )
         return made
 
@@ -127,13 +127,14 @@ class WebhookHouse:
 
         await self.database.write(write)
 
-    async def messages(self, number: int, *kinds: Kind) -> list[str]:
+    async def messages(self, number: int, *kinds: Kind, account_id: int = ACCOUNT) -> list[str]:
         """So many messages to which all of this happened, in one transaction."""
 
         def write(connection: Connection) -> list[str]:
             made = [write_message(connection, self.ids, self.clock())[0] for _ in range(number)]
+            told = {"at": self.clock(), "account_id": account_id, "message_id": ""}
             rows = [
-                {"kind": kind.value, "at": self.clock(), "account_id": ACCOUNT, "message_id": "", "recipient_id": each}
+                told | {"kind": kind.value, "recipient_id": each}
                 for each in made
                 for kind in kinds
             ]

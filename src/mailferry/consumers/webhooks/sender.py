@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from mailferry import metrics
 from mailferry.consumers.webhooks import judge, pending, signing
 from mailferry.consumers.webhooks.pending import BATCH, LANES, Delivery, State
+from mailferry.consumers.webhooks.places import Places
 from mailferry.consumers.webhooks.post import attempt
 from mailferry.journal import follow
 from mailferry.journal.follow import Cursor
@@ -27,7 +28,7 @@ from mailferry.store.database import Database
 
 log = structlog.get_logger(__name__)
 
-#: Requests under way at once, over all webhooks: slow receivers of one customer must leave room for the others'.
+#: Requests under way at once, over all webhooks (places.py says how accounts share them).
 CONCURRENT = 200
 #: Parked events are no lane's: nothing else of their messages can be under way.
 PARKED = LANES
@@ -81,7 +82,7 @@ class Sender:
         self._kick = kick
         self._lines: dict[int, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Semaphore(CONCURRENT)
+        self._places = Places(CONCURRENT)
         self.held: Cursor | None = None
 
     def came_in(self, webhook_ids: Collection[int]) -> None:
@@ -160,7 +161,7 @@ class Sender:
 
     async def _run(self, line: _Line, lane: _Lane) -> None:
         try:
-            async with self._room:
+            async with self._places.one(line.webhook.account_id):
                 await self._send(line, lane)
         except Exception:  # the database, most likely
             lane.not_before = self._clock() + judge.FIRST_MS
