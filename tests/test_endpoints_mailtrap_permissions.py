@@ -34,11 +34,11 @@ MAY = (
     (r"\w+ api_tokens.*", "yyfffffffffffffyf"),
     (r"GET billing/usage", "yyyyffffffffyyfyy"),
     (r"\w+ organizations/.*", "fffffffffffffffyf"),
-    (r"GET (domains|suppressions|email_logs(/export)?|stats.*)", "yyyyyyyffffffffyy"),
+    (r"GET (domains|suppressions|tracking_opt_outs|email_logs(/export)?|stats.*)", "yyyyyyyffffffffyy"),
     (r"GET (domains|email_logs)/.*", "yyyyyynffffffffyy"),
     (r"POST domains", "yyfffffffffffffyf"),
-    (r"\w+ (domains|suppressions)/.*", "yyffyfnffffffffyf"),
-    (r"POST suppressions", "yyffyfiffffffffyf"),
+    (r"\w+ (domains|suppressions|tracking_opt_outs)/.*", "yyffyfnffffffffyf"),
+    (r"POST (suppressions|tracking_opt_outs)", "yyffyfiffffffffyf"),
     (r"(GET (email_)?templates.*|POST .*/preview)", "yyyyfffffyyffffyy"),
     (r"\w+ (email_)?templates.*", "yyfffffffyfffffyf"),
     (r"GET (contacts|webhooks).*", "yyyyfffffffffffyy"),
@@ -54,6 +54,7 @@ ALIKE = {"account admin": "owner", "organization admin": "owner", "organization 
 VARIES = r"GET (accounts|account_accesses|organizations/.*|api_tokens.*|permissions/resources|contacts/exports/.*|email_logs/\{.*)"
 #: Contacts say it in their own way where they are deleted (test_endpoints_mailtrap_contacts.py).
 NO_CONTACT = {"errors": "Contact(s) not found"}
+NO_OPT_OUT = {"errors": {"base": ["Tracking opt-out not found"]}}
 
 
 def expected(name: str, role: str) -> str:
@@ -73,7 +74,7 @@ def outcome(answer: Answer) -> str:
         return "s"
     if answer.status == 401 and body.get("errors", [""])[0] == "Unauthorized":
         return "u"
-    if answer.status == 404 and NO_CONTACT.items() <= body.items():
+    if answer.status == 404 and any(each.items() <= body.items() for each in (NO_CONTACT, NO_OPT_OUT)):
         return "n"
     if answer.status == 422 and body == {"errors": {"domain": ["must be a domain of this account"]}}:
         return "i"

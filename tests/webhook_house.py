@@ -133,11 +133,7 @@ class WebhookHouse:
         def write(connection: Connection) -> list[str]:
             made = [write_message(connection, self.ids, self.clock())[0] for _ in range(number)]
             told = {"at": self.clock(), "account_id": account_id, "message_id": ""}
-            rows = [
-                told | {"kind": kind.value, "recipient_id": each}
-                for each in made
-                for kind in kinds
-            ]
+            rows = [told | {"kind": kind.value, "recipient_id": each} for each in made for kind in kinds]
             connection.execute(insert(events), rows)
             return made
 

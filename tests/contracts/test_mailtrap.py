@@ -34,6 +34,7 @@ OURS = {
     r"\w+ .*domains/\{\w+\}/review": "the review of a domain, which Mailtrap has on pages only",
     r"PUT .*/contacts/\{contact_identifier:path\}": "Mailtrap's SDK for PHP changes contacts so",
     r"\w+ .*/webhooks/.*(test|reset_secret|events|attempts|replays).*": "tests, the log and replays (docs/webhooks.md)",
+    r"\w+ .*/tracking_opt_outs.*": "Mailtrap's SDKs call it, no released contract has it",
     r"GET .*/email_logs/export": "the whole log as a file (docs/logs.md)",
     r"\w+ .*/invitations.*": "people are invited, which Mailtrap has on pages only (docs/users.md)",
     r"\w+ .*/contacts/segments.*": "segments, which Mailtrap has on pages only",

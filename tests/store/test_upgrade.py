@@ -68,3 +68,14 @@ async def test_a_node_of_the_step_before_still_writes(old: Database) -> None:
     await old.write(fill)
     assert await old.write(release.adopt) == 1
     assert await old.write(lambda c: release.release_domain(c, 7, 100 + HOUR)) == 1
+
+
+async def test_opt_outs_of_an_older_step_get_ids(old: Database) -> None:
+    await old.write(lambda c: migrate_to(c, "0011"))
+    row = "INSERT INTO tracking_opt_outs (domain_id, address, created_at) VALUES (7, 'a@x.test', 1000), (7, 'b@x.test', 9)"
+    await old.write(lambda c: c.execute(text(row)))
+    await old.write(migrate)
+    found = await old.read(
+        lambda c: c.execute(text("SELECT address FROM tracking_opt_outs ORDER BY id")).scalars().all()
+    )
+    assert found == ["b@x.test", "a@x.test"]  # by their moments

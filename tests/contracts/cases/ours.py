@@ -6,6 +6,7 @@ from typing import Any
 from tests.contracts.cases import CASES
 from tests.contracts.cases import case as kept
 from tests.contracts.cases.case import Case, Preparing, Request
+from tests.contracts.cases.domains import UNKNOWN_ID
 from tests.contracts.cases.logs import logged
 from tests.contracts.cases.templates import template
 from tests.working_house import WorkingHouse, mail
@@ -204,3 +205,29 @@ async def export(house: WorkingHouse, legacy: bool) -> Case:
     await logged(house)
     one = "format=jsonl&filters[to][operator]=ci_equal&filters[to][value]=bob@dest.test"
     return Case([Request(query=one)], {400: Request(query="format=xml")})
+
+
+# --- opting out of tracking
+
+
+async def _opted_out(house: WorkingHouse) -> str:
+    body = {"email": "shy@dest.test", "domain_id": house.domain}
+    return str((await house.made("POST", "tracking_opt_outs", body))["data"]["id"])
+
+
+@case("GET tracking_opt_outs")
+async def opt_outs(house: WorkingHouse, legacy: bool) -> Case:
+    last = await _opted_out(house)
+    right = [Request(), Request(query=f"email=shy@dest.test&start_time=2027-01-01&last_id={last}")]
+    return Case(right, {400: Request(query="start_time=yesterday")})
+
+
+@case("POST tracking_opt_outs")
+async def opt_out_made(house: WorkingHouse, legacy: bool) -> Case:
+    right = {"email": "shy@dest.test", "domain_id": house.domain}
+    return Case([Request(body=right)], {422: Request(body=right | {"email": "shy"})})
+
+
+@case("DELETE tracking_opt_outs/{tracking_opt_out_id}")
+async def opt_out_deleted(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request((await _opted_out(house),))], unknown=UNKNOWN_ID)

@@ -24,7 +24,7 @@ from mailferry.resources.suppressions import Query, Story, Suppression
 PAGE = 1000
 TAKEN = "has already been taken"
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -44,17 +44,11 @@ async def get_list(call: Call) -> Response:
 
 async def create(call: Call) -> Response:
     form = Form(await members(call))
-    email, domain_id = form.email("email"), form.number("domain_id")
-    if domain_id is None and "domain_id" not in form.errors:
-        form.wrong("domain", "can't be blank")
+    email, domain_id = form.email("email"), domain_of(form)
     stream = _choice(form, "sending_stream", ("transactional", "bulk"))
     type_ = _choice(form, "type", suppressions.TYPES) if form.has("type") else suppressions.MANUAL_IMPORT
     form.check()
-    assert domain_id is not None
-    if not await call.read(lambda connection: _visible(call, connection, domain_id)):
-        invalid({"domain": ["must be a domain of this account"]})
-    if not _may_change(call, domain_id):
-        refuse(call, Fault.FORBIDDEN)
+    await check_domain(call, domain_id)
     now = call.deps.clock()
     row = suppressions.entry(call.account_id, email, now, domain_id=domain_id, stream=stream, type=type_)
 
@@ -82,7 +76,7 @@ async def delete(call: Call) -> Response:
         found = suppressions.find(connection, call.account_id, wanted)
         if found is None or (seen is not None and found.domain_id not in seen):
             return Fault.NOT_FOUND
-        if not _may_change(call, found.domain_id):
+        if not may_change(call, found.domain_id):
             return Fault.FORBIDDEN
         shown = _shown(found, suppressions.stories(connection, [found]))
         if not suppressions.remove(connection, [found], _actor(call), now):
@@ -90,7 +84,7 @@ async def delete(call: Call) -> Response:
         _tell(call, connection, "suppression.deleted", found, now)
         return shown
 
-    outcome = await call.write(write) if _UUID.fullmatch(wanted) else Fault.NOT_FOUND
+    outcome = await call.write(write) if UUID.fullmatch(wanted) else Fault.NOT_FOUND
     return refuse(call, outcome) if isinstance(outcome, Fault) else answer(outcome)
 
 
@@ -103,13 +97,28 @@ def _choice(form: Form, name: str, allowed: Sequence[str]) -> str:
     return str(value)
 
 
+def domain_of(form: Form) -> int:
+    domain_id = form.number("domain_id")
+    if domain_id is None and "domain_id" not in form.errors:
+        form.wrong("domain", "can't be blank")
+    return domain_id or 0
+
+
+async def check_domain(call: Call, domain_id: int) -> None:
+    """Refuses the request unless the domain is the account's and the token may change what is kept of it."""
+    if not await call.read(lambda connection: _visible(call, connection, domain_id)):
+        invalid({"domain": ["must be a domain of this account"]})
+    if not may_change(call, domain_id):
+        refuse(call, Fault.FORBIDDEN)
+
+
 def _visible(call: Call, connection: Connection, domain_id: int) -> bool:
     found = domains.by_id(connection, domain_id)
     seen = call.rights.granted(Resource.DOMAIN)
     return found is not None and found.account_id == call.account_id and (seen is None or domain_id in seen)
 
 
-def _may_change(call: Call, domain_id: int) -> bool:
+def may_change(call: Call, domain_id: int) -> bool:
     """What is suppressed for all domains is changed by whoever has a right on all of them."""
     changeable = call.rights.granted(Resource.DOMAIN, ADMIN)
     return changeable is None or domain_id in changeable
@@ -165,12 +174,12 @@ def _query(call: Call, pairs: list[tuple[tuple[str, ...], str]]) -> Query:
     if until is not None and until % 1000 == 0:
         until += 999  # times are shown in whole seconds: one that was read here must find its own suppression
     cursor = first(pairs, "last_id").lower()
-    if cursor and not _UUID.fullmatch(cursor):
+    if cursor and not UUID.fullmatch(cursor):
         raise BadQueryError("'last_id' must be the id of a suppression")
     return Query(
         account_id=call.account_id,
         domain_ids=call.rights.granted(Resource.DOMAIN),
-        address=_address(first(pairs, "email")),
+        address=sought(first(pairs, "email")),
         since=since,
         until=until,
         older_than=cursor,
@@ -178,8 +187,8 @@ def _query(call: Call, pairs: list[tuple[tuple[str, ...], str]]) -> Query:
     )
 
 
-def _address(text: str) -> str:
-    """As suppressions are kept. A plus that was not percent-encoded came as a space."""
+def sought(text: str) -> str:
+    """As addresses are kept. A plus that was not percent-encoded came as a space."""
     for form in (text.strip(), text.strip().replace(" ", "+")):
         try:
             return address.key(address.parse(form))

@@ -32,6 +32,7 @@ from mailferry.endpoints.mailtrap import (
     suppressions,
     template_versions,
     templates,
+    tracking_opt_outs,
     webhooks,
 )
 from mailferry.endpoints.mailtrap.deps import Call
@@ -221,6 +222,20 @@ SUPPRESSIONS = (
     ),
 )
 
+# --- opting out of tracking
+TRACKING_OPT_OUTS = (
+    *_both(
+        "tracking_opt_outs",
+        "tracking_opt_outs",
+        {"GET": Op(tracking_opt_outs.get_list, DOMAIN_VIEWER), "POST": Op(tracking_opt_outs.create, DOMAIN_ADMIN)},
+    ),
+    *_both(
+        "tracking_opt_outs/{tracking_opt_out_id}",
+        "tracking_opt_outs/{tracking_opt_out_id}",
+        {"DELETE": Op(tracking_opt_outs.delete, DOMAIN_ADMIN)},
+    ),
+)
+
 # --- templates
 _ONE = "email_templates/{email_template_id}"
 _VERSION = f"{_ONE}/versions/{{version}}"
@@ -355,6 +370,7 @@ TABLE: tuple[Path, ...] = (
     *ACCOUNTS,
     *DOMAINS,
     *SUPPRESSIONS,
+    *TRACKING_OPT_OUTS,
     *TEMPLATES,
     *CONTACTS,
     *WEBHOOKS,

@@ -140,6 +140,10 @@ tracking_opt_outs = Table(
     Column("domain_id", BigInteger, primary_key=True, autoincrement=False),
     #: mail/address.key.
     Column("address", Text, primary_key=True),
+    #: A UUIDv7 of the moment; what a node of an older version writes meanwhile has one that is only random.
+    text_("id"),
     int_("created_at"),
+    #: Of a domain by age, and by id alone where the domains are the account's.
+    Index(None, "domain_id", "id"),
     sqlite_with_rowid=False,
 )
