@@ -98,6 +98,37 @@ def told(connection: Connection, watched: Watched) -> None:
     connection.execute(update(domain_alerts).where(*same).values(values))
 
 
+@dataclass(frozen=True, slots=True)
+class Weekly:
+    """A domain whose weekly mail is to be written or passed over."""
+
+    domain_id: int
+    account_id: int
+    #: Its owner wants it.
+    enabled: bool
+    #: The newest week that was written or passed over; 0: none.
+    week: int
+
+
+def weekly_due(connection: Connection, week: int) -> list[Weekly]:
+    """Some of which this week is neither, those of one account after the other."""
+    seen = func.coalesce(domain_alerts.c.health_week, 0)
+    found = (
+        select(domains.c.id, domains.c.account_id, domains.c.health_alerts_enabled, seen)
+        .outerjoin(domain_alerts, domain_alerts.c.domain_id == domains.c.id)
+        .where(domains.c.deleted_at == 0, domains.c.state != DEMO, seen < week)
+    )
+    rows = connection.execute(found.order_by(domains.c.account_id, domains.c.id).limit(SOME))
+    return [Weekly(row[0], row[1], bool(row[2]), row[3]) for row in rows]
+
+
+def weekly_written(connection: Connection, weekly: Weekly, week: int) -> bool:
+    """False: another node was quicker."""
+    insert_if_new(connection, domain_alerts, [{"domain_id": weekly.domain_id}])
+    mine = (domain_alerts.c.domain_id == weekly.domain_id, domain_alerts.c.health_week < week)
+    return connection.execute(update(domain_alerts).where(*mine).values(health_week=week)).rowcount == 1
+
+
 def every(connection: Connection, account_id: int = 0) -> dict[int, Standing]:
     """By domain, of those that were ever looked at; of one account, or with 0 of all."""
     wanted = select(domain_alerts.c.domain_id, *_STANDING)

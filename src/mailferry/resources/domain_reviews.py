@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from mailferry.resources import audit, domains
+from mailferry.resources import audit, domains, notices
 from mailferry.resources.audit import Actor
 from mailferry.resources.domains import (
     AWAITING_QUESTIONNAIRE,
@@ -19,8 +19,12 @@ from mailferry.resources.domains import (
     UNDER_REVIEW,
     Domain,
 )
+from mailferry.resources.notices import Kind
 from mailferry.resources.permissions import Resource
 from mailferry.store.schema import review_messages, review_questions
+
+#: The kind of actor (resources/audit.py) whose words are mailed to those who keep the domain.
+OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +66,27 @@ def of_domain(connection: Connection, domain_id: int) -> Review:
 
 
 def decide(connection: Connection, domain: Domain, state: str, actor: Actor, now: int, reason: str = "") -> None:
-    """Approved, rejected or suspended; the reason stands in the thread."""
+    """Approved, rejected or suspended, which those who keep the domain are told; the reason stands in the thread."""
     found = domains.lock(connection, domain.id)
     if found is None:
         return
     _set_state(connection, found, state, actor, now)
     if reason:
-        say(connection, found, reason, actor, now)
+        _write(connection, found, reason, actor, now)
+    if state != found.state:
+        _tell(connection, found, Kind.REVIEW_DECIDED, {"state": state, "reason": reason}, now)
+    elif reason:
+        _tell(connection, found, Kind.REVIEW_MESSAGE, {"text": reason}, now)
 
 
 def say(connection: Connection, domain: Domain, text: str, actor: Actor, now: int) -> None:
+    """What the operator says, those who keep the domain are told by mail."""
+    _write(connection, domain, text, actor, now)
+    if actor.kind == OPERATOR:
+        _tell(connection, domain, Kind.REVIEW_MESSAGE, {"text": text}, now)
+
+
+def _write(connection: Connection, domain: Domain, text: str, actor: Actor, now: int) -> None:
     values = {"author_type": actor.kind, "author_name": actor.name, "text": text}
     connection.execute(insert(review_messages).values(domain_id=domain.id, at=now, **values))
     _note(connection, domain, "domain_review.message", actor, now, {"text": ("", text)})
@@ -95,6 +110,8 @@ def ask(
             insert(review_questions).values(domain_id=found.id, question=question, asked_at=now, answered_at=0)
         )
         _note(connection, found, "domain_review.question", actor, now, {"question": ("", question)})
+    if questions or company_info:
+        _tell(connection, found, Kind.REVIEW_ASKED, {"questions": questions, "company_info": company_info}, now)
     if found.state not in IN_REVIEW:
         return
     # Company info comes first, and the questions wait behind it.
@@ -141,6 +158,10 @@ def _questions(connection: Connection, domain_id: int) -> tuple[Question, ...]:
     columns = [review_questions.c[name] for name in Question.__dataclass_fields__]
     asked = select(*columns).where(review_questions.c.domain_id == domain_id).order_by(review_questions.c.id)
     return tuple(Question(*row) for row in connection.execute(asked))
+
+
+def _tell(connection: Connection, domain: Domain, kind: Kind, facts: Mapping[str, Any], now: int) -> None:
+    notices.put(connection, domain.account_id, kind, facts, now, domain_id=domain.id)
 
 
 def _note(

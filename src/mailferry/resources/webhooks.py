@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, case, delete, func, insert, select, update
 
 from mailferry.journal import follow
 from mailferry.journal.events import Kind
 from mailferry.journal.follow import Position
 from mailferry.net.http_call import Url, parse_url
-from mailferry.resources import audit
+from mailferry.resources import audit, notices
 from mailferry.resources.audit import Actor
 from mailferry.store.schema import webhooks
 from mailferry.store.secrets import Sealer
@@ -36,6 +36,9 @@ KINDS = (
     Kind.CLICK,
     Kind.REJECT,
 )
+
+#: After so long without anything that was taken, whoever keeps the account is told.
+TELL_MS = 3_600_000
 
 #: Who reads the journal for all of them.
 CURSOR = "webhooks"
@@ -194,13 +197,37 @@ def begin_anew(connection: Connection, end: Position) -> None:
 
 def succeeded(connection: Connection, webhook_id: int, at: int) -> None:
     """A request was answered with 200."""
-    values = {"failures": 0, "hold_until": 0, "last_success_at": at}
+    values = {"failures": 0, "hold_until": 0, "failing_since": 0, "last_success_at": at}
     connection.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(values))
 
 
-def failed(connection: Connection, webhook_id: int, at: int, error: str, failures: int, hold_until: int) -> None:
+def recovered(connection: Connection, webhook: Webhook, at: int) -> None:
+    """Before :func:`succeeded`, where requests failed until now: who was told of that is told that it is over."""
+    told = (webhooks.c.id == webhook.id, webhooks.c.failing_told)
+    since = connection.execute(select(webhooks.c.failing_since).where(*told).with_for_update()).scalar()
+    if since is not None:
+        connection.execute(update(webhooks).where(*told).values(failing_told=False))
+        tell(connection, webhook, notices.Kind.WEBHOOK_RECOVERED, at, since=since)
+
+
+def failed(connection: Connection, webhook: Webhook, at: int, error: str, failures: int, hold_until: int) -> None:
+    """``failures``: 0 where others of its requests are taken meanwhile. Who keeps the account is told once it lasts."""
     values = {"failures": failures, "hold_until": hold_until, "last_error": error, "last_error_at": at}
-    connection.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(values))
+    mine = webhooks.c.id == webhook.id
+    began = case((webhooks.c.failing_since == 0, at), else_=webhooks.c.failing_since) if failures else 0
+    connection.execute(update(webhooks).where(mine).values(values | {"failing_since": began}))
+    lasts = (mine, webhooks.c.failing_since > 0, webhooks.c.failing_since <= at - TELL_MS, ~webhooks.c.failing_told)
+    if not failures:
+        return
+    told = update(webhooks).where(*lasts).values(failing_told=True).returning(webhooks.c.failing_since)
+    if (since := connection.execute(told).scalar()) is not None:
+        tell(connection, webhook, notices.Kind.WEBHOOK_FAILS, at, since=since, error=error)
+
+
+def tell(connection: Connection, webhook: Webhook, kind: notices.Kind, at: int, **facts: Any) -> None:
+    """By mail, whoever keeps the account."""
+    about = {"webhook": webhook.id, "url": webhook.url} | facts
+    notices.put(connection, webhook.account_id, kind, about, at, domain_id=webhook.domain_id)
 
 
 def note(connection: Connection, webhook: Webhook, event: str, actor: Actor, now: int, told: str) -> None:

@@ -1,8 +1,8 @@
 """The one place that builds things, and says which role runs what.
 
 ``api`` HTTP endpoints, ``smtp`` submission, ``delivery`` the worker, ``consumers`` what follows the journal (webhooks,
-statistics, alerts), ``housekeeping`` what must be done now and then. ``serve`` runs all of them in one event loop; on PostgreSQL
-each may run in processes of its own.
+statistics, alerts, notices), ``housekeeping`` what must be done now and then. ``serve`` runs all of them in one event loop; on
+PostgreSQL each may run in processes of its own.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from mailferry import first_run, readiness
 from mailferry.config import Config
 from mailferry.consumers.alerts.watch import Alerts
+from mailferry.consumers.notices.send import Notices
 from mailferry.consumers.stats.counter import Counter
 from mailferry.consumers.webhooks.post import Poster
 from mailferry.consumers.webhooks.service import Webhooks
@@ -130,6 +131,7 @@ class Parts:
             self._serve_webhooks(poster)
             ending.task("statistics", counter.run())
             ending.task("alerts", Alerts(house.database, house.clock, send_mail).run())
+            ending.task("notices", Notices(house.database, house.clock, send_mail).run())
         credentials = Credentials(house.database, house.clock, ticks)
         tools = self._tools(listening, credentials, poster, counter, send_mail)
         await self._open_doors(Doors(house, ending, listening), intake, credentials, tools)

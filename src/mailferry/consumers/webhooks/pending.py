@@ -149,6 +149,11 @@ def set_aside(connection: Connection, delivery: Delivery, state: State, due: int
     )
 
 
+def any_parked(connection: Connection, webhook_id: int) -> bool:
+    wanted = exists().where(webhook_deliveries.c.webhook_id == webhook_id, _is(State.PARKED))
+    return bool(connection.execute(select(wanted)).scalar())
+
+
 def hurry(connection: Connection, webhook_id: int, now: int) -> None:
     """The receiver is back: what was set aside while it was away need not wait for its time."""
     table = webhook_deliveries

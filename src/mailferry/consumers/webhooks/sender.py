@@ -23,6 +23,7 @@ from mailferry.journal import follow
 from mailferry.journal.follow import Cursor
 from mailferry.net.http_call import Reply
 from mailferry.resources import webhooks
+from mailferry.resources.notices import Kind as Notice
 from mailferry.resources.webhooks import Webhook
 from mailferry.store.database import Database
 
@@ -192,7 +193,7 @@ class Sender:
             await self._failed(held, line, lane, batch, reply)
 
     async def _taken(self, held: Cursor, line: _Line, lane: _Lane, batch: Sequence[Delivery], reply: Reply) -> None:
-        now, was_away = self._clock(), line.failures >= judge.AWAY
+        now, failed_before, was_away = self._clock(), line.failures > 0, line.failures >= judge.AWAY
         webhook_id, ids = line.webhook.id, [each.id for each in batch]
 
         def write(connection: Connection) -> None:
@@ -200,6 +201,8 @@ class Sender:
                 return
             number = pending.note(connection, attempt(line.webhook, len(batch), reply, now))
             pending.delivered(connection, ids, number, now)
+            if failed_before:
+                webhooks.recovered(connection, line.webhook, now)
             webhooks.succeeded(connection, webhook_id, now)
             if was_away:
                 pending.hurry(connection, webhook_id, now)
@@ -234,9 +237,9 @@ class Sender:
                 return
             number = pending.note(connection, attempt(line.webhook, len(batch), reply, now))
             pending.tried(connection, [each.id for each in batch], number)
-            webhooks.failed(connection, line.webhook.id, now, error, failures, hold_until)
+            webhooks.failed(connection, line.webhook, now, error, failures, hold_until)
             if suspect and alone:
-                self._set_aside(connection, line, batch[0], now)
+                self._set_aside(connection, line, batch[0], now, error)
 
         await self._database.write(write)
         if failures == 1 and not line.failures:
@@ -245,13 +248,16 @@ class Sender:
         if is_there:
             lane.not_before = now + judge.SEARCH_MS * 2 ** min(lane.misses, 6)
 
-    def _set_aside(self, connection: Connection, line: _Line, delivery: Delivery, now: int) -> None:
+    def _set_aside(self, connection: Connection, line: _Line, delivery: Delivery, now: int, error: str) -> None:
         since = delivery.failing_since or now
         guilty = delivery.tries + 1 >= judge.PARK_TRIES and line.last_success_at > since
         parked = guilty or delivery.state is State.PARKED
         due = now + judge.event_ms(delivery.tries + 1, parked, self._random)
+        newly = parked and delivery.state is not State.PARKED
+        if newly and not pending.any_parked(connection, line.webhook.id):
+            webhooks.tell(connection, line.webhook, Notice.WEBHOOK_PARKED, now, error=error)
         pending.set_aside(connection, delivery, State.PARKED if parked else State.WAITING, due, since)
-        if parked and delivery.state is not State.PARKED:
+        if newly:
             log.error(
                 "webhook_event_parked", webhook=line.webhook.id, delivery=delivery.id, message=delivery.message_id
             )

@@ -30,6 +30,7 @@ from mailferry.store.schema.customers import (
 from mailferry.store.schema.documents import documents
 from mailferry.store.schema.house import boots, shared_keys
 from mailferry.store.schema.journal import attempts, cursors, events, idempotency_keys, messages, recipients
+from mailferry.store.schema.notices import notices
 from mailferry.store.schema.people import (
     access_keys,
     accesses,
@@ -79,6 +80,7 @@ __all__ = [
     "lanes",
     "messages",
     "metadata",
+    "notices",
     "organizations",
     "projects",
     "queue",

@@ -53,5 +53,7 @@ domain_alerts = Table(
     int_("judged_at"),
     int_("changed_at"),
     int_("checked_at"),
+    #: The newest week whose health mail is written or was not wanted, in weeks since Monday, 5 January 1970; 0 = none.
+    int_("health_week"),
     sqlite_with_rowid=False,
 )

@@ -37,6 +37,9 @@ webhooks = Table(
     #: Requests in a row that failed; until when nothing is sent because of that.
     int_("failures"),
     int_("hold_until"),
+    #: Since when nothing is taken, 0 = it is; and whether the account was told of it.
+    int_("failing_since"),
+    flag("failing_told"),
     int_("last_success_at"),
     #: Of the last request that failed.
     text_("last_error"),
