@@ -1,21 +1,14 @@
 """Takes a file of suppressions over: reads it, hands pieces of it to the server, writes down what was refused and why."""
 
-import contextlib
-import csv
-import os
-import stat
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
 import msgspec
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mailferry.cli.imports import STDIO, Bar, Report, opened
 from mailferry.cli.reach import Failure, call
 from mailferry.config import Config
 from mailferry.mail import address
@@ -23,8 +16,6 @@ from mailferry.resources.suppressions import ANY, MANUAL_IMPORT
 from mailferry.resources.suppressions.files import BadFile, read
 from mailferry.resources.suppressions.words import Line, Refused, refuse, type_of_file
 
-#: As a file's name: standard input or output.
-STDIO = "-"
 #: Lines of one piece. It is one transaction: a quarter of a second on two old cores, during which others wait to write.
 PIECE = 2000
 #: Lines that are looked at together, see :func:`_in_order`; some 30 MB.
@@ -63,7 +54,7 @@ def take_over(config: Config, account: int, file: str, fixed: Fixed, report: Pat
         raise Failure(_no_domain(fixed.domain))
     result = Result()
     try:
-        with _opened(file) as source, _Report(file, report) as refusals, _Bar(source) as bar:
+        with opened(file) as source, Report(file, report) as refusals, Bar(source) as bar:
             lines = _usable(read(source), known, fixed, refusals, result)
             name = "standard input" if file == STDIO else Path(file).name
             rows = _in_order(_rows(lines, fixed, type_of_file(name)))
@@ -79,7 +70,7 @@ def take_over(config: Config, account: int, file: str, fixed: Fixed, report: Pat
 
 
 def _usable(
-    found: Iterable[Line | Refused], known: set[str], fixed: Fixed, refusals: "_Report", result: Result
+    found: Iterable[Line | Refused], known: set[str], fixed: Fixed, refusals: Report, result: Result
 ) -> Iterator[Line]:
     for each in found:
         result.lines += 1
@@ -136,71 +127,3 @@ def _send(config: Config, account: int, piece: list[list[Any]], name: str, *, fi
 
 def _no_domain(name: str) -> str:
     return f"{name} is no sending domain here; --domain says for which one, mailferry domains add {name} makes it one"
-
-
-# --- files and the terminal ------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
-    if file == STDIO:
-        yield sys.stdin.buffer
-        return
-    with Path(file).open("rb") as source:
-        yield source
-
-
-class _Report:
-    """Refused lines as CSV: number, why, text. The file is made with the first of them."""
-
-    def __init__(self, file: str, path: Path | None) -> None:
-        self.path = path if path or file == STDIO else Path(f"{file}.refused.csv")
-        self._source = file
-        self._file: TextIO | None = None
-        self._writer: Any = None
-
-    def write(self, refused: Refused) -> None:
-        if self._writer is None:
-            self._writer = csv.writer(self._open(), lineterminator="\n")
-            self._writer.writerow(("line", "why", "text"))
-        self._writer.writerow((refused.number, refused.why, refused.text))
-
-    def _open(self) -> TextIO:
-        if self.path is None:
-            return sys.stderr
-        if self.path.exists() and self._source != STDIO and self.path.samefile(self._source):
-            raise Failure(f"--report {self.path} is the file that is imported")
-        self._file = self.path.open("w", encoding="utf-8", errors="replace", newline="")
-        return self._file
-
-    def __enter__(self) -> "_Report":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-class _Bar:
-    """How far a file is read, on a terminal. A pipe has no length: then lines are counted."""
-
-    def __init__(self, source: BinaryIO) -> None:
-        about = os.fstat(source.fileno())
-        self._source = source if stat.S_ISREG(about.st_mode) else None
-        console = Console(stderr=True)
-        columns = (BarColumn(), TextColumn("{task.fields[lines]:,} lines"), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task("", total=about.st_size if self._source else None, lines=0)
-
-    def at(self, lines: int) -> None:
-        place = self._source.tell() if self._source else None
-        self._progress.update(self._task, completed=place, lines=lines)
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from mailferry.cli import show
+from mailferry.cli.imports import STDIO
 from mailferry.cli.options import HERE, ForAccount, Json, Limit, Where
 from mailferry.cli.reach import Failure, call, pieces
 from mailferry.cli.show import Column
-from mailferry.cli.suppression_import import STDIO, Fixed, Result, take_over
+from mailferry.cli.suppression_import import Fixed, Result, take_over
 from mailferry.endpoints.operations.tools import ACCOUNT
 from mailferry.resources import suppressions as resource
 from mailferry.resources.suppressions import files

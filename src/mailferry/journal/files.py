@@ -8,14 +8,12 @@ from typing import Any
 
 import msgspec
 
+from mailferry.mail.cells import harmless
+
 
 class Form(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
-
-
-#: A spreadsheet takes a cell that begins so for a formula, and a subject or a host's reply is a stranger's to choose.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def head(form: Form, columns: Sequence[str]) -> bytes:
@@ -41,4 +39,4 @@ def _cell(value: Any) -> str:
     if value is None or value in ({}, []):
         return ""
     text = msgspec.json.encode(value).decode() if isinstance(value, dict | list) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return harmless(text)

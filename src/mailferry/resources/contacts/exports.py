@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
+from mailferry.mail.cells import harmless
 from mailferry.resources.contacts import contacts, fields, jobs, locks, rules
 from mailferry.resources.contacts.contacts import Contact
 from mailferry.resources.contacts.jobs import Job, Kind, Status
@@ -66,9 +67,9 @@ def read(connection: Connection, job: Job) -> Piece:
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\r\n")
     if not job.cursor:
-        writer.writerow([*COLUMNS, *(_named(tag) for tag in request.tags)])
+        writer.writerow(header(request.tags))
     shown = contacts.read(connection, job.account_id, found)
-    writer.writerows(_row(contact, request.tags) for contact in shown)
+    writer.writerows(row(contact, request.tags) for contact in shown)
     packed = gzip.compress(content.getvalue().encode(), 6, mtime=0)
     return Piece(packed, len(shown), found[-1] if found else job.cursor, len(found) < PIECE)
 
@@ -109,21 +110,32 @@ def content(job_id: int, piece: int, connection: Connection) -> bytes:
     return bytes(connection.execute(found.where(*mine)).scalar() or b"")
 
 
-def _named(tag: str) -> str:
-    """A field may be called like one of our columns."""
-    return f"{tag} (field)" if tag in COLUMNS else tag
+def header(tags: Sequence[str]) -> list[str]:
+    return [*COLUMNS, *map(column, tags)]
 
 
-def _row(contact: Contact, tags: Sequence[str]) -> list[str]:
+def column(tag: str) -> str:
+    """A field may be called like one of our columns. Merge tags have no other characters than letters, digits, - and _."""
+    return harmless(f"{tag} (field)" if tag in COLUMNS else tag)
+
+
+def row(contact: Contact, tags: Sequence[str]) -> list[str]:
     status = SUBSCRIBED if contact.subscribed else UNSUBSCRIBED
     times = [_time(contact.created_at), _time(contact.updated_at)]
     lists = ";".join(map(str, contact.list_ids))
-    return [contact.id, contact.email, status, lists, *times, *(_cell(contact.fields.get(tag)) for tag in tags)]
+    return [
+        contact.id,
+        harmless(contact.email),
+        status,
+        lists,
+        *times,
+        *(_cell(contact.fields.get(tag)) for tag in tags),
+    ]
 
 
 def _cell(value: Value | None) -> str:
     if value is None or isinstance(value, str):
-        return value or ""
+        return harmless(value or "")
     return msgspec.json.encode(value).decode()
 
 

@@ -4,6 +4,7 @@ Reading is forgiving, and streams: a file of millions of lines is never in memor
 :mod:`words`.
 """
 
+import contextlib
 import csv
 import gzip
 import io
@@ -15,20 +16,15 @@ from typing import Any, Protocol, TextIO
 
 import msgspec
 
+from mailferry.mail.cells import harmless
 from mailferry.resources.suppressions.standing import Suppression
-from mailferry.resources.suppressions.tables import read_table
+from mailferry.resources.suppressions.tables import COLUMNS, read_table
 from mailferry.resources.suppressions.words import Line, Refused, refuse, role, understand
 
 #: Octets looked at to tell encoding and format.
 HEAD = 64 * 1024
 #: Characters of one JSON object.
 LONGEST_OBJECT = 256 * 1024
-
-#: Mailtrap's names, so that an export can be read by whatever reads Mailtrap's API.
-COLUMNS = (
-    *("email", "type", "sending_stream", "domain_name", "created_at"),
-    *("message_bounce_category", "message_esp_response"),
-)
 
 
 class BadFile(ValueError):
@@ -43,16 +39,25 @@ class Source(Protocol):
 
 def read(source: Source) -> Iterator[Line | Refused]:
     """Everything in it, in its order. Raises :class:`BadFile`."""
+    with unpacking():
+        text, is_json = text_of(source)
+        yield from _json(text) if is_json else read_table(text)
+
+
+@contextlib.contextmanager
+def unpacking() -> Iterator[None]:
+    """Around all that is read of a file which may be gzipped."""
     try:
-        head, file = _headed(source)
-        if head[:2] == b"\x1f\x8b":  # Mailtrap mails its export gzipped
-            head, file = _headed(gzip.GzipFile(fileobj=file))
-        yield from _read(head, file)
+        yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadFile(f"it is a damaged gzip file: {error}") from error
 
 
-def _read(head: bytes, file: io.BufferedReader) -> Iterator[Line | Refused]:
+def text_of(source: Source) -> tuple[TextIO, bool]:
+    """Unpacked and decoded, and whether it seems to be JSON. Raises :class:`BadFile`."""
+    head, file = _headed(source)
+    if head[:2] == b"\x1f\x8b":  # Mailtrap mails its export gzipped
+        head, file = _headed(gzip.GzipFile(fileobj=file))
     if head[:4] == b"PK\x03\x04":
         raise BadFile("it is a ZIP archive or a spreadsheet: unpack it, or save the sheet as CSV")
     encoding = _encoding(head)
@@ -60,7 +65,7 @@ def _read(head: bytes, file: io.BufferedReader) -> Iterator[Line | Refused]:
     if "\0" in start:
         raise BadFile("it holds octets that are no text")
     text = io.TextIOWrapper(file, encoding, errors="replace", newline="")
-    yield from _json(text) if start[:1] in ("{", "[") else read_table(text)
+    return text, start[:1] in ("{", "[")
 
 
 def exported(suppression: Suppression) -> dict[str, str]:
@@ -77,7 +82,7 @@ def write_csv(file: TextIO, pages: Iterable[Sequence[dict[str, str]]]) -> int:
     writer.writeheader()
     count = 0
     for rows in pages:
-        writer.writerows(rows)
+        writer.writerows({name: harmless(cell) for name, cell in row.items()} for row in rows)
         count += len(rows)
     return count
 

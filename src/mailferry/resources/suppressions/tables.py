@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TextIO
 
+from mailferry.mail.cells import plain
 from mailferry.resources.suppressions.words import Line, Refused, guess, refuse, role, understand
 
 #: Characters of a line; its rest is skipped.
@@ -18,9 +19,16 @@ LONGEST = 64 * 1024
 MOST_JOINED = 50
 
 
+#: Of our own files; Mailtrap's names, so that an export can be read by whatever reads Mailtrap's API.
+COLUMNS = (
+    *("email", "type", "sending_stream", "domain_name", "created_at"),
+    *("message_bounce_category", "message_esp_response"),
+)
+
+
 def read_table(text: TextIO) -> Iterator[Line | Refused]:
     table: _Table | None = None
-    for number, record, cells in _records(text):
+    for number, record, cells in records(text):
         if cells is None:
             yield refuse(number, record, f"the line is longer than {LONGEST} characters")
         elif table is None:
@@ -40,8 +48,11 @@ class _Table:
         roles = [role(cell) for cell in first] if self.headed else []
         self._columns = [(name, place) for place, name in enumerate(roles) if name]
         self._named = "address" in roles
+        #: Ours have harmless cells. In others an apostrophe is part of an address.
+        self._ours = tuple(first) == COLUMNS
 
     def line(self, number: int, record: str, cells: list[str]) -> Line | Refused:
+        cells = [plain(cell) for cell in cells] if self._ours else cells
         found = [(name, cells[place]) for name, place in self._columns if place < len(cells)]
         if self._named:
             return understand(number, record, found)
@@ -54,7 +65,7 @@ class _Table:
         return understand(number, record, found)
 
 
-def _records(text: TextIO) -> Iterator[tuple[int, str, list[str] | None]]:
+def records(text: TextIO) -> Iterator[tuple[int, str, list[str] | None]]:
     """The number of the first line, the record as it stands, its cells. None: it is too long to be one."""
     lines = _lines(text)
     ahead: deque[tuple[int, str]] = deque()
