@@ -13,6 +13,7 @@ from mailferry import __version__, first_run, logs
 from mailferry.cli import (
     audit,
     card,
+    contacts,
     domains,
     invitations,
     messages,
@@ -63,6 +64,7 @@ app = App(
 )
 app.command(audit.audit)
 app.command(organizations.accounts)
+app.command(contacts.contacts)
 app.command(domains.domains)
 app.command(invitations.invitations)
 nouns.register(app)

@@ -1,6 +1,5 @@
 """`.../contacts/fields`: what contacts are described by. No envelope, and POST answers 201."""
 
-import re
 from typing import Any, NoReturn
 
 from sqlalchemy import Connection
@@ -16,7 +15,6 @@ from mailferry.resources.contacts.fields import LONGEST, Field, Taken, TooMany
 from mailferry.resources.contacts.values import DataType
 
 #: As templates can name it.
-_TAG = re.compile(r"[\w-]+")
 
 
 async def get_list(call: Call) -> Response:
@@ -95,7 +93,7 @@ async def _field(call: Call) -> Field:
 
 def _tag(form: Form, *, required: bool) -> str:
     tag = form.text("merge_tag", least=1 if required else _least(form, "merge_tag"), most=LONGEST)
-    if tag and "merge_tag" not in form.errors and not _TAG.fullmatch(tag):
+    if tag and "merge_tag" not in form.errors and not fields.is_tag(tag):
         form.wrong("merge_tag", INVALID)
         form.wrong("merge_tag", "must consist of letters, digits, underscores and hyphens")
     return tag

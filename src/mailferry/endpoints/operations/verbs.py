@@ -8,6 +8,7 @@ from typing import Any
 
 from mailferry.endpoints.operations import (
     audit,
+    contacts,
     invitations,
     messages,
     organizations,
@@ -64,6 +65,7 @@ async def queue_list(tools: Tools, limit: int = 50, account: int = 0) -> dict[st
 
 VERBS: dict[str, Verb] = {
     **audit.VERBS,
+    **contacts.VERBS,
     **domain_verbs.VERBS,
     **reviews.VERBS,
     "dns.export": dns_export,

@@ -1,5 +1,6 @@
 """Fields of contacts, known to clients by their merge tags. Deleting one takes its values from all contacts."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,8 @@ LONGEST = 80
 #: The merge tag of the address itself.
 EMAIL = "email"
 
+_TAG = re.compile(r"[\w-]+")
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -24,6 +27,11 @@ class Field:
     name: str
     data_type: DataType
     merge_tag: str
+
+
+def is_tag(text: str) -> bool:
+    """Of the characters that a merge tag may have."""
+    return bool(_TAG.fullmatch(text))
 
 
 class TooMany(ValueError):

@@ -92,6 +92,12 @@ def page(connection: Connection, account_id: int, rule: Rule, after: str = "", l
     return contacts.read(connection, account_id, connection.execute(found).scalars().all())
 
 
+def newest(connection: Connection, account_id: int, rule: Rule, limit: int) -> list[Contact]:
+    """The newest first."""
+    found = rules.matching(account_id, rule).order_by(table.c.id.desc()).limit(limit)
+    return contacts.read(connection, account_id, connection.execute(found).scalars().all())[::-1]
+
+
 def _all(account_id: int) -> Select[Any]:
     columns = [contact_segments.c[name] for name in ("id", "name", "rule", "created_at", "updated_at")]
     return select(*columns).where(contact_segments.c.account_id == account_id)
