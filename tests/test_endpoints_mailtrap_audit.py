@@ -24,6 +24,7 @@ from mailferry.endpoints.mailtrap import (
     suppressions,
     template_versions,
     templates,
+    tracking_opt_outs,
     webhooks,
 )
 from mailferry.endpoints.mailtrap.table import TABLE
@@ -78,6 +79,11 @@ def steps(account: int, number: int, access: int) -> list[Step]:
         (domain_reviews.reply, "POST", f"{domain}/review", {"message": "Hello"}, "domain_review.message"),
         (suppressions.create, "POST", "suppressions", bob, "suppression.created"),
         (suppressions.delete, "DELETE", "suppressions/$", None, "suppression.deleted"),
+        (
+            *(tracking_opt_outs.create, "POST", "tracking_opt_outs"),
+            *({"email": "bob@example.net", "domain_id": number}, "tracking_opt_out.created"),
+        ),
+        (tracking_opt_outs.delete, "DELETE", "tracking_opt_outs/$", None, "tracking_opt_out.deleted"),
         (domains.create, "POST", "domains", {"domain": {"domain_name": "new.test"}}, "api_token.created"),
         (domains.delete, "DELETE", "domains/$", None, "domain.deleted"),
         (templates.create, "POST", "email_templates", {"email_template": LETTER}, "email_template.created"),

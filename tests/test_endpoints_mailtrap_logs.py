@@ -313,7 +313,7 @@ def test_arrays_in_all_their_forms_are_one() -> None:
 
 def test_every_standing_and_kind_has_its_word() -> None:
     assert set(STATUS) == set(Standing) and len(STANDING) == len(Standing)
-    assert set(Kind) - set(EVENT_TYPE) == {Kind.ACCEPTED, Kind.THROTTLED, Kind.CANCELLED, Kind.ALERT}
+    assert set(Kind) - set(EVENT_TYPE) == {Kind.ACCEPTED, Kind.THROTTLED, Kind.CANCELLED, Kind.ALERT, Kind.AUDIT}
     assert set(DETAILS) == set(EVENT_TYPE) and len(KIND) == len(EVENT_TYPE)
 
 

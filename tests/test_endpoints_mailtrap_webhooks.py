@@ -108,7 +108,9 @@ async def test_what_is_missing_is_told_as_at_mailtrap(house: MailtrapHouse) -> N
         ({"url": 7}, "url"),
         ({"url": "https://example.com/\r\nX: y"}, "url"),
         ({"webhook_type": "campaigns"}, "webhook_type"),
-        ({"webhook_type": "audit_log"}, "webhook_type"),
+        ({"webhook_type": "inbound_receiving"}, "webhook_type"),
+        ({"webhook_type": "audit_log", "sending_stream": None}, "event_types"),
+        ({"webhook_type": "audit_log", "event_types": []}, "sending_stream"),
         ({"webhook_type": "else"}, "webhook_type"),
         ({"payload_format": "xml"}, "payload_format"),
         ({"sending_stream": "any"}, "sending_stream"),
@@ -240,3 +242,20 @@ async def test_an_account_has_a_number_of_webhooks_at_most(house: MailtrapHouse)
     for _ in range(50):
         await made(house)
     assert await errors(house) == {"base": ["You've reached the maximum number of webhooks (50)"]}
+
+
+@pytest.mark.parametrize("legacy", [True, False], ids=["legacy", "current"])
+async def test_a_webhook_of_the_audit_log(house: MailtrapHouse, legacy: bool) -> None:
+    wanted = {"url": "https://hooks.example/a", "webhook_type": "audit_log", "event_types": [], "sending_stream": None}
+    made = await house.ask("POST", "webhooks", {"webhook": wanted}, legacy=legacy)
+    assert made.status == 200, made.body
+    shown = (await house.ask("GET", f"webhooks/{made.json['data']['id']}", legacy=legacy)).json["data"]
+    assert (shown["webhook_type"], shown["sending_stream"], shown["domain_id"]) == ("audit_log", None, None)
+    assert shown["event_types"] == []
+    path = f"webhooks/{shown['id']}"
+    paused = await house.ask("PATCH", path, {"webhook": {"active": False}}, legacy=legacy)
+    assert paused.json["data"] == shown | {"active": False}
+    changed = await house.ask("PATCH", path, {"webhook": {"event_types": ["delivery"]}}, legacy=legacy)
+    assert (changed.status, set(changed.json["errors"])) == (422, {"event_types"})
+    replay = await house.ask("POST", f"{path}/replays", {"from": "2027-01-01T00:00:00Z"}, legacy=legacy)
+    assert (replay.status, set(replay.json["errors"])) == (422, {"base"})

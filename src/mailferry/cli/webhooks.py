@@ -24,6 +24,11 @@ class Stream(StrEnum):
     BULK = "bulk"
 
 
+class Type(StrEnum):
+    EMAIL_SENDING = resource.EMAIL_SENDING
+    AUDIT_LOG = resource.AUDIT_LOG
+
+
 class Format(StrEnum):
     JSON = resource.JSON
     JSON_LINES = resource.JSON_LINES
@@ -82,6 +87,14 @@ def add(
     domain: Annotated[
         str, Parameter(show_default=False, help="Of this sending domain's mail; without it of all.")
     ] = "",
+    type: Annotated[
+        Type,
+        Parameter(
+            show_choices=False,
+            show_default=False,
+            help="email_sending, which it is, or audit_log: told of all that is done in the account, and of no mail.",
+        ),
+    ] = Type.EMAIL_SENDING,
     paused: Annotated[bool, Flag, Parameter(help="Collect events, and send nothing until it is resumed.")] = False,
     json: Json = False,
 ) -> None:
@@ -95,6 +108,7 @@ def add(
         format=format,
         domain=domain,
         paused=paused,
+        type=type,
         account=account,
     )
     show.as_json(result) if json else _facts(result)

@@ -16,7 +16,7 @@ STATUS: dict[Standing, str] = {
 }
 STANDING = {word: standing for standing, word in STATUS.items()}
 
-#: Kinds that are not here (accepted, throttled, cancelled, alerts) have no word, and the log does not show them.
+#: Kinds that are not here (accepted, throttled, cancelled, alerts, audit) have no word, and the log does not show them.
 EVENT_TYPE: dict[Kind, str] = {
     Kind.DELIVERY: "delivery",
     Kind.SOFT_BOUNCE: "soft_bounce",
@@ -71,9 +71,11 @@ def details(kind: Kind, facts: Mapping[str, Any]) -> dict[str, str | None]:
     return found
 
 
+_ASKED: dict[Kind, str] = {**EVENT_TYPE, Kind.SPAM: "spam_complaint", Kind.ALERT: "deliverability_alert"}
 #: As a webhook asks for them. The last one is ours.
-WEBHOOK_TYPE: dict[Kind, str] = {**EVENT_TYPE, Kind.SPAM: "spam_complaint", Kind.ALERT: "deliverability_alert"}
-WEBHOOK_KIND = {word: kind for kind, word in WEBHOOK_TYPE.items()}
+WEBHOOK_KIND = {word: kind for kind, word in _ASKED.items()}
+#: And as its log names them, that of a webhook of the audit log too.
+WEBHOOK_TYPE: dict[Kind, str] = {**_ASKED, Kind.AUDIT: "audit_log"}
 
 #: As they are called in what a webhook is sent.
 PAYLOAD_EVENT: dict[Kind, str] = {**EVENT_TYPE, Kind.SOFT_BOUNCE: "soft bounce"}
@@ -173,3 +175,36 @@ def _said(facts: Mapping[str, Any], fact: str) -> Any:
 
 def _word(fact: Any) -> str | None:
     return str(fact) if fact else None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldAudit:
+    """One entry of the audit log."""
+
+    #: Unix milliseconds.
+    at: int
+    event_id: str
+    #: Such as `webhook.created`.
+    event: str
+    actor: tuple[str, int, str]
+    resource: tuple[str, str, str]
+    changes: Mapping[str, Any]
+
+
+#: Where Mailtrap has another word for a resource than the audit log.
+_RESOURCE = {"domain": "sending_domain"}
+
+
+def audit_payload(told: ToldAudit) -> dict[str, Any]:
+    """Mailtrap's members, and ``event_id``, which is ours and tells what came twice. An operator is an actor of ours, too."""
+    noun, _, deed = told.event.partition(".")
+    noun, (kind, identity, name) = _RESOURCE.get(noun, noun), told.resource
+    return {
+        "event": f"activity_log.{noun}.{deed}",
+        "event_id": told.event_id,
+        "timestamp": told.at // 1000,
+        "description": f"{deed} the {noun}".replace("_", " "),
+        "actor": dict(zip(("type", "id", "name"), told.actor, strict=True)),
+        "resource": {"id": identity, "type": _RESOURCE.get(kind, kind), "name": name},
+        "changes": told.changes,
+    }

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     CANCELLED = "cancelled"
     #: Of a domain, not of a recipient: webhooks ask for it, and it stands in no journal (consumers/alerts).
     ALERT = "deliverability_alert"
+    AUDIT = "audit"
 
 
 #: From None: how a recipient may begin. Anything that is not here is a bug.

@@ -23,7 +23,7 @@ from mailferry.store.secrets import Sealer
 #: Of one account: each event is kept and sent once for every webhook.
 MOST = 50
 JSON, JSON_LINES = "json", "jsonlines"
-EMAIL_SENDING = "email_sending"
+EMAIL_SENDING, AUDIT_LOG = "email_sending", audit.WEBHOOK
 #: Kinds that a webhook can ask for.
 KINDS = (
     Kind.DELIVERY,
@@ -75,6 +75,10 @@ class Webhook:
     userinfo_sealed: bytes | None
     secret_sealed: bytes
 
+    @property
+    def type(self) -> str:
+        return AUDIT_LOG if Kind.AUDIT in self.kinds else EMAIL_SENDING
+
     def secret(self, sealer: Sealer) -> str:
         """32 hex digits, used as text."""
         return sealer.open(self.secret_sealed, _SECRET).decode()
@@ -90,7 +94,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a webhook is made of, or changed to."""
+    """What a webhook is made of, or changed to. One of the audit log has that kind alone, no stream and no domain."""
 
     url: Url
     active: bool
@@ -127,7 +131,7 @@ def create(
     follow.begin(connection, CURSOR, start, now)
     values = _values(sealer, wish) | {
         "account_id": account_id,
-        "type": EMAIL_SENDING,
+        "type": AUDIT_LOG if Kind.AUDIT in wish.kinds else EMAIL_SENDING,
         "secret_sealed": sealer.seal(secret.encode(), _SECRET),
         "from_xact": start.xact,
         "from_id": start.id,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 from sqlalchemy import Connection
 
-from mailferry.consumers.mailtrap_words import Told, ToldAlert, alert_payload, payload
+from mailferry.consumers.mailtrap_words import Told, ToldAlert, ToldAudit, alert_payload, audit_payload, payload
 from mailferry.consumers.webhooks import pending, replays
 from mailferry.consumers.webhooks.pending import Attempt
 from mailferry.consumers.webhooks.post import Poster, attempt
@@ -83,6 +83,10 @@ def _invented(webhook: Webhook, kind: Kind, now: int) -> str:
         counts = {"sent_count": 1000, "bounce_count": 60, "delivery_count": 940, "spam_count": 0}
         alert = ToldAlert(now, str(uuid.uuid4()), 1, "example.com", "bounce_rate", 0.06, "red", "yellow", counts)
         return msgspec.json.encode(alert_payload(alert)).decode()
+    if kind is Kind.AUDIT:
+        about = ("api_token", 1, "Test"), ("sending_domain", "1", "example.com")
+        audit = ToldAudit(now, str(uuid.uuid4()), "domain.updated", *about, {"name": {"from": "a", "to": "b"}})
+        return msgspec.json.encode(audit_payload(audit)).decode()
     told = Told(
         kind=kind,
         at=now,

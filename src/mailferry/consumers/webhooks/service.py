@@ -12,7 +12,7 @@ from random import Random
 import structlog
 
 from mailferry import metrics
-from mailferry.consumers.webhooks import gather, pending
+from mailferry.consumers.webhooks import audits, gather, pending
 from mailferry.consumers.webhooks.gather import Gatherer
 from mailferry.consumers.webhooks.replays import Replayer
 from mailferry.consumers.webhooks.sender import Posts, Sender
@@ -138,6 +138,7 @@ class Webhooks:
         moved, found = gathered
         self._keep(moved)
         self.sender.came_in(found.webhook_ids)
+        self.sender.came_in(await audits.gather(self._database, moved, standing, self._clock()))
         replayed = await self._replayer.work(moved)
         if replayed is not None:
             self.sender.came_in([replayed])

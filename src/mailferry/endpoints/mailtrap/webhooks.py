@@ -24,11 +24,11 @@ from mailferry.journal.events import Kind
 from mailferry.net.http_call import BadUrl, Url, parse_url
 from mailferry.resources import domains, webhooks
 from mailferry.resources.permissions import ADMIN
-from mailferry.resources.webhooks import EMAIL_SENDING, JSON, JSON_LINES, TooMany, Webhook, Wish
+from mailferry.resources.webhooks import AUDIT_LOG, EMAIL_SENDING, JSON, JSON_LINES, TooMany, Webhook, Wish
 
 #: Rows of one page of a log.
 PAGE = 100
-TYPES = (EMAIL_SENDING, "campaigns", "audit_log", "inbound_receiving")
+TYPES = (EMAIL_SENDING, "campaigns", AUDIT_LOG, "inbound_receiving")
 STREAMS = ("transactional", "bulk")
 NOT_YET = "is not served by this version: {}"
 
@@ -48,12 +48,15 @@ async def get_one(call: Call) -> Response:
 async def create(call: Call) -> Response:
     form = Form(await members(call, "webhook"))
     url = _url(call, form)
-    _type(form)
+    of_audits = _type(form) == AUDIT_LOG
     active = form.flag("active")
     payload_format = form.choice("payload_format", (JSON, JSON_LINES)) or JSON
-    kinds, stream = _kinds(form), form.choice("sending_stream", STREAMS, required=True)
-    domain_id = form.number("domain_id") or 0
-    _no_inbox(form)
+    if of_audits:
+        _blank(form, "event_types", "sending_stream", "domain_id")
+    kinds = (Kind.AUDIT,) if of_audits else _kinds(form)
+    stream = "" if of_audits else form.choice("sending_stream", STREAMS, required=True)
+    domain_id = 0 if of_audits else form.number("domain_id") or 0
+    _blank(form, "inbound_inbox_id")
     form.check()
     if domain_id and not await call.read(lambda connection: _has_domain(call, connection, domain_id)):
         invalid({"domain_id": ["must be a domain of this account"]})
@@ -74,8 +77,9 @@ async def update(call: Call) -> Response:
     url = _url(call, form) if "url" in form.given else before.target(call.deps.sealer)
     active = form.flag("active")
     payload_format = form.choice("payload_format", (JSON, JSON_LINES)) or before.payload_format
-    kinds = _kinds(form) if "event_types" in form.given else before.kinds
-    _no_inbox(form)
+    of_audits = before.type == AUDIT_LOG
+    kinds = _kinds(form) if "event_types" in form.given and not of_audits else before.kinds
+    _blank(form, "inbound_inbox_id", *(["event_types"] if of_audits else []))
     form.check()
     wish = Wish(
         url, before.active if active is None else active, payload_format, before.stream, before.domain_id, kinds
@@ -124,6 +128,8 @@ async def replay(call: Call) -> Response:
         count = await call.write(lambda connection: deeds.unpark(connection, webhook, call.actor, now))
         return answer({"data": {"parked_events": count}})
     since, until = _moment(form, "from", required=True), _moment(form, "to")
+    if webhook.type == AUDIT_LOG:
+        form.wrong("base", "a webhook of the audit log has no replay of a time, only of what is parked")
     form.check()
     from_at, until_at = since or 0, now if until is None else until
     if from_at > until_at:
@@ -196,10 +202,11 @@ def _url(call: Call, form: Form) -> Url:
     return url
 
 
-def _type(form: Form) -> None:
+def _type(form: Form) -> str:
     given = form.choice("webhook_type", TYPES, required=True)
-    if given and given != EMAIL_SENDING:
+    if given and given not in (EMAIL_SENDING, AUDIT_LOG):
         form.wrong("webhook_type", NOT_YET.format(given))
+    return given
 
 
 def _kinds(form: Form) -> tuple[Kind, ...]:
@@ -216,9 +223,10 @@ def _kinds(form: Form) -> tuple[Kind, ...]:
     return tuple(dict.fromkeys(WEBHOOK_KIND[each] for each in given if each in WEBHOOK_KIND))
 
 
-def _no_inbox(form: Form) -> None:
-    if form.has("inbound_inbox_id"):
-        form.wrong("inbound_inbox_id", "must be blank")
+def _blank(form: Form, *names: str) -> None:
+    for name in names:
+        if form.has(name) and form.given[name] != []:
+            form.wrong(name, "must be blank")
 
 
 def _has_domain(call: Call, connection: Connection, domain_id: int) -> bool:
@@ -263,12 +271,12 @@ def _shown(call: Call, webhook: Webhook) -> dict[str, Any]:
         "id": webhook.id,
         "url": _whole_url(webhook, webhook.userinfo(call.deps.sealer), hidden=call.rights.account < ADMIN),
         "active": webhook.active,
-        "webhook_type": EMAIL_SENDING,
+        "webhook_type": webhook.type,
         "payload_format": webhook.payload_format,
-        "sending_stream": webhook.stream,
+        "sending_stream": webhook.stream or None,
         "domain_id": webhook.domain_id or None,
         "inbound_inbox_id": None,
-        "event_types": _types(webhook.kinds),
+        "event_types": _types(webhook.kinds) if webhook.type == EMAIL_SENDING else [],
     }
 
 

@@ -45,12 +45,17 @@ async def webhooks_add(
     format: str = webhooks.JSON,
     domain: str = "",
     paused: bool = False,
+    type: str = webhooks.EMAIL_SENDING,
     account: int = ACCOUNT,
 ) -> dict[str, Any]:
     """The secret is in this answer alone."""
     await known_account(tools, account)
+    of_audits = type == webhooks.AUDIT_LOG
+    if of_audits and (events or domain):
+        raise Mistake("a webhook of the audit log is told of all that is done in the account: no --events, no --domain")
     domain_id = await _domain_id(tools, account, domain) if domain else 0
-    wish, now = Wish(_url(tools, url), not paused, format, stream, domain_id, _kinds(events)), tools.clock()
+    kinds, stream = ((Kind.AUDIT,), "") if of_audits else (_kinds(events), stream)
+    wish, now = Wish(_url(tools, url), not paused, format, stream, domain_id, kinds), tools.clock()
     try:
         made, secret = await tools.database.write(
             lambda connection: webhooks.create(connection, tools.sealer, account, wish, OPERATOR, now)
@@ -147,7 +152,10 @@ async def webhooks_replay(
         raise Mistake(f"{since} is later than {until or 'now'}")
 
     def write(connection: Connection) -> Replay:
-        return deeds.replay(connection, _found(connection, webhook), from_at, until_at, OPERATOR, now)
+        found = _found(connection, webhook)
+        if found.type == webhooks.AUDIT_LOG:
+            raise Mistake("a webhook of the audit log has no replay of a time, only of what is parked: --parked")
+        return deeds.replay(connection, found, from_at, until_at, OPERATOR, now)
 
     return _replay(await tools.database.write(write))
 
@@ -223,7 +231,7 @@ def _url(tools: Tools, text: str) -> Url:
 
 def _kinds(words: list[str]) -> tuple[Kind, ...]:
     # Ours must be asked for: a receiver that was written for Mailtrap does not know it.
-    wanted = words or [word for kind, word in WEBHOOK_TYPE.items() if kind is not Kind.ALERT]
+    wanted = words or [word for word, kind in WEBHOOK_KIND.items() if kind is not Kind.ALERT]
     unknown = next((word for word in wanted if word not in WEBHOOK_KIND), None)
     if unknown is not None:
         raise Mistake(f"{unknown!r} is no type of event; there are {', '.join(WEBHOOK_KIND)}")

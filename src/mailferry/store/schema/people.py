@@ -1,6 +1,6 @@
 """Accounts and who may do what in them (resources/permissions.py says what the rows mean)."""
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text, UniqueConstraint, text
 
 from mailferry.store.schema.columns import flag, id_, int_, metadata, text_
 
@@ -119,5 +119,8 @@ audit_log = Table(
     text_("resource_name"),
     #: JSON: {field: {"from": ..., "to": ...}}.
     text_("changes", "{}"),
+    #: A webhook is to be told of it (consumers/webhooks/audits.py).
+    flag("wanted"),
     Index(None, "account_id", "id"),
+    Index("ix_audit_log_wanted", "id", sqlite_where=text("wanted"), postgresql_where=text("wanted")),
 )

@@ -23,6 +23,7 @@ from mailferry.endpoints.mailtrap.openapi import (
     template_versions,
     templates,
     tokens,
+    tracking_opt_outs,
     webhooks,
 )
 from mailferry.endpoints.mailtrap.openapi.declaration import OWN, Answer, Asked, Declared, Parameter, in_family
@@ -38,6 +39,7 @@ AREAS: Mapping[str, Mapping[Function, Declared]] = {
     "Statistics": stats.DECLARED,
     "Sending domains": domains.DECLARED,
     "Suppressions": suppressions.DECLARED,
+    "Opting out of tracking": tracking_opt_outs.DECLARED,
     "Templates": templates.DECLARED | template_versions.DECLARED,
     "Contacts": contacts.DECLARED | segments.DECLARED,
     "Webhooks": webhooks.DECLARED,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mailferry.consumers.mailtrap_words import WEBHOOK_KIND
+from mailferry.consumers.mailtrap_words import WEBHOOK_KIND, WEBHOOK_TYPE
 from mailferry.consumers.webhooks.pending import State
 from mailferry.endpoints.mailtrap import webhooks
 from mailferry.endpoints.mailtrap.openapi.declaration import Asked, Declared, Parameter, enveloped
@@ -24,7 +24,7 @@ from mailferry.endpoints.mailtrap.openapi.schemas import (
     time,
 )
 from mailferry.endpoints.mailtrap.table import Function
-from mailferry.resources.webhooks import EMAIL_SENDING, JSON, JSON_LINES
+from mailferry.resources.webhooks import AUDIT_LOG, EMAIL_SENDING, JSON, JSON_LINES
 
 _TYPES = array(choice(WEBHOOK_KIND), minItems=1)
 _FORMAT = choice((JSON, JSON_LINES))
@@ -32,12 +32,12 @@ _SHOWN: dict[str, Any] = {
     "id": ID,
     "url": text("Its password is shown to admins of the account alone."),
     "active": flag(),
-    "webhook_type": choice((EMAIL_SENDING,)),
+    "webhook_type": choice((EMAIL_SENDING, AUDIT_LOG)),
     "payload_format": _FORMAT,
-    "sending_stream": STREAM,
+    "sending_stream": nullable(STREAM),
     "domain_id": nullable(integer("Null: all domains.")),
     "inbound_inbox_id": nullable(integer("Always null.")),
-    "event_types": _TYPES,
+    "event_types": array(choice(WEBHOOK_KIND)),
 }
 _WEBHOOK = Component("Webhook", answered(_SHOWN))
 _SECRETS = {
@@ -53,6 +53,13 @@ _CHANGED: dict[str, Any] = {
     "inbound_inbox_id": {"type": "null", "description": "Inbound mail is not served."},
 }
 _GIVEN = _CHANGED | {"webhook_type": choice((EMAIL_SENDING,)), "sending_stream": STREAM, "domain_id": nullable(ID)}
+_NONE = {"type": "null"}
+_OF_AUDITS: dict[str, Any] = _CHANGED | {
+    "webhook_type": choice((AUDIT_LOG,)),
+    "sending_stream": _NONE,
+    "domain_id": _NONE,
+    "event_types": array(choice(WEBHOOK_KIND), maxItems=0),
+}
 
 _OUTCOME = {
     "status": nullable(integer("Of the receiver's answer.")),
@@ -70,7 +77,7 @@ _EVENT = Component(
         {
             "id": ID,
             "state": choice(State),
-            "event": choice(WEBHOOK_KIND),
+            "event": choice(WEBHOOK_TYPE.values()),
             "message_id": text(),
             "happened_at": time(),
             "queued_at": time(),
@@ -108,7 +115,10 @@ DECLARED: dict[Function, Declared] = {
         "Make a webhook",
         {200: enveloped(_WITH_SECRET)},
         Asked(
-            asked(_GIVEN, "url", "webhook_type", "sending_stream", "event_types"),
+            any_of(
+                asked(_GIVEN, "url", "webhook_type", "sending_stream", "event_types"),
+                asked(_OF_AUDITS, "url", "webhook_type"),
+            ),
             wrapper="webhook",
             example={
                 "url": "https://example.com/mailtrap",

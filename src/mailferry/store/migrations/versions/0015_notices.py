@@ -40,6 +40,9 @@ def _notices() -> None:
     op.add_column("webhooks", _int("failing_since"))
     op.add_column("webhooks", sa.Column("failing_told", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.add_column("domain_alerts", _int("health_week"))
+    op.add_column("audit_log", sa.Column("wanted", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    where = sa.text("wanted")
+    op.create_index("ix_audit_log_wanted", "audit_log", ["id"], sqlite_where=where, postgresql_where=where)
 
 
 def _int(name: str) -> sa.Column[int]:
