@@ -30,6 +30,7 @@ _PATH = (
     _in_path("webhook_id", "The webhook."),
     _in_path("message_id", "The id that sending answered: one recipient of a message.", UUID),
     _in_path("suppression_id", "The suppression.", UUID),
+    _in_path("tracking_opt_out_id", "What stands for a recipient of a domain.", UUID),
     _in_path(
         "contact_identifier",
         "The contact's id, or its address, percent-encoded.",

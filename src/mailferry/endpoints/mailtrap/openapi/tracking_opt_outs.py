@@ -20,7 +20,10 @@ _OPT_OUT = Component(
     "TrackingOptOut", answered({"id": UUID, "email": text(), "created_at": time(), "domain_name": text()})
 )
 _PAGE = answered(
-    {"data": array(_OPT_OUT, maxItems=tracking_opt_outs.PAGE), "last_id": nullable(text("Null: this is the last page."))}
+    {
+        "data": array(_OPT_OUT, maxItems=tracking_opt_outs.PAGE),
+        "last_id": nullable(text("Null: this is the last page.")),
+    }
 )
 
 DECLARED: dict[Function, Declared] = {

@@ -52,13 +52,12 @@ _CHANGED: dict[str, Any] = {
     "event_types": _TYPES,
     "inbound_inbox_id": {"type": "null", "description": "Inbound mail is not served."},
 }
-_GIVEN = _CHANGED | {"webhook_type": choice((EMAIL_SENDING,)), "sending_stream": STREAM, "domain_id": nullable(ID)}
-_NONE = {"type": "null"}
-_OF_AUDITS: dict[str, Any] = _CHANGED | {
-    "webhook_type": choice((AUDIT_LOG,)),
-    "sending_stream": _NONE,
-    "domain_id": _NONE,
-    "event_types": array(choice(WEBHOOK_KIND), maxItems=0),
+_FOR_MAIL = "Of `email_sending`, which must have it; `audit_log` has none."
+_GIVEN = _CHANGED | {
+    "webhook_type": choice((EMAIL_SENDING, AUDIT_LOG)),
+    "event_types": array(choice(WEBHOOK_KIND)) | {"description": _FOR_MAIL},
+    "sending_stream": nullable(STREAM) | {"description": _FOR_MAIL},
+    "domain_id": nullable(ID),
 }
 
 _OUTCOME = {
@@ -115,10 +114,7 @@ DECLARED: dict[Function, Declared] = {
         "Make a webhook",
         {200: enveloped(_WITH_SECRET)},
         Asked(
-            any_of(
-                asked(_GIVEN, "url", "webhook_type", "sending_stream", "event_types"),
-                asked(_OF_AUDITS, "url", "webhook_type"),
-            ),
+            asked(_GIVEN, "url", "webhook_type"),
             wrapper="webhook",
             example={
                 "url": "https://example.com/mailtrap",
