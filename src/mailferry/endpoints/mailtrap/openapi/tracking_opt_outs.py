@@ -1,6 +1,7 @@
 """Recipients whose opens and clicks are not followed."""
 
 from mailferry.endpoints.mailtrap import tracking_opt_outs
+from mailferry.endpoints.mailtrap.openapi.answers import ERROR, FIELD_ERRORS
 from mailferry.endpoints.mailtrap.openapi.declaration import Asked, Declared, Parameter, enveloped, json
 from mailferry.endpoints.mailtrap.openapi.schemas import (
     EMAIL,
@@ -8,6 +9,7 @@ from mailferry.endpoints.mailtrap.openapi.schemas import (
     UUID,
     Component,
     answered,
+    any_of,
     array,
     asked,
     nullable,
@@ -19,6 +21,8 @@ from mailferry.endpoints.mailtrap.table import Function
 _OPT_OUT = Component(
     "TrackingOptOut", answered({"id": UUID, "email": text(), "created_at": time(), "domain_name": text()})
 )
+#: An unknown path or id of another shape is told by `error`, as everywhere.
+_NO_OPT_OUT = json(any_of(FIELD_ERRORS, ERROR), "There is no such opt-out, or the token must not see it.")
 _PAGE = answered(
     {
         "data": array(_OPT_OUT, maxItems=tracking_opt_outs.PAGE),
@@ -46,6 +50,6 @@ DECLARED: dict[Function, Declared] = {
         ),
     ),
     tracking_opt_outs.delete: Declared(
-        "Let a recipient's opens and clicks be followed again", {200: json(_OPT_OUT, "What stood.")}
+        "Let a recipient's opens and clicks be followed again", {200: json(_OPT_OUT, "What stood."), 404: _NO_OPT_OUT}
     ),
 }
