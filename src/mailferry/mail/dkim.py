@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -168,6 +169,23 @@ def generate(algorithm: Algorithm) -> tuple[bytes, bytes]:
         private = Ed25519PrivateKey.generate()
     else:
         private = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return pem, public_part(private)
+
+
+def from_der(der: bytes) -> tuple[bytes, bytes]:
+    """As :func:`generate`, of an RSA key that was made elsewhere: PKCS #1 or PKCS #8. ValueError: it cannot sign DKIM."""
+    try:
+        private = serialization.load_der_private_key(der, password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:  # encrypted; a curve that nobody knows
+        raise ValueError(str(error)) from None
+    if not isinstance(private, rsa.RSAPrivateKey):
+        raise ValueError("the key is no RSA key")
+    # Verifiers need not take longer ones (RFC 8301 3.2), and one TXT string does not hold them.
+    if not RSA_LEAST_BITS <= private.key_size <= RSA_BITS:
+        raise ValueError(f"the key has {private.key_size} bits instead of {RSA_LEAST_BITS} to {RSA_BITS}")
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

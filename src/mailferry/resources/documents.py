@@ -49,6 +49,12 @@ def get(connection: Connection, account_id: int, kind: Kind, name: str) -> Docum
     return _document(row) if row else None
 
 
+def lock(connection: Connection, account_id: int, kind: Kind, name: str) -> Document | None:
+    """As it stands now, until this transaction ends: for changing a part of it. SQLite has one writer anyway."""
+    row = connection.execute(select(documents).where(*_at(account_id, kind, name)).with_for_update()).one_or_none()
+    return _document(row) if row else None
+
+
 def of_key(connection: Connection, kind: Kind, key: str) -> Document | None:
     """Of whatever account: for what is asked by somebody who has no more than the key."""
     found = select(documents).where(documents.c.key == key, documents.c.kind == kind)
@@ -106,6 +112,14 @@ def replace(connection: Connection, account_id: int, kind: Kind, name: str, body
 
 def remove(connection: Connection, account_id: int, kind: Kind, name: str) -> bool:
     return connection.execute(delete(documents).where(*_at(account_id, kind, name))).rowcount > 0
+
+
+def remove_ending(connection: Connection, account_id: int, kind: Kind, ending: str) -> None:
+    """All whose names end so."""
+    ends = documents.c.name.endswith(ending, autoescape=True)
+    connection.execute(
+        delete(documents).where(documents.c.account_id == account_id, documents.c.kind == str(kind), ends)
+    )
 
 
 def _at(account_id: int, kind: Kind, name: str) -> Sequence[Any]:

@@ -1,10 +1,11 @@
 """What somebody does to a sending domain: added, changed, deleted; each in the audit log. Its review is domain_reviews."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.resources import accesses, audit, domain_alerts, domains, tokens
+from mailferry.resources import accesses, audit, domain_alerts, domains, identities, tokens
 from mailferry.resources.audit import Actor
 from mailferry.resources.domains import Domain, FreshKeys
 from mailferry.resources.permissions import ADMIN, Grant, Resource
@@ -39,12 +40,34 @@ def change(
     return domains.by_id(connection, domain.id)
 
 
+def replace_keys(
+    connection: Connection, sealer: Sealer, domain: Domain, keys: FreshKeys, actor: Actor, now: int
+) -> Domain | None:
+    """Others to sign with; those that it has already are left alone. None: the domain was deleted meanwhile.
+
+    Its mail waits until the new ones are seen in the DNS.
+    """
+    found = domains.lock(connection, domain.id)
+    if found is None or [(key.selector, key.public) for key in found.keys] == [(each[0], each[3]) for each in keys]:
+        return found
+    domains.replace_keys(connection, sealer, found.id, keys, now)
+    selectors = ", ".join(key.selector for key in found.keys), ", ".join(each[0] for each in keys)
+    changed = {"selectors": selectors, "public_keys": (_publics(found), [each[3] for each in keys])}
+    _note(connection, found, actor, "domain.updated", now, changed)
+    return domains.by_id(connection, found.id)
+
+
 def remove(connection: Connection, domain: Domain, actor: Actor, now: int) -> None:
     """Its mail is held from now on, and nobody has rights on it any more, should it be added again."""
     domains.remove(connection, domain.id, now)
+    identities.forget(connection, domain.account_id, domain.name)
     accesses.forget_resource(connection, Resource.DOMAIN, domain.id)
     domain_alerts.forget(connection, domain.id)
     _note(connection, domain, actor, "domain.deleted", now)
+
+
+def _publics(domain: Domain) -> list[str]:
+    return [key.public for key in domain.keys]
 
 
 def _note(
@@ -53,6 +76,6 @@ def _note(
     actor: Actor,
     event: str,
     now: int,
-    changes: Mapping[str, tuple[bool | str, bool | str]] | None = None,
+    changes: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> None:
     audit.note(connection, domain.account_id, actor, event, (Resource.DOMAIN, domain.id, domain.name), now, changes)

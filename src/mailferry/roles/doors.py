@@ -99,6 +99,7 @@ class Doors:
             documents=DocumentBook(house.database, ticks),
             renderer=deps.renderer,
             look_up_domain=lookups.ask,
+            look_up_anew=lookups.ask_anew,
             max_templates=config["limits.templates"],
         )
         well = Route("/health", health.route(house.database, house.content, house.clock))

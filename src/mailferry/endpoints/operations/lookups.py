@@ -77,6 +77,11 @@ class Lookups:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def ask_anew(self, domain_id: int) -> None:
+        """Also when the last look was a moment ago: what it looked for is not wanted any more."""
+        self._looked.pop(domain_id, None)
+        self.ask(domain_id)
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()

@@ -72,6 +72,8 @@ class Deps:
     documents: DocumentBook
     renderer: Renderer
     look_up_domain: Callable[[int], None] = lambda domain_id: None
+    #: Although it was looked up a moment ago: its records are others now.
+    look_up_anew: Callable[[int], None] = lambda domain_id: None
     #: Of one account.
     max_templates: int = 200
     #: 40 MB (quotas), in base64 within JSON or a form.

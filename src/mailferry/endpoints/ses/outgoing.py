@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -59,6 +59,7 @@ async def send_one(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> str:
     """The message's id. Raises `SesError`."""
     check_tags(tags)
     await check_account(call)
+    outgoing = await with_set(call, outgoing)
     submission = make(call, outgoing, tags, await configuration_set(call, outgoing.set_name), await _settings(call))
     results = await call.deps.intake.accept([submission])
     assert isinstance(results, list), "without an idempotency key there is nothing to replay"
@@ -80,6 +81,27 @@ async def check_account(call: Call) -> None:
             "Sending paused for this account. For more information, please check the inbox of the email address "
             "associated with your AWS account.",
         )
+
+
+async def with_set(call: Call, outgoing: Outgoing) -> Outgoing:
+    """A message that names no configuration set has that of its sender: of the address, else of the nearest domain."""
+    if outgoing.set_name:
+        return outgoing
+    for name in _identities(outgoing.source):
+        found = await call.deps.documents.get(call.account_id, Kind.IDENTITY, name)
+        if found and (set_name := found.body.get("configuration_set")):
+            return replace(outgoing, set_name=set_name)
+    return outgoing
+
+
+def _identities(source: str) -> list[str]:
+    """The names that settings for it may stand under, the most specific first."""
+    try:
+        address = addresses.mailbox(source).address
+    except SesError:  # the intake will say what is wrong
+        return []
+    labels = address.rpartition("@")[2].split(".")
+    return [address, *(".".join(labels[number:]) for number in range(len(labels) - 1))]
 
 
 async def configuration_set(call: Call, name: str) -> Document | None:

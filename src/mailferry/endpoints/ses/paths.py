@@ -10,6 +10,7 @@ from mailferry.endpoints.ses.model import Operation, service
 _OLDER = (
     ("PUT", "/v1/email/identities/{EmailIdentity}/dkim/signing", "PutEmailIdentityDkimSigningAttributes"),
     ("GET", "/v2/email/contact-lists/{ContactListName}/contacts", "ListContacts"),
+    ("GET", "/v2/email/identities", "ListEmailIdentities"),
     ("GET", "/v2/email/import-jobs", "ListImportJobs"),
 )
 

@@ -40,6 +40,11 @@ def read(
                 found[name] = _from_query(member.shape, values, name)
         elif (value := given.get(member.wire)) is not None:
             found[name] = _value(member.shape, value)
+        # What is in the body today was in the query when the operation was a GET (paths.py).
+        elif (
+            not body and member.shape.kind in _SCALARS and (old := [each for key, each in query if key == member.wire])
+        ):
+            found[name] = _from_query(member.shape, old, name)
     return found
 
 

@@ -7,7 +7,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mailferry.endpoints.ses import account, dedicated_ips, receipt_rules, reputation, sending, sts, tenants
+from mailferry.endpoints.ses import (
+    account,
+    dedicated_ips,
+    identities,
+    identity_dkim,
+    identity_policies,
+    identity_settings,
+    receipt_rules,
+    reputation,
+    sending,
+    sts,
+    tags,
+    tenants,
+)
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.model import service
 from mailferry.resources.permissions import ADMIN, VIEWER, Resource, Rights
@@ -65,42 +78,75 @@ _NO_DASHBOARD = (
 )
 _NO_REGIONS = "there are no regions here; several nodes on one PostgreSQL are what outlives a machine"
 _NO_ADDRESSES = "addresses are the operator's, and the account has none of its own"
+_NO_CERTIFICATES = "mail is signed by DKIM, and not by S/MIME certificates"
+_NOT_FORWARDED = "nobody is sent mail about bounces: notifications, webhooks and the log tell of them"
+_OWN_RETURN_PATH = "the return path is the one that the domain's records name"
+_RIGHTS_DECIDE = "who may send is decided by what a key is granted"
+_ALWAYS_SIGNED = "mail is signed whatever is set"
+_PROVEN = "an address is verified when the domain that it lies in is, or one above"
 
 _V1: dict[str, Op] = {
     "CloneReceiptRuleSet": _kept(receipt_rules.clone_set, _NOTHING_RECEIVED),
     "CreateReceiptFilter": _kept(receipt_rules.create_filter, _NOTHING_RECEIVED),
     "CreateReceiptRule": _kept(receipt_rules.create_rule, "S3, Lambda, WorkMail and Connect actions are refused"),
     "CreateReceiptRuleSet": _kept(receipt_rules.create_set, _NOTHING_RECEIVED),
+    "DeleteIdentity": Op(identities.delete_v1),
+    "DeleteIdentityPolicy": _kept(identity_policies.delete_v1, _RIGHTS_DECIDE),
     "DeleteReceiptFilter": _kept(receipt_rules.delete_filter, _NOTHING_RECEIVED),
     "DeleteReceiptRule": _kept(receipt_rules.delete_rule, _NOTHING_RECEIVED),
     "DeleteReceiptRuleSet": _kept(receipt_rules.delete_set, _NOTHING_RECEIVED),
+    "DeleteVerifiedEmailAddress": Op(identities.delete_address_v1),
     "DescribeActiveReceiptRuleSet": _kept(receipt_rules.describe_active_set, _NOTHING_RECEIVED, May.READ),
     "DescribeReceiptRule": _kept(receipt_rules.describe_rule, _NOTHING_RECEIVED, May.READ),
     "DescribeReceiptRuleSet": _kept(receipt_rules.describe_set, _NOTHING_RECEIVED, May.READ),
     "GetAccountSendingEnabled": Op(account.get_sending_enabled, May.READ),
+    "GetIdentityDkimAttributes": Op(identity_dkim.get_attributes_v1, May.READ),
+    "GetIdentityMailFromDomainAttributes": _kept(identity_settings.get_mail_from_v1, _OWN_RETURN_PATH, May.READ),
+    "GetIdentityNotificationAttributes": Op(identity_settings.get_notifications_v1, May.READ),
+    "GetIdentityPolicies": _kept(identity_policies.get_v1, _RIGHTS_DECIDE, May.READ),
+    "GetIdentityVerificationAttributes": Op(identities.get_verification_v1, May.READ),
     "GetSendQuota": Op(account.get_send_quota, May.ANY),
     "GetSendStatistics": Op(account.get_send_statistics, May.READ),
+    "ListIdentities": Op(identities.list_v1, May.READ),
+    "ListIdentityPolicies": _kept(identity_policies.list_v1, _RIGHTS_DECIDE, May.READ),
     "ListReceiptFilters": _kept(receipt_rules.list_filters, _NOTHING_RECEIVED, May.READ),
     "ListReceiptRuleSets": _kept(receipt_rules.list_sets, _NOTHING_RECEIVED, May.READ),
+    "ListVerifiedEmailAddresses": Op(identities.list_verified_addresses_v1, May.READ),
+    "PutIdentityPolicy": _kept(identity_policies.put_v1, _RIGHTS_DECIDE),
     "ReorderReceiptRuleSet": _kept(receipt_rules.reorder_set, _NOTHING_RECEIVED),
     "SendBounce": _no("it answers a mail that was received, and nothing is received yet"),
     "SendEmail": Op(sending.send_email_v1, May.ANY),
     "SendRawEmail": Op(sending.send_raw_email_v1, May.ANY),
     "SetActiveReceiptRuleSet": _kept(receipt_rules.set_active_set, _NOTHING_RECEIVED),
+    "SetIdentityDkimEnabled": _kept(identity_dkim.set_enabled_v1, _ALWAYS_SIGNED),
+    "SetIdentityFeedbackForwardingEnabled": _kept(identity_settings.set_forwarding_v1, _NOT_FORWARDED),
+    "SetIdentityHeadersInNotificationsEnabled": Op(identity_settings.set_headers_v1),
+    "SetIdentityMailFromDomain": _kept(identity_settings.set_mail_from_v1, _OWN_RETURN_PATH),
+    "SetIdentityNotificationTopic": Op(identity_settings.set_topic_v1),
     "SetReceiptRulePosition": _kept(receipt_rules.set_rule_position, _NOTHING_RECEIVED),
     "UpdateAccountSendingEnabled": Op(account.update_sending_enabled),
     "UpdateReceiptRule": _kept(receipt_rules.update_rule, "S3, Lambda, WorkMail and Connect actions are refused"),
+    "VerifyDomainDkim": Op(identities.verify_domain_dkim_v1),
+    "VerifyDomainIdentity": Op(identities.verify_domain_v1),
+    "VerifyEmailAddress": Op(identities.verify_address_v1, remark=_PROVEN),
+    "VerifyEmailIdentity": Op(identities.verify_address_v1, remark=_PROVEN),
 }
 _V2: dict[str, Op] = {
+    "AssociateEmailIdentityCertificate": _no(_NO_CERTIFICATES),
     "CreateDedicatedIpPool": _kept(dedicated_ips.create_pool, "the pool `bulk` chooses the bulk stream"),
     "CreateDeliverabilityTestReport": _no(_NO_DASHBOARD),
+    "CreateEmailIdentity": Op(identities.create_v2, remark=_PROVEN),
+    "CreateEmailIdentityPolicy": _kept(identity_policies.create_v2, _RIGHTS_DECIDE),
     "CreateMultiRegionEndpoint": _no(_NO_REGIONS),
     "CreateTenant": _kept(tenants.create, "mail of a tenant is sent as any other"),
     "CreateTenantResourceAssociation": _kept(tenants.associate, "confines nothing"),
     "DeleteDedicatedIpPool": _kept(dedicated_ips.delete_pool, ""),
+    "DeleteEmailIdentity": Op(identities.delete_v2),
+    "DeleteEmailIdentityPolicy": _kept(identity_policies.delete_v2, _RIGHTS_DECIDE),
     "DeleteMultiRegionEndpoint": _no(_NO_REGIONS),
     "DeleteTenant": _kept(tenants.delete, ""),
     "DeleteTenantResourceAssociation": _kept(tenants.dissociate, ""),
+    "DisassociateEmailIdentityCertificate": _no(_NO_CERTIFICATES),
     "GetAccount": Op(account.get_account, May.ANY),
     "GetBlacklistReports": _no(_NO_DASHBOARD),
     "GetDedicatedIp": _kept(dedicated_ips.get_ip, _NO_ADDRESSES, May.READ),
@@ -111,15 +157,20 @@ _V2: dict[str, Op] = {
     "GetDomainDeliverabilityCampaign": _no(_NO_DASHBOARD),
     "GetDomainStatisticsReport": _no(_NO_DASHBOARD),
     "GetEmailAddressInsights": _no("addresses are not guessed at; a bounce tells whether one is there"),
+    "GetEmailIdentity": Op(identities.get_v2, May.READ),
+    "GetEmailIdentityPolicies": _kept(identity_policies.get_v2, _RIGHTS_DECIDE, May.READ),
     "GetMultiRegionEndpoint": _no(_NO_REGIONS),
     "GetReputationEntity": _kept(reputation.get_entity, "healthy, but for what the customer paused", May.READ),
     "GetTenant": _kept(tenants.get, "", May.READ),
     "ListDedicatedIpPools": _kept(dedicated_ips.list_pools, "", May.READ),
     "ListDeliverabilityTestReports": _no(_NO_DASHBOARD),
     "ListDomainDeliverabilityCampaigns": _no(_NO_DASHBOARD),
+    "ListEmailIdentities": Op(identities.list_v2, May.READ),
+    "ListEmailIdentityCertificates": _no(_NO_CERTIFICATES),
     "ListMultiRegionEndpoints": _no(_NO_REGIONS),
     "ListReputationEntities": _kept(reputation.list_entities, "those of which something was set", May.READ),
     "ListResourceTenants": _kept(tenants.list_of_resource, "", May.READ),
+    "ListTagsForResource": Op(tags.list_of, May.READ),
     "ListTenantResources": _kept(tenants.list_resources, "", May.READ),
     "ListTenants": _kept(tenants.list_all, "", May.READ),
     "PutAccountDedicatedIpWarmupAttributes": _kept(dedicated_ips.put_auto_warmup, "warms up nothing"),
@@ -131,8 +182,16 @@ _V2: dict[str, Op] = {
     "PutDedicatedIpPoolScalingAttributes": _kept(dedicated_ips.put_scaling, ""),
     "PutDedicatedIpWarmupAttributes": _kept(dedicated_ips.put_ip_warmup, _NO_ADDRESSES),
     "PutDeliverabilityDashboardOption": _no(_NO_DASHBOARD),
+    "PutEmailIdentityConfigurationSetAttributes": Op(identity_settings.put_configuration_set_v2),
+    "PutEmailIdentityDkimAttributes": _kept(identity_dkim.put_attributes_v2, _ALWAYS_SIGNED),
+    "PutEmailIdentityDkimSigningAttributes": Op(identity_dkim.put_signing_attributes_v2),
+    "PutEmailIdentityFeedbackAttributes": _kept(identity_settings.put_feedback_v2, _NOT_FORWARDED),
+    "PutEmailIdentityMailFromAttributes": _kept(identity_settings.put_mail_from_v2, _OWN_RETURN_PATH),
     "PutTenantSuppressionAttributes": _kept(tenants.put_suppression, "the account's suppression list counts"),
     "SendEmail": Op(sending.send_email_v2, May.ANY),
+    "TagResource": Op(tags.tag),
+    "UntagResource": Op(tags.untag),
+    "UpdateEmailIdentityPolicy": _kept(identity_policies.update_v2, _RIGHTS_DECIDE),
     "UpdateReputationEntityCustomerManagedStatus": _kept(reputation.update_status, "stops no mail"),
     "UpdateReputationEntityPolicy": _kept(reputation.update_policy, ""),
 }

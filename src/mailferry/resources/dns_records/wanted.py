@@ -82,11 +82,14 @@ class Operator:
         return f"t.{self.zone}" if self.zone else self.hostname
 
     def key_alias(self, domain_id: int, selector: str) -> str:
+        return f"{selector}.{self.key_zone(domain_id)}"
+
+    def key_zone(self, domain_id: int) -> str:
         """Each domain has keys of its own, so unlike Mailtrap's ``rwmt1.dkim.smtp...`` the target names the domain.
 
         By its id, not its name: a name could be too long for one, and two accounts may hold the same name.
         """
-        return f"{selector}.{domain_id}.dkim.smtp.{self.zone}"
+        return f"{domain_id}.dkim.smtp.{self.zone}"
 
 
 # What must be true of a record's name, whichever form was published.

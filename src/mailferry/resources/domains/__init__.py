@@ -21,9 +21,9 @@ from mailferry.resources.domains.domain import (
     named_anew,
     spelled,
 )
-from mailferry.resources.domains.keys import DomainKey, FreshKeys, fresh_keys
+from mailferry.resources.domains.keys import DomainKey, FreshKeys, fresh_keys, imported
 from mailferry.resources.domains.reading import all_domains, by_id, by_name, first_compliant, name_of, named, of_account
-from mailferry.resources.domains.writing import add, lock, remove, set_settings, set_state, set_verified
+from mailferry.resources.domains.writing import add, lock, remove, replace_keys, set_settings, set_state, set_verified
 
 __all__ = [
     "AWAITING_QUESTIONNAIRE",
@@ -48,12 +48,14 @@ __all__ = [
     "first_compliant",
     "fresh_keys",
     "hold_reason",
+    "imported",
     "lock",
     "name_of",
     "named",
     "named_anew",
     "of_account",
     "remove",
+    "replace_keys",
     "set_settings",
     "set_state",
     "set_verified",

@@ -39,6 +39,12 @@ def fresh_keys() -> FreshKeys:
     return made
 
 
+def imported(selector: str, der: bytes) -> FreshKeys:
+    """An RSA key that was made elsewhere, in PKCS #1 or #8. ValueError: mail cannot be signed with it."""
+    private_pem, public = dkim.from_der(der)
+    return [(selector, "rsa-sha256", private_pem, public.decode())]
+
+
 def keep(connection: Connection, sealer: Sealer, domain_id: int, keys: FreshKeys, now: int) -> None:
     """In place of those that the domain had."""
     connection.execute(delete(domain_keys).where(domain_keys.c.domain_id == domain_id))

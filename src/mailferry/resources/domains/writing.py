@@ -71,6 +71,13 @@ def lock(connection: Connection, domain_id: int) -> Domain | None:
     return by_id(connection, domain_id)
 
 
+def replace_keys(connection: Connection, sealer: Sealer, domain_id: int, keys: FreshKeys, now: int) -> None:
+    """Mail waits until they are seen in the DNS: it would leave unsigned, since the old ones are gone."""
+    keep(connection, sealer, domain_id, keys, now)
+    values = {"dns_verified": False, "dns_statuses": "{}"}
+    connection.execute(update(domains).where(domains.c.id == domain_id).values(values))
+
+
 def set_state(connection: Connection, domain_id: int, state: str) -> None:
     values = {"state": state, "suspicious": False} if state == COMPLIANT else {"state": state}
     connection.execute(update(domains).where(domains.c.id == domain_id).values(values))
