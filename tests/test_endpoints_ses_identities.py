@@ -13,7 +13,7 @@ from mailferry.resources.documents import Kind
 from mailferry.resources.permissions import ADMIN, VIEWER, Grant, Resource, Rights
 from mailferry.store.database import Database
 from tests.conftest import Clock
-from tests.ses_calls import Calls
+from tests.ses_calls import SEALER, Calls
 
 ANN = Actor("user", 1, "Ann")
 
@@ -144,6 +144,13 @@ async def test_what_was_deleted_comes_back_bare(calls: Calls) -> None:
     await calls("ses", "DeleteVerifiedEmailAddress", EmailAddress="a@shop.test")
     await calls("ses", "DeleteVerifiedEmailAddress", EmailAddress="shop.test")  # no address, and left alone
     assert (await calls("ses", "ListIdentities"))["Identities"] == ["shop.test"]
+
+
+async def test_a_name_of_one_label_can_be_deleted_though_not_added(calls: Calls) -> None:
+    """Older versions of Mailferry let it be added."""
+    await calls.database.write(lambda c: domains.add(c, SEALER, calls.account, "localhost", (), 5))
+    await calls("sesv2", "DeleteEmailIdentity", EmailIdentity="localhost")
+    assert (await calls("ses", "ListIdentities"))["Identities"] == []
 
 
 async def test_a_domain_that_is_deleted_elsewhere_takes_its_settings_along(calls: Calls) -> None:

@@ -100,6 +100,7 @@ async def test_a_key_of_ones_own_signs_once_it_is_seen(cloud: Amazon) -> None:
     v2 = cloud.client("sesv2")
     await in_thread(v2.create_email_identity, EmailIdentity="shop.test")
     await publish(cloud, "shop.test")
+    check_signatures(await mail_of(cloud, "a@shop.test"), cloud.dns)
     key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     octets = key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()

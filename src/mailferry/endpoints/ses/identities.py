@@ -46,7 +46,7 @@ async def verify_address_v1(call: Call, params: Params) -> Result:
 
 async def create_v2(call: Call, params: Params) -> Result:
     text = params["EmailIdentity"]
-    name = identity.spelled(text)
+    name = identity.spelled(text, new=True)
     taken = SesError("AlreadyExists", f"Email identity {text[:300]} already exist.")
     if await call.read(lambda connection: identity.find(connection, call.account_id, name)):
         raise taken
@@ -78,7 +78,7 @@ async def _read_settings(call: Call, name: str, params: Params) -> tuple[dict[st
 
 
 async def _verify(call: Call, text: str) -> Identity:
-    name = identity.spelled(text)
+    name = identity.spelled(text, new=True)
     found = await identity.look(call, name)
     return found or (await _add(call, name, {}, None, ()))[0]
 

@@ -66,11 +66,12 @@ class Identity:
         return self.proof is not None and self.proof.state != domains.NON_COMPLIANT
 
 
-def spelled(text: str) -> str:
-    """Domains and the domains of addresses have one spelling. Raises `SesError`."""
+def spelled(text: str, *, new: bool = False) -> str:
+    """Domains and the domains of addresses have one spelling. ``new``: it is to be added. Raises `SesError`."""
     is_address = "@" in text
+    domain = domains.named_anew if new else domains.spelled
     try:
-        found = address.parse(text.strip()) if is_address else domains.named_anew(text)
+        found = address.parse(text.strip()) if is_address else domain(text)
     except BadAddress:
         raise invalid(f"Invalid {'email address' if is_address else 'domain name'} {text[:300]}.") from None
     if not address.is_ascii(found):
