@@ -9,8 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from mailferry.endpoints.ses import tags
 from mailferry.endpoints.ses.errors import SesError, v2_spelling
-from mailferry.resources import domain_changes
+from mailferry.resources import documents, domain_changes
 from mailferry.resources.audit import Actor
 from mailferry.resources.documents import Kind
 from mailferry.store.database import Database
@@ -351,9 +352,14 @@ async def test_what_is_tagged_must_be_there(calls: Calls) -> None:
         with pytest.raises(SesError) as caught:
             await calls("sesv2", "ListTagsForResource", ResourceArn=arn)
         assert v2_spelling(caught.value).code == "NotFoundException"
-        await calls.document(kind, name)
+        await calls.document(kind, name, other=1)
         await calls("sesv2", "TagResource", ResourceArn=arn, Tags=[{"Key": "k", "Value": "v"}])
-        assert (await calls("sesv2", "ListTagsForResource", ResourceArn=arn))["Tags"] == [{"Key": "k", "Value": "v"}]
+        elsewhere = arn.replace("us-east-1", "eu-west-1")  # nothing has a region
+        found = await calls("sesv2", "ListTagsForResource", ResourceArn=elsewhere)
+        assert found["Tags"] == [{"Key": "k", "Value": "v"}]
+        kept = await calls.database.read(lambda c, k=kind, n=name: documents.get(c, calls.account, k, n))  # type: ignore[misc]  # a default binds the loop variable
+        assert kept
+        assert kept.body["other"] == 1
     for arn, code in (
         ("shop.test", "InvalidParameterValue"),
         (ARN.format(account=calls.account, resource="thing/x"), "InvalidParameterValue"),
@@ -363,6 +369,23 @@ async def test_what_is_tagged_must_be_there(calls: Calls) -> None:
         with pytest.raises(SesError) as caught:
             await calls("sesv2", "TagResource", ResourceArn=arn, Tags=[])
         assert caught.value.code == code
+
+
+async def test_tags_made_with_a_tenant_and_put_to_it_are_the_same(calls: Calls) -> None:
+    tenant = await calls("sesv2", "CreateTenant", TenantName="shop", Tags=[{"Key": "a", "Value": "1"}])
+    arn = tenant["TenantArn"]
+    await calls("sesv2", "TagResource", ResourceArn=arn, Tags=[{"Key": "b", "Value": "2"}])
+    both = [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]
+    assert (await calls("sesv2", "ListTagsForResource", ResourceArn=arn))["Tags"] == both
+    assert (await calls("sesv2", "GetTenant", TenantName="shop"))["Tenant"]["Tags"] == both
+
+
+async def test_a_template_has_tags(calls: Calls) -> None:
+    arn = ARN.format(account=calls.account, resource="template/a b/c")
+    await calls("sesv2", "TagResource", ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}])
+    assert (await calls("sesv2", "ListTagsForResource", ResourceArn=arn))["Tags"] == [{"Key": "a", "Value": "1"}]
+    await calls.database.write(lambda c: tags.forget(c, calls.account, "template/a b/c"))
+    assert (await calls("sesv2", "ListTagsForResource", ResourceArn=arn))["Tags"] == []
 
 
 async def test_new_keys_for_a_deleted_domain_change_nothing(calls: Calls) -> None:

@@ -114,14 +114,6 @@ def remove(connection: Connection, account_id: int, kind: Kind, name: str) -> bo
     return connection.execute(delete(documents).where(*_at(account_id, kind, name))).rowcount > 0
 
 
-def remove_ending(connection: Connection, account_id: int, kind: Kind, ending: str) -> None:
-    """All whose names end so."""
-    ends = documents.c.name.endswith(ending, autoescape=True)
-    connection.execute(
-        delete(documents).where(documents.c.account_id == account_id, documents.c.kind == str(kind), ends)
-    )
-
-
 def _at(account_id: int, kind: Kind, name: str) -> Sequence[Any]:
     return documents.c.account_id == account_id, documents.c.kind == str(kind), documents.c.name == name
 

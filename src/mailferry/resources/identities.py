@@ -39,6 +39,5 @@ def change(
 
 
 def forget(connection: Connection, account_id: int, name: str) -> None:
-    """With its tags, which are kept under a name for each region: whoever adds it again starts anew."""
+    """Whoever adds it again starts anew."""
     documents.remove(connection, account_id, Kind.IDENTITY, name)
-    documents.remove_ending(connection, account_id, Kind.TAGS, f":identity/{name}")

@@ -4,12 +4,12 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import identity, identity_dkim, identity_settings, tags
+from mailferry.endpoints.ses import identity, identity_dkim, identity_settings, paging, tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.endpoints.ses.identity import V2_STATUS, Identity
@@ -53,7 +53,9 @@ async def create_v2(call: Call, params: Params) -> Result:
     labels = params.get("Tags", ())
     tags.check(labels)
     settings, keys = await _read_settings(call, name, params)
-    found, new = await _add(call, name, settings, keys, labels)
+    if labels:
+        settings[tags.MEMBER] = list(labels)
+    found, new = await _add(call, name, settings, keys)
     if not new:
         raise taken
     return {
@@ -80,12 +82,10 @@ async def _read_settings(call: Call, name: str, params: Params) -> tuple[dict[st
 async def _verify(call: Call, text: str) -> Identity:
     name = identity.spelled(text, new=True)
     found = await identity.look(call, name)
-    return found or (await _add(call, name, {}, None, ()))[0]
+    return found or (await _add(call, name, {}, None))[0]
 
 
-async def _add(
-    call: Call, name: str, settings: Mapping[str, Any], keys: FreshKeys | None, labels: Sequence[Mapping[str, Any]]
-) -> tuple[Identity, bool]:
+async def _add(call: Call, name: str, settings: Mapping[str, Any], keys: FreshKeys | None) -> tuple[Identity, bool]:
     """All of it or nothing; the second value says whether it is new."""
     is_address = "@" in name
     if not keys:
@@ -99,8 +99,6 @@ async def _add(
             _, new = domain_changes.add(connection, call.deps.sealer, call.account_id, name, keys, call.actor, now)
             if new and settings:
                 documents.put(connection, call.account_id, Kind.IDENTITY, name, settings, now)
-        if new:
-            tags.add(connection, call, _arn(call, name), labels)
         found = identity.find(connection, call.account_id, name)
         assert found
         if new and is_address:
@@ -139,7 +137,6 @@ async def get_verification_v1(call: Call, params: Params) -> Result:
 
 async def get_v2(call: Call, params: Params) -> Result:
     found = await identity.existing(call, params["EmailIdentity"])
-    arn = _arn(call, found.name)
     return {
         "IdentityType": found.type,
         "VerifiedForSendingStatus": found.may_send,
@@ -148,7 +145,7 @@ async def get_v2(call: Call, params: Params) -> Result:
         "DkimAttributes": identity_dkim.attributes(call, found),
         "MailFromAttributes": identity_settings.mail_from_v2(found),
         "Policies": policies(found),
-        "Tags": await call.read(lambda connection: tags.of(connection, call, arn)),
+        "Tags": found.settings.get(tags.MEMBER, []),
         "ConfigurationSetName": found.settings.get("configuration_set"),
     }
 
@@ -168,9 +165,7 @@ async def list_verified_addresses_v1(call: Call, params: Params) -> Result:
 
 
 async def list_v2(call: Call, params: Params) -> Result:
-    most = params.get("PageSize", PAGE)
-    if not 1 <= most <= MOST:
-        raise invalid(f"Value {most} for parameter PageSize is invalid. PageSize must be between 1 and {MOST}.")
+    most = paging.size(params, PAGE, MOST)
     found = _filtered(await _visible(call), params.get("Filter", {}))
     some, token = _page(call, found, most, params.get("NextToken", ""))
     return {
@@ -266,10 +261,6 @@ async def _delete(call: Call, text: str) -> bool:
     await call.write(write)
     _forget(call)
     return True
-
-
-def _arn(call: Call, name: str) -> str:
-    return call.arn("ses", f"identity/{name}")
 
 
 def _forget(call: Call) -> None:

@@ -1,8 +1,11 @@
-"""Tags of resources, kept by the resource's ARN. What is tagged must be there."""
+"""Tags of resources. They are kept where the resource is, and of what is no document in one of their own.
+
+What is tagged must be there. Nothing has a region here, so an ARN of any region names the same resource.
+"""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -12,72 +15,80 @@ from mailferry.endpoints.ses.errors import SesError, invalid, not_found
 from mailferry.resources import documents
 from mailferry.resources.documents import Kind
 
-#: Of one resource.
+#: Of one resource, and characters of one (quotas).
 MAX_TAGS = 50
 MAX_KEY = 128
 MAX_VALUE = 256
-_ARN = re.compile(r"arn:aws[a-z-]*:ses:[a-z0-9-]+:([0-9]{12}):([a-z-]+)/(.+)")
-#: By the word in an ARN; what has none here is not looked for (templates have a table of their own).
-_KINDS = {
+#: The member of a document that holds them, as a list of Key and Value.
+MEMBER = "Tags"
+_ARN = re.compile(r"arn:aws[a-z-]*:ses:[a-z0-9-]+:([0-9]{12}):([a-z-]+/.+)")
+#: By the word in an ARN: documents that hold their own tags.
+_HOLDING = {
     "configuration-set": Kind.CONFIGURATION_SET,
-    "contact-list": Kind.CONTACT_LIST,
-    "custom-verification-email-template": Kind.VERIFICATION_TEMPLATE,
     "dedicated-ip-pool": Kind.DEDICATED_IP_POOL,
+    "identity": Kind.IDENTITY,
     "tenant": Kind.TENANT,
 }
-_OTHERS = frozenset({"identity", "template"})
+#: And those whose form leaves no room for them.
+_CLOSED = {
+    "contact-list": Kind.CONTACT_LIST,
+    "custom-verification-email-template": Kind.VERIFICATION_TEMPLATE,
+}
+#: No documents at all.
+_OTHERS = frozenset({"template"})
+
+Tags = Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The document that holds a resource's tags. ``made``: it is made when there is none."""
+
+    kind: Kind
+    name: str
+    made: bool
 
 
 async def tag(call: Call, params: Params) -> Result:
-    arn, given = params["ResourceArn"], params["Tags"]
+    given = params["Tags"]
     check(given)
-    await _check_resource(call, arn)
-    await call.write(lambda connection: add(connection, call, arn, given))
+    resource = await _resource(call, params["ResourceArn"])
+    await _change(call, resource, lambda kept: _merged(kept, given))
     return {}
 
 
 async def untag(call: Call, params: Params) -> Result:
-    arn, gone = params["ResourceArn"], set(params["TagKeys"])
-    await _check_resource(call, arn)
-
-    def write(connection: Connection) -> None:
-        found = documents.lock(connection, call.account_id, Kind.TAGS, arn)
-        if found:
-            kept = {key: value for key, value in found.body.items() if key not in gone}
-            documents.replace(connection, call.account_id, Kind.TAGS, arn, kept, call.now())
-
-    await call.write(write)
+    gone = set(params["TagKeys"])
+    resource = await _resource(call, params["ResourceArn"])
+    await _change(call, resource, lambda kept: [each for each in kept if each["Key"] not in gone])
     return {}
 
 
 async def list_of(call: Call, params: Params) -> Result:
-    arn = params["ResourceArn"]
-    await _check_resource(call, arn)
-    return {"Tags": await call.read(lambda connection: of(connection, call, arn))}
+    resource = await _resource(call, params["ResourceArn"])
+    return {"Tags": await call.read(lambda connection: of(connection, call.account_id, resource))}
 
 
-def of(connection: Connection, call: Call, arn: str) -> list[dict[str, str]]:
-    found = documents.get(connection, call.account_id, Kind.TAGS, arn)
-    return [{"Key": key, "Value": value} for key, value in found.body.items()] if found else []
+def of(connection: Connection, account_id: int, resource: str) -> Tags:
+    """``resource`` as in an ARN: ``template/welcome``."""
+    place = _place(resource)
+    found = documents.get(connection, account_id, place.kind, place.name)
+    kept: Tags = found.body.get(MEMBER) or [] if found else []
+    return kept
 
 
-def add(connection: Connection, call: Call, arn: str, given: Sequence[Mapping[str, Any]]) -> None:
-    """Beside those that are there, over those of the same key. They were checked. Raises `SesError`: they are too many."""
-    if not given:
-        return
-    documents.add(connection, call.account_id, Kind.TAGS, arn, {}, call.now())
-    found = documents.lock(connection, call.account_id, Kind.TAGS, arn)
-    kept = {**(found.body if found else {}), **{each["Key"]: each["Value"] for each in given}}
-    if len(kept) > MAX_TAGS:
-        raise invalid(f"A resource has at most {MAX_TAGS} tags.")
-    documents.replace(connection, call.account_id, Kind.TAGS, arn, kept, call.now())
+def forget(connection: Connection, account_id: int, resource: str) -> None:
+    """Of a resource that is gone, and is no document that held them."""
+    documents.remove(connection, account_id, Kind.TAGS, resource)
 
 
-def check(given: Sequence[Mapping[str, Any]]) -> None:
+def check(given: Tags) -> None:
     """Raises `SesError`."""
     keys = [each["Key"] for each in given]
     if len(set(keys)) < len(keys):
         raise invalid("Duplicate tag keys found.")
+    if len(keys) > MAX_TAGS:
+        raise invalid(f"A resource has at most {MAX_TAGS} tags.")
     for each in given:
         if not 1 <= len(each["Key"]) <= MAX_KEY:
             raise invalid(f"A tag's key has 1 to {MAX_KEY} characters.")
@@ -87,18 +98,54 @@ def check(given: Sequence[Mapping[str, Any]]) -> None:
             raise invalid("Keys of tags that begin with aws: are reserved.")
 
 
-async def _check_resource(call: Call, arn: str) -> None:
+def _merged(kept: Tags, given: Tags) -> Tags:
+    """Beside those that are there, over those of the same key."""
+    fresh = {each["Key"]: each["Value"] for each in (*kept, *given)}
+    if len(fresh) > MAX_TAGS:
+        raise invalid(f"A resource has at most {MAX_TAGS} tags.")
+    return [{"Key": key, "Value": value} for key, value in fresh.items()]
+
+
+async def _change(call: Call, resource: str, changed: Callable[[Tags], Tags]) -> None:
+    place = _place(resource)
+
+    def write(connection: Connection) -> None:
+        if place.made:
+            documents.add(connection, call.account_id, place.kind, place.name, {}, call.now())
+        found = documents.lock(connection, call.account_id, place.kind, place.name)
+        if found is None:
+            raise not_found(f"Resource {resource[:300]} does not exist.")
+        body = {**found.body, MEMBER: changed(found.body.get(MEMBER) or [])}
+        documents.replace(connection, call.account_id, place.kind, place.name, body, call.now())
+
+    await call.write(write)
+    call.deps.documents.forget()
+
+
+async def _resource(call: Call, arn: str) -> str:
+    """What of the account the ARN names. Raises `SesError`: nothing, or nothing that is there."""
     found = _ARN.fullmatch(arn)
-    if found is None or found[2] not in {*_KINDS, *_OTHERS}:
+    account, resource = found.groups() if found else ("", "")
+    word, _, name = resource.partition("/")
+    if word not in {*_HOLDING, *_CLOSED, *_OTHERS}:
         raise invalid(f"Invalid resource ARN <{arn[:300]}>.")
-    account, word, name = found.groups()
     if account != call.aws_account:
         raise SesError("AccessDenied", f"The resource {arn[:300]} is of another account.", status=403)
     if word == "identity":
-        await identity.existing(call, name)
-        return
-    kind = _KINDS.get(word)
-    # A tenant's ARN has its id behind the name.
-    key = name.partition("/")[0] if word == "tenant" else name
+        return f"identity/{(await identity.existing(call, name)).name}"
+    kind = _HOLDING.get(word) or _CLOSED.get(word)
+    key = _place(resource).name if word in _HOLDING else name
     if kind and not await call.read(lambda connection: documents.get(connection, call.account_id, kind, key)):
         raise not_found(f"Resource {arn[:300]} does not exist.")
+    return resource
+
+
+def _place(resource: str) -> _Place:
+    word, _, name = resource.partition("/")
+    if word == "tenant":  # its id stands behind its name
+        return _Place(Kind.TENANT, name.partition("/")[0], made=False)
+    if word == "identity":  # a domain may be there without any settings
+        return _Place(Kind.IDENTITY, name, made="@" not in name)
+    if word in _HOLDING:
+        return _Place(_HOLDING[word], name, made=False)
+    return _Place(Kind.TAGS, resource, made=True)
