@@ -251,6 +251,26 @@ async def test_a_message_without_a_set_has_that_of_the_most_specific_identity(ca
     assert await chosen("b@mail.shop.test") == ""
 
 
+@pytest.mark.parametrize("paused", [False, True])
+async def test_the_set_of_an_identity_is_in_effect(calls: Calls, paused: bool) -> None:
+    sending = {"SendingOptions": {"SendingEnabled": not paused}, "DeliveryOptions": {"SendingPoolName": "bulk"}}
+    await calls.document(Kind.CONFIGURATION_SET, "main", **sending)
+    await calls("sesv2", "CreateEmailIdentity", EmailIdentity="shop.test", ConfigurationSetName="main")
+    message = {
+        "Source": "a@shop.test",
+        "Destination": {"ToAddresses": ["b@dest.test"]},
+        "Message": {"Subject": {"Data": "Hi"}, "Body": {"Text": {"Data": "x"}}},
+    }
+    if paused:
+        with pytest.raises(SesError, match="Sending is paused for configuration set <main>"):
+            await calls("ses", "SendEmail", **message)
+        return
+    await calls("ses", "SendEmail", **message)
+    (submission,) = calls.accepted
+    assert submission.publishing
+    assert (submission.stream, submission.publishing.facts["set"]) == ("bulk", "main")
+
+
 async def test_changing_needs_the_whole_account(calls: Calls) -> None:
     from mailferry.endpoints.ses.table import TABLE
 

@@ -134,7 +134,8 @@ async def test_keys_that_cannot_sign_are_refused(calls: Calls) -> None:
     before = (await calls.domain("shop.test")).keys
     curve = ec.generate_private_key(ec.SECP256R1())
     long = rsa.generate_private_key(public_exponent=65537, key_size=2056)
-    for key in ("", "AAAA", "A", text_of(curve, PKCS8), text_of(long)):
+    locked = RSA_1024.private_bytes(serialization.Encoding.DER, PKCS8, serialization.BestAvailableEncryption(b"pw"))
+    for key in ("", "AAAA", "A", text_of(curve, PKCS8), text_of(long), base64.b64encode(locked).decode()):
         with pytest.raises(SesError) as caught:
             await own_key(calls, key)
         assert v2_spelling(caught.value).code == "BadRequestException"
