@@ -7,8 +7,9 @@ at a time: nobody's loops in loops make others wait. A request has a budget of s
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -19,7 +20,7 @@ from mailferry.intake.record import record
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Refused, Submission
 from mailferry.mail import handlebars
-from mailferry.mail.handlebars import OutputTooLong, RenderError, TemplateError, TooManySteps
+from mailferry.mail.handlebars import MissingVariable, OutputTooLong, RenderError, TemplateError, TooManySteps
 from mailferry.resources import templates
 from mailferry.resources.templates import Head, Texts
 
@@ -41,6 +42,8 @@ BREATH = 5_000
 LOGGED_VARIABLES = 32 * 1024
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Before a name among the keys of what is remembered, so that none is taken for a uuid.
+_NAME = "name "
 #: What stands in the way of a rendering is told by the name that a template's field has.
 _FIELDS = ("subject", "body_html", "body_text")
 
@@ -81,6 +84,18 @@ class Rendered:
     html: str
     text: str
     failures: Mapping[str, str]
+    #: The first variable that a strict template would print and was not given, as the template writes it.
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """What became of a template, and for the log: which one, and with what (compact JSON, empty where too much)."""
+
+    rendered: Rendered
+    logged: str
+    #: None: its texts came with the request.
+    head: Head | None = None
 
 
 class Renderer:
@@ -105,48 +120,76 @@ class Renderer:
         self._changes += 1
         self._heads.clear()
 
-    async def open(self, account_id: int, uuids: Iterable[str]) -> "Rendering":
-        """For one request: the templates that it names, with one query for those that are not known yet."""
+    async def open(
+        self,
+        account_id: int,
+        uuids: Iterable[str] = (),
+        *,
+        names: Iterable[str] = (),
+        reserved: Mapping[str, str] | None = None,
+    ) -> "Rendering":
+        """For one request: the templates that it names, with one query for those that are not known yet.
+
+        ``reserved``: what variables of these names print, whatever is given for them.
+        """
         now = self._ticks()
         wanted = {uuid for uuid in uuids if _UUID.fullmatch(uuid)}
-        missing = [uuid for uuid in wanted if self._heads.get((account_id, uuid), (0, None))[0] <= now]
-        heads = {uuid: self._heads[account_id, uuid][1] for uuid in wanted.difference(missing)}
+        wanted |= {_NAME + name for name in names if len(name) <= templates.MAX_LINE}
+        missing = [key for key in wanted if self._heads.get((account_id, key), (0, None))[0] <= now]
+        heads = {key: self._heads[account_id, key][1] for key in wanted.difference(missing)}
         if missing:
             changes = self._changes
-            found = await self._database.read(lambda c: templates.of_uuids(c, account_id, missing))
-            heads |= {uuid: found.get(uuid) for uuid in missing}
+            found = await self._database.read(lambda c: _look_up(c, account_id, missing))
+            heads |= {key: found.get(key) for key in missing}
             if len(self._heads) > CACHE_ENTRIES:
                 self._heads.clear()
             if changes == self._changes:  # else what was read may be older than the change
-                self._heads |= {(account_id, uuid): (now + CACHE_MS, heads[uuid]) for uuid in missing}
-        return Rendering(self, heads, self._request_steps)
+                self._heads |= {(account_id, key): (now + CACHE_MS, heads[key]) for key in missing}
+        return Rendering(self, heads, self._request_steps, reserved or {})
 
     async def compiled(self, head: Head) -> Compiled | None:
         """None: it was deleted a moment ago."""
-        key = (head.uuid, head.version)
-        if found := self._compiled.get(key):
-            self._compiled.move_to_end(key)
-            return found
-        if (task := self._compiling.get(key)) is None:
-            task = self._compiling[key] = asyncio.create_task(self._compile(key, head))
-            task.add_done_callback(lambda _: self._compiling.pop(key))
-        return await asyncio.shield(task)
+        return await self._remembered((head.uuid, head.version), lambda: self._kept(head))
+
+    async def compiled_texts(self, source: Texts) -> Compiled:
+        """Of texts that came with a request: many requests bring the same ones."""
+
+        async def given() -> Texts:
+            return source
+
+        digest = blake2b(msgspec.json.encode(asdict(source)), digest_size=20).hexdigest()
+        found = await self._remembered((digest, 0), given)
+        assert found is not None, "there are texts"
+        return found
 
     async def preview(self, source: Texts, data: Mapping[str, Any], *, escape: bool, strict: bool) -> Rendered:
         """Of texts that may not be kept yet."""
         compiled = await self.aside(lambda: Compiled.of(source))
-        return await Rendering(self, {}, self._request_steps).run(compiled, data, escape=escape, strict=strict)
+        return await Rendering(self, {}, self._request_steps, {}).run(compiled, data, escape=escape, strict=strict)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """In a thread, when its turn has come."""
         async with self._turn:
             return await asyncio.to_thread(work)
 
-    async def _compile(self, key: tuple[str, int], head: Head) -> Compiled | None:
+    async def _kept(self, head: Head) -> Texts | None:
         found = await self._database.read(lambda c: templates.version(c, head.id, head.version))
-        if found is None:
+        return found[1] if found else None
+
+    async def _remembered(self, key: tuple[str, int], read: Callable[[], Awaitable[Texts | None]]) -> Compiled | None:
+        if found := self._compiled.get(key):
+            self._compiled.move_to_end(key)
+            return found
+        if (task := self._compiling.get(key)) is None:
+            task = self._compiling[key] = asyncio.create_task(self._compile(key, read))
+            task.add_done_callback(lambda _: self._compiling.pop(key))
+        return await asyncio.shield(task)
+
+    async def _compile(self, key: tuple[str, int], read: Callable[[], Awaitable[Texts | None]]) -> Compiled | None:
+        source = await read()
+        if source is None:
             return None
-        compiled = await self.aside(lambda: Compiled.of(found[1]))
+        compiled = await self.aside(lambda: Compiled.of(source))
         self._compiled[key] = compiled
         self._weight += compiled.weight
         while self._weight > COMPILED_OCTETS and len(self._compiled) > 1:
@@ -157,22 +200,24 @@ class Renderer:
 class Rendering:
     """Of one request."""
 
-    def __init__(self, renderer: Renderer, heads: Mapping[str, Head | None], steps: int) -> None:
+    def __init__(
+        self, renderer: Renderer, heads: Mapping[str, Head | None], steps: int, reserved: Mapping[str, str]
+    ) -> None:
         self._renderer = renderer
         self._heads = heads
+        self._reserved = reserved
         self._most = self._left = steps
         self._breathed = steps
-        self._last: tuple[Compiled, Mapping[str, Any], Rendered, str] | None = None
+        self._last: tuple[Compiled, Mapping[str, Any], Produced] | None = None
 
     async def render(self, submission: Submission, limits: checks.Limits) -> Submission | Refused:
         """The submission with what its template gives; or all that is wrong with it."""
         template = submission.template
         assert template is not None and submission.content is not None
-        head = self._heads.get(template.uuid)
-        compiled = await self._renderer.compiled(head) if head else None
-        if head is None or compiled is None:
+        produced = await self._produced(self._heads.get(template.uuid), template.variables)
+        if produced is None or produced.head is None:
             return _refused(submission, limits, Refusal(Reason.TEMPLATE_UNKNOWN, "template_uuid"))
-        rendered, logged = await self._once(compiled, template.variables, head)
+        rendered = produced.rendered
         if refusals := _flaws(rendered):
             return _refused(submission, limits, *refusals)
         content = replace(
@@ -181,23 +226,45 @@ class Rendering:
         return replace(
             submission,
             content=content,
-            category=head.facts.category,
+            category=produced.head.facts.category,
             template=None,
-            template_id=head.id,
-            template_variables=logged,
+            template_id=produced.head.id,
+            template_variables=produced.logged,
         )
 
-    async def _once(self, compiled: Compiled, variables: Mapping[str, Any], head: Head) -> tuple[Rendered, str]:
+    def knows(self, name: str) -> bool:
+        """Whether there is a template of a name that was given to :meth:`Renderer.open`."""
+        return self._heads.get(_NAME + name) is not None
+
+    async def named(self, name: str, variables: Mapping[str, Any]) -> Produced | None:
+        """Of a template that was named to :meth:`Renderer.open`. None: there is none."""
+        return await self._produced(self._heads.get(_NAME + name), variables)
+
+    async def given(self, source: Texts, variables: Mapping[str, Any], *, escape: bool, strict: bool) -> Produced:
+        """Of texts that came with the request."""
+        compiled = await self._renderer.compiled_texts(source)
+        return await self._once(compiled, variables, None, escape=escape, strict=strict)
+
+    async def _produced(self, head: Head | None, variables: Mapping[str, Any]) -> Produced | None:
+        compiled = await self._renderer.compiled(head) if head else None
+        if head is None or compiled is None:
+            return None
+        return await self._once(compiled, variables, head, escape=head.facts.escape, strict=head.facts.strict)
+
+    async def _once(
+        self, compiled: Compiled, variables: Mapping[str, Any], head: Head | None, *, escape: bool, strict: bool
+    ) -> Produced:
         """Messages of a batch that all have the variables of its base are rendered once."""
         if self._last is None or self._last[0] is not compiled or self._last[1] is not variables:
-            facts = head.facts
-            rendered = await self.run(compiled, variables, escape=facts.escape, strict=facts.strict)
-            self._last = (compiled, variables, rendered, _logged(variables))
-        return self._last[2:]
+            rendered = await self.run(compiled, variables, escape=escape, strict=strict)
+            self._last = (compiled, variables, Produced(rendered, _logged(variables), head))
+        return self._last[2]
 
     async def run(self, compiled: Compiled, data: Mapping[str, Any], *, escape: bool, strict: bool) -> Rendered:
+        data = {**data, **self._reserved} if self._reserved else data
         found = dict.fromkeys(_FIELDS, "")
         failures: dict[str, str] = {}
+        missing = ""
         for field, program in zip(_FIELDS, compiled.programs, strict=True):
             if isinstance(program, TemplateError):
                 failures[field] = str(program)
@@ -206,7 +273,8 @@ class Rendering:
                     found[field] = await self._text(program, data, escape=escape, strict=strict)
                 except RenderError as error:
                     failures[field] = self._told(error)
-        return Rendered(found["subject"], found["body_html"], found["body_text"], failures)
+                    missing = missing or (error.path if isinstance(error, MissingVariable) else "")
+        return Rendered(found["subject"], found["body_html"], found["body_text"], failures, missing)
 
     async def _text(self, program: handlebars.Template, data: Mapping[str, Any], *, escape: bool, strict: bool) -> str:
         """Raises RenderError."""
@@ -243,17 +311,28 @@ class Rendering:
         return str(error)
 
 
-def _flaws(rendered: Rendered) -> list[Refusal]:
+def failures(rendered: Rendered) -> list[str]:
+    """Why it can be no message, whatever else is in it."""
     found = [f"{field}, {why}" for field, why in rendered.failures.items()]
     if flaw := texts.line_flaw(rendered.subject):
         found.append(f"a variable brings {flaw} into the subject")
-    if found:
+    return found
+
+
+def _flaws(rendered: Rendered) -> list[Refusal]:
+    if found := failures(rendered):
         return [Refusal(Reason.TEMPLATE_FAILED, "template_uuid", detail=detail) for detail in found]
     if not rendered.subject:
         return [Refusal(Reason.TEMPLATE_EMPTY, "template_uuid", detail="a subject")]
     if not (rendered.html or rendered.text):
         return [Refusal(Reason.TEMPLATE_EMPTY, "template_uuid", detail="text and HTML")]
     return []
+
+
+def _look_up(connection: Connection, account_id: int, keys: Sequence[str]) -> dict[str, Head]:
+    names = [key.removeprefix(_NAME) for key in keys if key.startswith(_NAME)]
+    found = templates.of_uuids(connection, account_id, [key for key in keys if not key.startswith(_NAME)])
+    return found | {_NAME + name: head for name, head in templates.of_names(connection, account_id, names).items()}
 
 
 def _refused(submission: Submission, limits: checks.Limits, *refusals: Refusal) -> Refused:

@@ -107,8 +107,28 @@ def named(connection: Connection, account_id: int, name: str) -> list[Head]:
 
 def of_uuids(connection: Connection, account_id: int, uuids: Iterable[str]) -> dict[str, Head]:
     """Those of the account, by their uuids (lower case)."""
-    found = _heads().where(templates.c.uuid.in_(list(uuids)), templates.c.account_id == account_id)
-    return {row.uuid: _head(row) for row in connection.execute(found)}
+    wanted = list(uuids)
+    found = _heads().where(templates.c.uuid.in_(wanted), templates.c.account_id == account_id)
+    return {row.uuid: _head(row) for row in connection.execute(found)} if wanted else {}
+
+
+def of_names(connection: Connection, account_id: int, names: Iterable[str]) -> dict[str, Head]:
+    """Where a name must mean one template, it means the oldest one that has it: none that is made later takes its mail."""
+    wanted = list(names)
+    found = _heads().where(templates.c.account_id == account_id, templates.c.name.in_(wanted))
+    rows = connection.execute(found.order_by(templates.c.id.desc())) if wanted else ()
+    return {row.name: _head(row) for row in rows}
+
+
+def one_a_name(connection: Connection, account_id: int, *, before: int, limit: int) -> list[Head]:
+    """Those that :func:`of_names` finds by their names, newest first; with lower ids than ``before`` unless it is 0."""
+    older = templates.alias("older")
+    taken = select(older.c.id).where(
+        older.c.account_id == account_id, older.c.name == templates.c.name, older.c.id < templates.c.id
+    )
+    found = _heads().where(templates.c.account_id == account_id, ~taken.exists())
+    found = found.where(templates.c.id < before) if before else found
+    return [_head(row) for row in connection.execute(found.order_by(templates.c.id.desc()).limit(limit))]
 
 
 def of_ids(connection: Connection, account_id: int, ids: Sequence[int]) -> list[Template]:
@@ -139,6 +159,11 @@ def version(connection: Connection, template_id: int, number: int) -> tuple[Vers
 # --- writing -------------------------------------------------------------------------------------------------------
 
 
+def hold(connection: Connection, account_id: int) -> None:
+    """Two who create at once come one after the other. SQLite has one writer anyway."""
+    connection.execute(select(accounts.c.id).where(accounts.c.id == account_id).with_for_update())
+
+
 def create(
     connection: Connection,
     account_id: int,
@@ -153,8 +178,7 @@ def create(
     """None when the account has as many as it may (``most``). ``uuid`` is that of a template that moved in; it must be
     free in all accounts.
     """
-    # Two who create at once come one after the other. SQLite has one writer anyway.
-    connection.execute(select(accounts.c.id).where(accounts.c.id == account_id).with_for_update())
+    hold(connection, account_id)
     if count(connection, account_id) >= most:
         return None
     values = asdict(facts) | {

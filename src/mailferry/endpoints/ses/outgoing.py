@@ -50,9 +50,14 @@ class Outgoing:
     raw: bytes | None = None
     set_name: str = ""
     envelope_from: str = ""
-    #: Why it cannot be composed although it is accepted.
+    #: Why it cannot be rendered although it is accepted.
     failure: str = ""
+    #: The template's name, and what the log keeps of it (intake/submission.py).
     template: str = ""
+    template_id: int = 0
+    template_variables: str = ""
+    #: Where no tag says one.
+    category: str = ""
 
 
 async def send_one(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> str:
@@ -60,7 +65,7 @@ async def send_one(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> str:
     check_tags(tags)
     await check_account(call)
     outgoing = await with_set(call, outgoing)
-    submission = make(call, outgoing, tags, await configuration_set(call, outgoing.set_name), await _settings(call))
+    submission = make(call, outgoing, tags, await configuration_set(call, outgoing.set_name), await settings(call))
     results = await call.deps.intake.accept([submission])
     assert isinstance(results, list), "without an idempotency key there is nothing to replay"
     return answer(call, outgoing, results[0])
@@ -72,10 +77,15 @@ def answer(call: Call, outgoing: Outgoing, result: Accepted | Refused) -> str:
     return ids.public(result.message_id, call.region)
 
 
+async def settings(call: Call) -> Mapping[str, Any]:
+    found = await call.deps.documents.get(call.account_id, Kind.ACCOUNT, ACCOUNT)
+    return found.body if found else {}
+
+
 async def check_account(call: Call) -> None:
     if call.rights.granted(Resource.DOMAIN, ADMIN) == frozenset():
         raise call.denied(call.arn("ses", "identity/*"))
-    if not (await _settings(call)).get("sending", True):
+    if not (await settings(call)).get("sending", True):
         raise SesError(
             "AccountSendingPausedException",
             "Sending paused for this account. For more information, please check the inbox of the email address "
@@ -153,14 +163,18 @@ def make(
         content=outgoing.content,
         raw=outgoing.raw,
         envelope_from=outgoing.envelope_from,
-        category=next((tag.value for tag in tags if tag.name == "category"), tags[0].value if tags else ""),
+        category=next(
+            (tag.value for tag in tags if tag.name == "category"), tags[0].value if tags else outgoing.category
+        ),
         custom_variables=_variables(tags),
         client_ip=call.client_ip,
+        template_id=outgoing.template_id,
+        template_variables=outgoing.template_variables,
         publishing=Publishing(
             id_form=lambda message_id: ids.public(message_id, region),
             facts=_facts(call, outgoing, tags),
             suppressing=_suppressing(chosen, account),
-            failure=outgoing.failure,
+            failure=f"rendering_failure: {outgoing.failure}" if outgoing.failure else "",
         ),
     )
 
@@ -203,6 +217,7 @@ def _facts(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> dict[str, Any
         "set": outgoing.set_name,
         "tags": named,
         **({"template": outgoing.template} if outgoing.template else {}),
+        **({"rendering_failure": outgoing.failure} if outgoing.failure else {}),
     }
 
 
@@ -218,8 +233,3 @@ def _suppressing(chosen: Document | None, account: Mapping[str, Any]) -> frozens
 def _variables(tags: Sequence[Tag]) -> str:
     shown = msgspec.json.encode({tag.name: tag.value for tag in tags}).decode()
     return shown if len(shown) <= _VARIABLES else "{}"
-
-
-async def _settings(call: Call) -> Mapping[str, Any]:
-    found = await call.deps.documents.get(call.account_id, Kind.ACCOUNT, ACCOUNT)
-    return found.body if found else {}

@@ -3,16 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mailferry.endpoints.ses import addresses, raw
+from mailferry.endpoints.ses import addresses, raw, templated
 from mailferry.endpoints.ses.deps import Call, Params, Result
-from mailferry.endpoints.ses.errors import SesError, invalid
-from mailferry.endpoints.ses.outgoing import Outgoing, Tag, send_one
+from mailferry.endpoints.ses.errors import invalid
+from mailferry.endpoints.ses.outgoing import Outgoing, send_one
+from mailferry.endpoints.ses.parts import attachment, destination, headers, tags
 from mailferry.intake.submission import Rcpt
-from mailferry.mail.compose import Attachment, Content
-
-_DISPOSITIONS = {"INLINE": "inline", "ATTACHMENT": "attachment"}
-#: Limits of one message (quotas).
-MAX_HEADERS = 15
+from mailferry.mail.compose import Content
 
 
 async def send_email_v1(call: Call, params: Params) -> Result:
@@ -52,7 +49,7 @@ async def send_email_v2(call: Call, params: Params) -> Result:
         )
         return {"MessageId": await _send_raw(call, message, destination(given)[2], params, params.get("EmailTags", ()))}
     if kinds == ["Template"]:
-        raise SesError("InvalidAction", "Templates of SES are not there yet")
+        return await templated.send(call, params)
     if not params.get("FromEmailAddress"):
         raise invalid(None)  # Amazon gives no text either
     to, cc, recipients = destination(given)
@@ -61,17 +58,6 @@ async def send_email_v2(call: Call, params: Params) -> Result:
         params["FromEmailAddress"], recipients, content=simple, set_name=params.get("ConfigurationSetName", "")
     )
     return {"MessageId": await send_one(call, outgoing, tags(params.get("EmailTags", ())))}
-
-
-def destination(given: Mapping[str, Any]) -> tuple[Any, Any, tuple[Rcpt, ...]]:
-    """Mailboxes of To and of Cc, and all recipients with those of Bcc. Raises `SesError`."""
-    to, cc, bcc = (addresses.mailboxes(given.get(name, ())) for name in ("ToAddresses", "CcAddresses", "BccAddresses"))
-    kinds = ((to, "to"), (cc, "cc"), (bcc, "bcc"))
-    return to, cc, tuple(rcpt for found, kind in kinds for rcpt in addresses.recipients(found, kind))
-
-
-def tags(given: Sequence[Mapping[str, str]]) -> list[Tag]:
-    return [Tag(each.get("Name", ""), each.get("Value", "")) for each in given]
 
 
 async def _send_raw(
@@ -89,9 +75,6 @@ async def _send_raw(
 
 
 def _simple(params: Params, simple: Mapping[str, Any], to: Any, cc: Any) -> Content:
-    headers = simple.get("Headers", ())
-    if len(headers) > MAX_HEADERS:
-        raise invalid(f"A message has at most {MAX_HEADERS} headers of its own, this one has {len(headers)}")
     body = simple.get("Body", {})
     return Content(
         sender=addresses.mailbox(params["FromEmailAddress"]),
@@ -102,17 +85,5 @@ def _simple(params: Params, simple: Mapping[str, Any], to: Any, cc: Any) -> Cont
         text=body.get("Text", {}).get("Data"),
         html=body.get("Html", {}).get("Data"),
         attachments=tuple(map(attachment, simple.get("Attachments", ()))),
-        headers=tuple((each["Name"], each["Value"]) for each in headers),
-    )
-
-
-def attachment(given: Mapping[str, Any]) -> Attachment:
-    inline = _DISPOSITIONS.get(given.get("ContentDisposition", ""), "attachment") == "inline"
-    return Attachment(
-        filename=given["FileName"],
-        content=given["RawContent"],
-        content_type=given.get("ContentType") or "application/octet-stream",
-        # Without an id nothing in the HTML can name it.
-        disposition="inline" if inline and given.get("ContentId") else "attachment",
-        content_id=given.get("ContentId", ""),
+        headers=headers(simple.get("Headers", ())),
     )

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from mailferry.endpoints.ses import (
     account,
+    bulk,
     dedicated_ips,
     identities,
     identity_dkim,
@@ -19,7 +20,10 @@ from mailferry.endpoints.ses import (
     sending,
     sts,
     tags,
+    templated,
+    templates,
     tenants,
+    verification_templates,
 )
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.model import service
@@ -77,6 +81,7 @@ _NO_DASHBOARD = (
     "the deliverability dashboard (inbox placement tests, campaigns of other senders) is Amazon's own service"
 )
 _NO_REGIONS = "there are no regions here; several nodes on one PostgreSQL are what outlives a machine"
+_NO_LINKS = "an address is verified by its domain, and no links to verify one are sent"
 _NO_ADDRESSES = "addresses are the operator's, and the account has none of its own"
 _NO_CERTIFICATES = "mail is signed by DKIM, and not by S/MIME certificates"
 _NOT_FORWARDED = "nobody is sent mail about bounces: notifications, webhooks and the log tell of them"
@@ -87,19 +92,24 @@ _PROVEN = "an address is verified when the domain that it lies in is, or one abo
 
 _V1: dict[str, Op] = {
     "CloneReceiptRuleSet": _kept(receipt_rules.clone_set, _NOTHING_RECEIVED),
+    "CreateCustomVerificationEmailTemplate": _kept(verification_templates.create, _NO_LINKS),
     "CreateReceiptFilter": _kept(receipt_rules.create_filter, _NOTHING_RECEIVED),
     "CreateReceiptRule": _kept(receipt_rules.create_rule, "S3, Lambda, WorkMail and Connect actions are refused"),
     "CreateReceiptRuleSet": _kept(receipt_rules.create_set, _NOTHING_RECEIVED),
+    "CreateTemplate": Op(templates.create_v1),
+    "DeleteCustomVerificationEmailTemplate": _kept(verification_templates.delete_v1, _NO_LINKS),
     "DeleteIdentity": Op(identities.delete_v1),
     "DeleteIdentityPolicy": _kept(identity_policies.delete_v1, _RIGHTS_DECIDE),
     "DeleteReceiptFilter": _kept(receipt_rules.delete_filter, _NOTHING_RECEIVED),
     "DeleteReceiptRule": _kept(receipt_rules.delete_rule, _NOTHING_RECEIVED),
     "DeleteReceiptRuleSet": _kept(receipt_rules.delete_set, _NOTHING_RECEIVED),
+    "DeleteTemplate": Op(templates.delete_v1),
     "DeleteVerifiedEmailAddress": Op(identities.delete_address_v1),
     "DescribeActiveReceiptRuleSet": _kept(receipt_rules.describe_active_set, _NOTHING_RECEIVED, May.READ),
     "DescribeReceiptRule": _kept(receipt_rules.describe_rule, _NOTHING_RECEIVED, May.READ),
     "DescribeReceiptRuleSet": _kept(receipt_rules.describe_set, _NOTHING_RECEIVED, May.READ),
     "GetAccountSendingEnabled": Op(account.get_sending_enabled, May.READ),
+    "GetCustomVerificationEmailTemplate": _kept(verification_templates.get, _NO_LINKS, May.READ),
     "GetIdentityDkimAttributes": Op(identity_dkim.get_attributes_v1, May.READ),
     "GetIdentityMailFromDomainAttributes": _kept(identity_settings.get_mail_from_v1, _OWN_RETURN_PATH, May.READ),
     "GetIdentityNotificationAttributes": Op(identity_settings.get_notifications_v1, May.READ),
@@ -107,16 +117,22 @@ _V1: dict[str, Op] = {
     "GetIdentityVerificationAttributes": Op(identities.get_verification_v1, May.READ),
     "GetSendQuota": Op(account.get_send_quota, May.ANY),
     "GetSendStatistics": Op(account.get_send_statistics, May.READ),
+    "GetTemplate": Op(templates.get_v1, May.READ),
+    "ListCustomVerificationEmailTemplates": _kept(verification_templates.list_v1, _NO_LINKS, May.READ),
     "ListIdentities": Op(identities.list_v1, May.READ),
     "ListIdentityPolicies": _kept(identity_policies.list_v1, _RIGHTS_DECIDE, May.READ),
     "ListReceiptFilters": _kept(receipt_rules.list_filters, _NOTHING_RECEIVED, May.READ),
     "ListReceiptRuleSets": _kept(receipt_rules.list_sets, _NOTHING_RECEIVED, May.READ),
+    "ListTemplates": Op(templates.list_v1, May.READ),
     "ListVerifiedEmailAddresses": Op(identities.list_verified_addresses_v1, May.READ),
     "PutIdentityPolicy": _kept(identity_policies.put_v1, _RIGHTS_DECIDE),
     "ReorderReceiptRuleSet": _kept(receipt_rules.reorder_set, _NOTHING_RECEIVED),
     "SendBounce": _no("it answers a mail that was received, and nothing is received yet"),
+    "SendBulkTemplatedEmail": Op(bulk.send_v1, May.ANY),
+    "SendCustomVerificationEmail": _no(_NO_LINKS),
     "SendEmail": Op(sending.send_email_v1, May.ANY),
     "SendRawEmail": Op(sending.send_raw_email_v1, May.ANY),
+    "SendTemplatedEmail": Op(templated.send_v1, May.ANY),
     "SetActiveReceiptRuleSet": _kept(receipt_rules.set_active_set, _NOTHING_RECEIVED),
     "SetIdentityDkimEnabled": _kept(identity_dkim.set_enabled_v1, _ALWAYS_SIGNED),
     "SetIdentityFeedbackForwardingEnabled": _kept(identity_settings.set_forwarding_v1, _NOT_FORWARDED),
@@ -124,8 +140,11 @@ _V1: dict[str, Op] = {
     "SetIdentityMailFromDomain": _kept(identity_settings.set_mail_from_v1, _OWN_RETURN_PATH),
     "SetIdentityNotificationTopic": Op(identity_settings.set_topic_v1),
     "SetReceiptRulePosition": _kept(receipt_rules.set_rule_position, _NOTHING_RECEIVED),
+    "TestRenderTemplate": Op(templates.test_render, May.READ),
     "UpdateAccountSendingEnabled": Op(account.update_sending_enabled),
+    "UpdateCustomVerificationEmailTemplate": _kept(verification_templates.update, _NO_LINKS),
     "UpdateReceiptRule": _kept(receipt_rules.update_rule, "S3, Lambda, WorkMail and Connect actions are refused"),
+    "UpdateTemplate": Op(templates.update_v1),
     "VerifyDomainDkim": Op(identities.verify_domain_dkim_v1),
     "VerifyDomainIdentity": Op(identities.verify_domain_v1),
     "VerifyEmailAddress": Op(identities.verify_address_v1, remark=_PROVEN),
@@ -133,22 +152,27 @@ _V1: dict[str, Op] = {
 }
 _V2: dict[str, Op] = {
     "AssociateEmailIdentityCertificate": _no(_NO_CERTIFICATES),
+    "CreateCustomVerificationEmailTemplate": _kept(verification_templates.create, _NO_LINKS),
     "CreateDedicatedIpPool": _kept(dedicated_ips.create_pool, "the pool `bulk` chooses the bulk stream"),
     "CreateDeliverabilityTestReport": _no(_NO_DASHBOARD),
     "CreateEmailIdentity": Op(identities.create_v2, remark=_PROVEN),
     "CreateEmailIdentityPolicy": _kept(identity_policies.create_v2, _RIGHTS_DECIDE),
+    "CreateEmailTemplate": Op(templates.create_v2),
     "CreateMultiRegionEndpoint": _no(_NO_REGIONS),
     "CreateTenant": _kept(tenants.create, "mail of a tenant is sent as any other"),
     "CreateTenantResourceAssociation": _kept(tenants.associate, "confines nothing"),
+    "DeleteCustomVerificationEmailTemplate": _kept(verification_templates.delete_v2, _NO_LINKS),
     "DeleteDedicatedIpPool": _kept(dedicated_ips.delete_pool, ""),
     "DeleteEmailIdentity": Op(identities.delete_v2),
     "DeleteEmailIdentityPolicy": _kept(identity_policies.delete_v2, _RIGHTS_DECIDE),
+    "DeleteEmailTemplate": Op(templates.delete_v2),
     "DeleteMultiRegionEndpoint": _no(_NO_REGIONS),
     "DeleteTenant": _kept(tenants.delete, ""),
     "DeleteTenantResourceAssociation": _kept(tenants.dissociate, ""),
     "DisassociateEmailIdentityCertificate": _no(_NO_CERTIFICATES),
     "GetAccount": Op(account.get_account, May.ANY),
     "GetBlacklistReports": _no(_NO_DASHBOARD),
+    "GetCustomVerificationEmailTemplate": _kept(verification_templates.get, _NO_LINKS, May.READ),
     "GetDedicatedIp": _kept(dedicated_ips.get_ip, _NO_ADDRESSES, May.READ),
     "GetDedicatedIpPool": _kept(dedicated_ips.get_pool, "", May.READ),
     "GetDedicatedIps": _kept(dedicated_ips.get_ips, _NO_ADDRESSES, May.READ),
@@ -159,14 +183,17 @@ _V2: dict[str, Op] = {
     "GetEmailAddressInsights": _no("addresses are not guessed at; a bounce tells whether one is there"),
     "GetEmailIdentity": Op(identities.get_v2, May.READ),
     "GetEmailIdentityPolicies": _kept(identity_policies.get_v2, _RIGHTS_DECIDE, May.READ),
+    "GetEmailTemplate": Op(templates.get_v2, May.READ),
     "GetMultiRegionEndpoint": _no(_NO_REGIONS),
     "GetReputationEntity": _kept(reputation.get_entity, "healthy, but for what the customer paused", May.READ),
     "GetTenant": _kept(tenants.get, "", May.READ),
+    "ListCustomVerificationEmailTemplates": _kept(verification_templates.list_v2, _NO_LINKS, May.READ),
     "ListDedicatedIpPools": _kept(dedicated_ips.list_pools, "", May.READ),
     "ListDeliverabilityTestReports": _no(_NO_DASHBOARD),
     "ListDomainDeliverabilityCampaigns": _no(_NO_DASHBOARD),
     "ListEmailIdentities": Op(identities.list_v2, May.READ),
     "ListEmailIdentityCertificates": _no(_NO_CERTIFICATES),
+    "ListEmailTemplates": Op(templates.list_v2, May.READ),
     "ListMultiRegionEndpoints": _no(_NO_REGIONS),
     "ListReputationEntities": _kept(reputation.list_entities, "those of which something was set", May.READ),
     "ListResourceTenants": _kept(tenants.list_of_resource, "", May.READ),
@@ -188,17 +215,19 @@ _V2: dict[str, Op] = {
     "PutEmailIdentityFeedbackAttributes": _kept(identity_settings.put_feedback_v2, _NOT_FORWARDED),
     "PutEmailIdentityMailFromAttributes": _kept(identity_settings.put_mail_from_v2, _OWN_RETURN_PATH),
     "PutTenantSuppressionAttributes": _kept(tenants.put_suppression, "the account's suppression list counts"),
+    "SendBulkEmail": Op(bulk.send_v2, May.ANY),
+    "SendCustomVerificationEmail": _no(_NO_LINKS),
     "SendEmail": Op(sending.send_email_v2, May.ANY),
     "TagResource": Op(tags.tag),
+    "TestRenderEmailTemplate": Op(templates.test_render, May.READ),
     "UntagResource": Op(tags.untag),
+    "UpdateCustomVerificationEmailTemplate": _kept(verification_templates.update, _NO_LINKS),
     "UpdateEmailIdentityPolicy": _kept(identity_policies.update_v2, _RIGHTS_DECIDE),
+    "UpdateEmailTemplate": Op(templates.update_v2),
     "UpdateReputationEntityCustomerManagedStatus": _kept(reputation.update_status, "stops no mail"),
     "UpdateReputationEntityPolicy": _kept(reputation.update_policy, ""),
 }
-_SNS: dict[str, Op] = {}
-_STS: dict[str, Op] = {"GetCallerIdentity": Op(sts.get_caller_identity, May.ANY)}
-
-TABLE: Mapping[str, Mapping[str, Op]] = {
+_SNS: dict[str, Op] = {
     "ses": {name: _V1.get(name, _no("not there yet")) for name in service("ses").operations},
     "sesv2": {name: _V2.get(name, _no("not there yet")) for name in service("sesv2").operations},
     "sns": _SNS,
