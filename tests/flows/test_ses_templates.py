@@ -26,7 +26,7 @@ async def log_of(cloud: Amazon, recipient: str) -> Any:
     token = cloud.server.credentials["api_token"]
     where = "/api/accounts/1/email_logs"
     _, listed = await in_thread(
-        cloud.server.request, "GET", f"{where}?filters[to][operator]=equal&filters[to][value]={recipient}", token
+        cloud.server.request, "GET", f"{where}?filters[to][operator]=ci_equal&filters[to][value][]={recipient}", token
     )
     (found,) = listed["messages"]
     _, shown = await in_thread(cloud.server.request, "GET", f"{where}/{found['message_id']}", token)
@@ -103,7 +103,7 @@ async def test_a_template_has_one_life_in_both_versions_and_in_mailtraps_api(clo
     assert [each["name"] for each in await mailtrap(cloud, "GET")] == ["a/b c"]
 
 
-async def test_every_way_of_sending_from_a_template(cloud: Amazon) -> None:
+async def test_every_way_of_sending_from_a_template_and_what_a_missing_variable_makes_of_it(cloud: Amazon) -> None:
     v1, v2 = cloud.client("ses"), cloud.client("sesv2")
     await in_thread(v2.create_email_template, TemplateName="Hello", TemplateContent=HELLO)
     await in_thread(
@@ -142,18 +142,15 @@ async def test_every_way_of_sending_from_a_template(cloud: Amazon) -> None:
     logged = await cloud.log(sent["MessageId"])
     assert logged["template_variables"] == DATA
 
-
-async def test_what_is_missing_is_accepted_and_rejected(cloud: Amazon) -> None:
-    v1, v2 = cloud.client("ses"), cloud.client("sesv2")
-    await in_thread(v2.create_email_template, TemplateName="Hello", TemplateContent=HELLO)
-    sent = await in_thread(
-        v1.send_templated_email, Source=SENDER, Destination=TO, Template="Hello", TemplateData='{"name": "Ann"}'
+    lost = {"ToAddresses": ["lost@dest.test"]}
+    await in_thread(
+        v1.send_templated_email, Source=SENDER, Destination=lost, Template="Hello", TemplateData='{"name": "Ann"}'
     )
-    logged = await cloud.log(sent["MessageId"])
+    logged = await log_of(cloud, "lost@dest.test")
     assert logged["status"] == "not_delivered"
     told = json.dumps(logged)
     assert "rendering_failure: Attribute 'shop.city' is not present in the rendering data." in told
-    assert cloud.mx.transactions == []
+    assert len(cloud.mx.transactions) == 3
 
     with pytest.raises(v1.exceptions.MissingRenderingAttributeException) as caught:
         await in_thread(v1.test_render_template, TemplateName="Hello", TemplateData='{"shop": {"city": "Bern"}}')
@@ -267,9 +264,6 @@ async def test_lists_come_in_pages_and_bad_templates_are_refused(cloud: Amazon) 
     ):
         with pytest.raises(v2.exceptions.BadRequestException, match=problem):
             await in_thread(v2.list_email_templates, **params)
-    with pytest.raises(v2.exceptions.BadRequestException, match="Invalid PageToken"):
-        elsewhere = cloud.client("sesv2", region="eu-west-1")
-        await in_thread(elsewhere.list_email_templates, NextToken=first["NextToken"])
 
     for part, problem in (
         ({"SubjectPart": "{{#if x}}"}, "no valid Handlebars: Subject, line 1"),
@@ -283,9 +277,11 @@ async def test_lists_come_in_pages_and_bad_templates_are_refused(cloud: Amazon) 
     with pytest.raises(v1.exceptions.InvalidTemplateException):
         await in_thread(v1.update_template, Template={"TemplateName": "t00", "TextPart": "{{/x}}"})
 
+    await _verification_templates(v1, v2)
 
-async def test_verification_templates_are_kept_and_nothing_is_sent_from_them(cloud: Amazon) -> None:
-    v1, v2 = cloud.client("ses"), cloud.client("sesv2")
+
+async def _verification_templates(v1: Any, v2: Any) -> None:
+    """They are kept, and nothing is sent from them."""
     template: dict[str, Any] = {
         "TemplateName": "Verify",
         "FromEmailAddress": SENDER,
@@ -306,7 +302,7 @@ async def test_verification_templates_are_kept_and_nothing_is_sent_from_them(clo
     listed = await in_thread(v2.list_custom_verification_email_templates)
     (shown,) = listed["CustomVerificationEmailTemplates"]
     assert (shown["TemplateSubject"], "TemplateContent" in shown) == ("Now", False)
-    with pytest.raises(v1.exceptions.ClientError, match="sends no verification links"):
+    with pytest.raises(v1.exceptions.ClientError, match="no links to verify one are sent"):
         await in_thread(v1.send_custom_verification_email, EmailAddress="a@dest.test", TemplateName="Verify")
     await in_thread(v2.delete_custom_verification_email_template, TemplateName="Verify")
     with pytest.raises(v2.exceptions.NotFoundException, match="<Verify> does not exist"):
