@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from sqlalchemy import Connection
 
-from mailferry.intake import render
+from mailferry.intake import compiled
 from mailferry.intake.checks import Limits
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.render import LOGGED_VARIABLES, Renderer
@@ -322,7 +322,7 @@ async def test_a_template_that_is_gone_between_two_looks_is_unknown(house: House
 
 
 async def test_compiled_templates_are_kept_while_there_is_room(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render, "COMPILED_OCTETS", 10_000)
+    monkeypatch.setattr(compiled, "COMPILED_OCTETS", 10_000)
     made = [await house.keep(Texts("s", "", "x" * 1000)) for _ in range(4)]
     for template in [*made, *made[-2:]]:
         await house.text(template.head.uuid)

@@ -6,8 +6,7 @@ at a time: nobody's loops in loops make others wait. A request has a budget of s
 
 import asyncio
 import re
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
@@ -16,6 +15,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from mailferry.intake import checks, texts
+from mailferry.intake.compiled import FIELDS, Compiled, CompiledTexts
 from mailferry.intake.record import record
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Refused, Submission
@@ -29,9 +29,6 @@ T = TypeVar("T")
 #: What another node did to a template is seen this much later.
 CACHE_MS = 1_000
 CACHE_ENTRIES = 10_000
-#: Compiled templates are kept up to about so many octets, by the guess that a tag takes 1,500 beside its text.
-COMPILED_OCTETS = 64 * 1024 * 1024
-TAG_OCTETS = 1_500
 #: What is rendered in the event loop: 2,000 steps are five milliseconds at most.
 AT_ONCE = handlebars.Limits(steps=2_000, output=256 * 1024)
 #: Steps of all renderings of one request: twenty seconds of one core at most.
@@ -44,36 +41,12 @@ LOGGED_VARIABLES = 32 * 1024
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Before a name among the keys of what is remembered, so that none is taken for a uuid.
 _NAME = "name "
-#: What stands in the way of a rendering is told by the name that a template's field has.
-_FIELDS = ("subject", "body_html", "body_text")
 
 
 class Reader(Protocol):
     """See store/database.py."""
 
     async def read(self, query: Callable[[Connection], T]) -> T: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """The three texts, in the order of :data:`_FIELDS`; None: the template has no such body."""
-
-    programs: tuple[handlebars.Template | TemplateError | None, ...]
-    weight: int
-
-    @classmethod
-    def of(cls, source: Texts) -> "Compiled":
-        sources = asdict(source)
-        weight = sum(len(text) * 4 + text.count("{{") * TAG_OCTETS for text in sources.values())
-        return cls(tuple(_compiled(sources[name]) for name in _FIELDS), weight)
-
-
-def _compiled(source: str) -> handlebars.Template | TemplateError | None:
-    """No template is kept that is no Handlebars; one that an earlier version of it took may be none now."""
-    try:
-        return handlebars.compile(source) if source else None
-    except TemplateError as error:
-        return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +82,8 @@ class Renderer:
         self._ticks = ticks
         self._request_steps = request_steps
         self._heads: dict[tuple[int, str], tuple[int, Head | None]] = {}
-        self._compiled: OrderedDict[tuple[str, int], Compiled] = OrderedDict()
-        self._compiling: dict[tuple[str, int], asyncio.Task[Compiled | None]] = {}
-        self._weight = 0
         self._turn = asyncio.Semaphore(1)
+        self._compiled = CompiledTexts(self.aside)
         self._changes = 0
 
     def forget(self) -> None:
@@ -149,7 +120,7 @@ class Renderer:
 
     async def compiled(self, head: Head) -> Compiled | None:
         """None: it was deleted a moment ago."""
-        return await self._remembered((head.uuid, head.version), lambda: self._kept(head))
+        return await self._compiled.get((head.uuid, head.version), lambda: self._kept(head))
 
     async def compiled_texts(self, source: Texts) -> Compiled:
         """Of texts that came with a request: many requests bring the same ones."""
@@ -158,7 +129,7 @@ class Renderer:
             return source
 
         digest = blake2b(msgspec.json.encode(asdict(source)), digest_size=20).hexdigest()
-        found = await self._remembered((digest, 0), given)
+        found = await self._compiled.get((digest, 0), given)
         assert found is not None, "there are texts"
         return found
 
@@ -175,26 +146,6 @@ class Renderer:
     async def _kept(self, head: Head) -> Texts | None:
         found = await self._database.read(lambda c: templates.version(c, head.id, head.version))
         return found[1] if found else None
-
-    async def _remembered(self, key: tuple[str, int], read: Callable[[], Awaitable[Texts | None]]) -> Compiled | None:
-        if found := self._compiled.get(key):
-            self._compiled.move_to_end(key)
-            return found
-        if (task := self._compiling.get(key)) is None:
-            task = self._compiling[key] = asyncio.create_task(self._compile(key, read))
-            task.add_done_callback(lambda _: self._compiling.pop(key))
-        return await asyncio.shield(task)
-
-    async def _compile(self, key: tuple[str, int], read: Callable[[], Awaitable[Texts | None]]) -> Compiled | None:
-        source = await read()
-        if source is None:
-            return None
-        compiled = await self.aside(lambda: Compiled.of(source))
-        self._compiled[key] = compiled
-        self._weight += compiled.weight
-        while self._weight > COMPILED_OCTETS and len(self._compiled) > 1:
-            self._weight -= self._compiled.popitem(last=False)[1].weight
-        return compiled
 
 
 class Rendering:
@@ -262,10 +213,10 @@ class Rendering:
 
     async def run(self, compiled: Compiled, data: Mapping[str, Any], *, escape: bool, strict: bool) -> Rendered:
         data = {**data, **self._reserved} if self._reserved else data
-        found = dict.fromkeys(_FIELDS, "")
+        found = dict.fromkeys(FIELDS, "")
         failures: dict[str, str] = {}
         missing = ""
-        for field, program in zip(_FIELDS, compiled.programs, strict=True):
+        for field, program in zip(FIELDS, compiled.programs, strict=True):
             if isinstance(program, TemplateError):
                 failures[field] = str(program)
             elif program is not None:
