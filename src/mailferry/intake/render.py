@@ -101,7 +101,7 @@ class Renderer:
     ) -> "Rendering":
         """For one request: the templates that it names, with one query for those that are not known yet.
 
-        ``reserved``: what variables of these names print, whatever is given for them.
+        ``reserved``: what variables of these names print where nothing is given for them.
         """
         now = self._ticks()
         wanted = {uuid for uuid in uuids if _UUID.fullmatch(uuid)}
@@ -212,7 +212,6 @@ class Rendering:
         return self._last[2]
 
     async def run(self, compiled: Compiled, data: Mapping[str, Any], *, escape: bool, strict: bool) -> Rendered:
-        data = {**data, **self._reserved} if self._reserved else data
         found = dict.fromkeys(FIELDS, "")
         failures: dict[str, str] = {}
         missing = ""
@@ -249,7 +248,7 @@ class Rendering:
     ) -> str:
         limits = replace(limits, steps=min(limits.steps, self._left))
         try:
-            text, steps = program.measured(data, escape=escape, strict=strict, limits=limits)
+            text, steps = program.measured(data, escape=escape, strict=strict, limits=limits, reserved=self._reserved)
         except RenderError as error:
             self._left -= error.steps
             raise

@@ -21,6 +21,8 @@ from mailferry.intake.render import Produced, Rendered, Rendering
 from mailferry.mail.compose import Content
 from mailferry.resources.templates import Texts
 
+#: Octets of a template's three parts together (quotas).
+MAX_OCTETS = 500 * 1024
 #: What list management puts in place of it is not known before delivery.
 RESERVED = {"amazonSESUnsubscribeUrl": "{{amazonSESUnsubscribeUrl}}"}
 
@@ -90,8 +92,10 @@ def choose(template: Mapping[str, Any]) -> Chosen:
         raise invalid("Exactly one of TemplateName, TemplateArn and TemplateContent must be given")
     if content := template.get("TemplateContent"):
         texts = Texts(content.get("Subject", ""), content.get("Html", ""), content.get("Text", ""))
-        if texts == Texts(""):
-            raise invalid("The template must have a subject, a text or an HTML part")
+        if texts == Texts("") or texts.octets > MAX_OCTETS:
+            raise invalid(
+                f"The template must have a subject, a text or an HTML part, at most {MAX_OCTETS} bytes together"
+            )
         return Chosen(texts=texts)
     return Chosen(template.get("TemplateName") or name_of_arn(template["TemplateArn"]))
 

@@ -11,13 +11,11 @@ from mailferry.endpoints.ses import paging
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.endpoints.ses.rendered import mime
-from mailferry.endpoints.ses.templated import Chosen, data, failure, no_template
+from mailferry.endpoints.ses.templated import MAX_OCTETS, Chosen, data, failure, no_template
 from mailferry.intake import texts
 from mailferry.resources import template_syntax, templates
 from mailferry.resources.templates import Facts, Head, Template, Texts
 
-#: Octets of the three parts together (quotas).
-MAX_OCTETS = 500 * 1024
 PAGE, MAX_PAGE = 10, 100
 #: What the parts are called in the two versions.
 _V1 = ("SubjectPart", "HtmlPart", "TextPart")

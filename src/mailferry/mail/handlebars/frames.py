@@ -23,12 +23,13 @@ NULL_CONTEXT: Final[dict[str, Value]] = {}
 class State(Meter):
     """One rendering."""
 
-    __slots__ = ("boxes", "escape", "strict")
+    __slots__ = ("boxes", "escape", "reserved", "strict")
 
-    def __init__(self, limits: Limits, *, escape: bool, strict: bool) -> None:
+    def __init__(self, limits: Limits, *, escape: bool, strict: bool, reserved: Mapping[str, str]) -> None:
         super().__init__(limits)
         self.escape = escape
         self.strict = strict
+        self.reserved = reserved
         self.boxes: dict[int, Box] = {}
 
     def box(self, template: int) -> Box:

@@ -85,6 +85,8 @@ def resolved(value: Value, frame: Frame, helper: str | None) -> Value:
 def _resolved(value: Value, frame: Frame, path: str, helper: str | None) -> Value:
     if type(value) is int or type(value) is float:
         return value
+    if value is UNDEFINED and path in frame.state.reserved:
+        return frame.state.reserved[path]
     if value is UNDEFINED and path and frame.state.strict:
         raise Fault(f'"{path}" is not in the data', MissingVariable, path)
     value = resolved(value, frame, helper)

@@ -14,6 +14,7 @@ from mailferry.mail.handlebars.run import Code, enter
 from mailferry.mail.handlebars.values import Value
 
 DEFAULT_LIMITS: Final = Limits()
+NOTHING_RESERVED: Final[Mapping[str, str]] = {}
 
 
 class Template:
@@ -47,10 +48,19 @@ class Template:
         return self.measured(data, escape=escape, strict=strict, limits=limits)[0]
 
     def measured(
-        self, data: Value, *, escape: bool = True, strict: bool = False, limits: Limits = DEFAULT_LIMITS
+        self,
+        data: Value,
+        *,
+        escape: bool = True,
+        strict: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+        reserved: Mapping[str, str] = NOTHING_RESERVED,
     ) -> tuple[str, int]:
-        """The text as `render` gives it, and the steps that it took. The RenderError says in `steps` how many it took."""
-        state = State(limits, escape=escape, strict=strict)
+        """The text as `render` gives it, and the steps that it took. The RenderError says in `steps` how many it took.
+
+        `reserved`: what is printed for a path that the data does not have, in whatever block it stands.
+        """
+        state = State(limits, escape=escape, strict=strict, reserved=reserved)
         try:
             return _finished(self._text(data, state), limits, self.name), limits.steps - state.steps
         except RenderError as error:
