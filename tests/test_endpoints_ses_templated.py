@@ -2,112 +2,22 @@
 
 import email
 import email.policy
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import pytest
-import structlog
 
-from mailferry.endpoints.bodies import BodyBudget, BodyRules
-from mailferry.endpoints.ses import bulk, templated, templates
-from mailferry.endpoints.ses.deps import Call, Deps
+from mailferry.endpoints.ses import bulk, templates
 from mailferry.endpoints.ses.errors import SesError
 from mailferry.endpoints.ses.rendered import mime
+from mailferry.endpoints.ses.table import TABLE
 from mailferry.endpoints.ses.templated import choose, data, merged, name_of_arn
-from mailferry.intake.render import Rendered, Renderer
-from mailferry.intake.submission import Accepted, Refused, Submission
-from mailferry.resources import accounts
-from mailferry.resources import templates as kept
-from mailferry.resources.access_keys import AccessKey
-from mailferry.resources.audit import Actor
-from mailferry.resources.dns_records import Operator
-from mailferry.resources.documents import DocumentBook
-from mailferry.resources.permissions import ADMIN, Grant, Resource, Rights
-from mailferry.resources.templates import Facts, Texts
+from mailferry.intake.compiled import Compiled
+from mailferry.intake.render import Rendered
+from mailferry.resources.permissions import ADMIN, VIEWER, Grant, Resource, Rights
+from mailferry.resources.templates import Texts
 from mailferry.store.database import Database
-from mailferry.store.secrets import Sealer
 from tests.conftest import Clock
-
-SENDER = "app@shop.test"
-UUID = "01900000-0000-7000-8000-{:012d}"
-
-
-class Intake:
-    """Accepts all, or fails from some call on."""
-
-    def __init__(self) -> None:
-        self.calls: list[Sequence[Submission]] = []
-        self.good_calls = 1000
-
-    async def accept(self, submissions: Sequence[Submission], once: Any = None) -> list[Accepted | Refused]:
-        if len(self.calls) == self.good_calls:
-            raise RuntimeError("the disk is gone")
-        self.calls.append(submissions)
-        return [Accepted(UUID.format(number), ("",)) for number in range(len(submissions))]
-
-    @property
-    def all(self) -> list[Submission]:
-        return [submission for call in self.calls for submission in call]
-
-
-class House:
-    def __init__(self, database: Database, clock: Clock, account: int, budget: int) -> None:
-        self.database, self.clock, self.account, self.intake = database, clock, account, Intake()
-        unused = cast(Any, None)
-        self.deps = Deps(
-            intake=self.intake,
-            keys=unused,
-            db=database,
-            content=unused,
-            clock=clock,
-            log=structlog.get_logger(__name__),
-            budget=BodyBudget(budget),
-            sealer=Sealer(bytes(32)),
-            operator=Operator("mail.mailferry.test", ""),
-            forget_domains=lambda: None,
-            documents=DocumentBook(database, clock),
-            renderer=Renderer(database, clock),
-            body=BodyRules(patience=0.01),
-        )
-
-    def call(self, operation: str) -> Call:
-        rights = Rights.of(self.account, 0, [Grant(Resource.ACCOUNT, self.account, ADMIN)])
-        key = AccessKey(1, self.account, "MFAKTEST", "deploy", "", False, 0, rights)
-        return Call(self.deps, key, "us-east-1", "sesv2", operation, "request", "127.0.0.1")
-
-    async def keep(self, source: Texts, name: str = "Hello", **facts: Any) -> None:
-        given = Facts(name, **{"escape": False, "strict": True, **facts})
-        actor, now = Actor("access_key", 1, "deploy"), self.clock()
-        await self.database.write(lambda c: kept.create(c, self.account, given, source, actor, now, most=200))
-        self.deps.renderer.forget()
-
-    async def bulk(self, entries: Sequence[str], **given: Any) -> list[tuple[str, str]]:
-        """Status and error of each; ``entries`` are their data."""
-        template = {"TemplateName": "Hello", "TemplateData": "{}", **given.pop("template", {})}
-        params = {
-            "FromEmailAddress": SENDER,
-            "DefaultContent": {"Template": template},
-            "BulkEmailEntries": [
-                {
-                    "Destination": {"ToAddresses": [f"n{number}@dest.test"]},
-                    "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": each}},
-                }
-                for number, each in enumerate(entries)
-            ],
-            **given,
-        }
-        answer = await bulk.send_v2(self.call("SendBulkEmail"), params)
-        assert answer is not None
-        return [(each["Status"], each.get("Error", "")) for each in answer["BulkEmailEntryResults"]]
-
-    async def one(self, template: dict[str, Any]) -> Submission:
-        params = {
-            "FromEmailAddress": SENDER,
-            "Destination": {"ToAddresses": ["a@dest.test"]},
-            "Content": {"Template": template},
-        }
-        await templated.send(self.call("SendEmail"), params)
-        return self.intake.all[-1]
+from tests.ses_templates import House, texts
 
 
 @pytest.fixture
@@ -118,13 +28,7 @@ def database_url() -> str:
 
 @pytest.fixture
 async def house(database: Database, clock: Clock) -> House:
-    account = await database.write(lambda c: accounts.create_account(c, "Shop", clock()))
-    return House(database, clock, account, 1 << 20)
-
-
-def texts(submission: Submission) -> tuple[str, str | None]:
-    assert submission.content is not None
-    return submission.content.subject, submission.content.text
+    return await House.furnished(database, clock)
 
 
 # --- data ----------------------------------------------------------------------------------------------------------
@@ -227,14 +131,13 @@ async def test_what_cannot_be_rendered_is_accepted_and_says_why(house: House, so
 
 async def test_texts_that_come_with_the_call_are_compiled_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[Texts] = []
-    from mailferry.intake.compiled import Compiled
-
     real = Compiled.of
     monkeypatch.setattr(Compiled, "of", lambda source: compiled.append(source) or real(source))
     content = {"TemplateContent": {"Subject": "{{x}}", "Text": "t"}, "TemplateData": '{"x": "<"}'}
     assert [texts(await house.one(content)) for _ in range(2)] == [("<", "t")] * 2
     assert len(compiled) == 1
-    await house.one({**content, "TemplateContent": {"Subject": "t", "Text": "{{x}}"}})
+    lacking = await house.one({**content, "TemplateContent": {"Subject": "t", "Text": "{{y}}"}})
+    assert lacking.publishing and lacking.publishing.facts["rendering_failure"].startswith("Attribute 'y' is not")
     assert len(compiled) == 2
 
 
@@ -274,6 +177,31 @@ def test_a_rendered_template_is_a_whole_message_whose_lines_end_in_crlf() -> Non
     assert plain.get_content().replace("\r\n", "\n").strip() == long.replace("\r", "\n")
 
 
+@pytest.mark.parametrize(
+    ("resource", "level", "reads", "changes"),
+    [
+        (Resource.ACCOUNT, VIEWER, True, False),
+        (Resource.TEMPLATES, VIEWER, True, False),
+        (Resource.TEMPLATES, ADMIN, True, True),
+        (Resource.DOMAIN, ADMIN, False, False),
+    ],
+)
+def test_templates_are_for_whom_they_are_in_mailtraps_api(
+    resource: Resource, level: int, reads: bool, changes: bool
+) -> None:
+    rights = Rights.of(1, 0, [Grant(resource, 1, level)])
+    of_templates = [
+        (operation, op)
+        for ops in TABLE.values()
+        for operation, op in ops.items()
+        if "Template" in operation and not operation.startswith("Send")
+    ]
+    assert len(of_templates) == 22
+    for operation, op in of_templates:
+        wanted = reads if operation.startswith(("Get", "List", "TestRender")) else changes
+        assert op.allows(rights) is wanted, operation
+
+
 # --- bulk ----------------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +229,7 @@ async def test_large_entries_come_in_slices_and_what_was_accepted_is_told_when_a
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "SLICE_OCTETS", 2500)
+    house.deps.budget.total = 4000  # a slice and the next one's first: the memory of those before is given back
     await house.keep(Texts("s", "", "x" * 1000))
     assert await house.bulk([""] * 5) == [("SUCCESS", "")] * 5
     assert [len(call) for call in house.intake.calls] == [2, 2, 1]
@@ -317,14 +246,20 @@ async def test_large_entries_come_in_slices_and_what_was_accepted_is_told_when_a
     assert house.deps.budget.used == 0
 
 
-async def test_a_bulk_that_needs_more_memory_than_there_is(house: House) -> None:
+async def test_a_bulk_that_needs_more_memory_than_there_is(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     await house.keep(Texts("s", "", "x" * 400_000))
     house.deps.budget.used = 1 << 19
+    asked: list[int] = []
+    real = house.deps.budget.take
+    monkeypatch.setattr(
+        house.deps.budget, "take", lambda octets, patience: asked.append(octets) or real(octets, patience)
+    )
     assert await house.bulk([""] * 3) == [
         ("SUCCESS", ""),
         *[("TRANSIENT_FAILURE", "The server has no memory for this message now.")] * 2,
     ]
     assert house.deps.budget.used == 1 << 19
+    assert len(asked) == 2, "the third waited for memory in vain, too"
     with pytest.raises(SesError) as caught:
         house.deps.budget.used = 1 << 20
         await house.one({"TemplateName": "Hello"})
@@ -335,15 +270,20 @@ async def test_an_entry_has_tags_and_headers_over_those_of_all(house: House) -> 
     await house.keep(Texts("s", "", "t"))
     headers = [{"Name": f"X-{number}", "Value": "all"} for number in range(15)]
     own = [{"Name": "x-3", "Value": "own"}]
+    tagged = [{"Name": "category", "Value": "own"}]
     entries = [
-        {"Destination": {"ToAddresses": ["a@dest.test"]}, "ReplacementHeaders": own},
+        {"Destination": {"ToAddresses": ["a@dest.test"]}, "ReplacementHeaders": own, "ReplacementTags": tagged},
         {"Destination": {"ToAddresses": ["a@dest.test"]}, "ReplacementHeaders": [{"Name": "X-new", "Value": "x"}]},
         {"Destination": {"ToAddresses": ["a@dest.test"]}, "ReplacementTags": [{"Name": "bad name", "Value": "x"}]},
         {"Destination": {}},
     ]
-    found = await house.bulk([], template={"Headers": headers}, BulkEmailEntries=entries)
+    defaults = [{"Name": "category", "Value": "all"}, {"Name": "kind", "Value": "x"}]
+    found = await house.bulk([], template={"Headers": headers}, BulkEmailEntries=entries, DefaultEmailTags=defaults)
     assert [status for status, _ in found] == ["SUCCESS", *["INVALID_PARAMETER"] * 2, "SUCCESS"]
     assert "16" in found[1][1] and "Invalid tag name <bad name>" in found[2][1]
+    assert house.intake.all[0].custom_variables == '{"kind":"x","category":"own"}'
+    publishing = house.intake.all[0].publishing
+    assert publishing and publishing.facts["tags"] == {"kind": ["x"], "category": ["own"]}
     content = house.intake.all[0].content
     assert content and len(content.headers) == 15 and content.headers[-1] == ("x-3", "own")
     with pytest.raises(SesError, match="Invalid tag name"):

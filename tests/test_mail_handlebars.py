@@ -191,6 +191,23 @@ def test_strict_refuses_to_print_what_is_missing(template, path, escape):
         assert (caught.value.path, caught.value.line) == (path, 2)
 
 
+@pytest.mark.parametrize("escape", [True, False])
+def test_strict_adds_no_numbers(escape):
+    template = compile("{{{a}}}{{{b}}}{{#if b}}{{{b}}}{{/if}}")
+    assert template.render({"a": 1, "b": 2.5}, escape=escape, strict=True) == "12.52.5"
+    assert template.render({"a": 1, "b": 2.5}, escape=escape) == "6"
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_reserved_paths_print_what_they_stand_for_where_the_data_has_nothing(strict):
+    template = compile("{{url}}{{#each xs}}{{url}}{{{../url}}}{{/each}}{{#if url}}if{{/if}}")
+    reserved = {"url": "<{{url}}>"}
+    assert template.measured({"xs": [{}]}, strict=strict, reserved=reserved | {"../url": "up"})[0] == (
+        "&lt;{{url}}&gt;&lt;{{url}}&gt;up"
+    )
+    assert template.measured({"url": "mine"}, strict=strict, reserved=reserved)[0] == "mineif"
+
+
 # --- what a template reads
 
 

@@ -48,6 +48,11 @@ class May(StrEnum):
     ANY = "any"
     READ = "read"
     CHANGE = "change"
+    READ_TEMPLATES = "read templates"
+    CHANGE_TEMPLATES = "change templates"
+
+
+_TEMPLATE_LEVELS = {May.READ_TEMPLATES: VIEWER, May.CHANGE_TEMPLATES: ADMIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ class Op:
         """A key that is confined to domains may read, and the functions confine it to those."""
         if self.may is May.ANY:
             return True
+        if self.may in _TEMPLATE_LEVELS:
+            return rights.on(Resource.TEMPLATES, rights.account_id) >= _TEMPLATE_LEVELS[self.may]
         if self.may is May.READ:
             granted = rights.granted(Resource.DOMAIN, VIEWER)
             return granted is None or bool(granted)
@@ -92,24 +99,24 @@ _PROVEN = "an address is verified when the domain that it lies in is, or one abo
 
 _V1: dict[str, Op] = {
     "CloneReceiptRuleSet": _kept(receipt_rules.clone_set, _NOTHING_RECEIVED),
-    "CreateCustomVerificationEmailTemplate": _kept(verification_templates.create, _NO_LINKS),
+    "CreateCustomVerificationEmailTemplate": _kept(verification_templates.create, _NO_LINKS, May.CHANGE_TEMPLATES),
     "CreateReceiptFilter": _kept(receipt_rules.create_filter, _NOTHING_RECEIVED),
     "CreateReceiptRule": _kept(receipt_rules.create_rule, "S3, Lambda, WorkMail and Connect actions are refused"),
     "CreateReceiptRuleSet": _kept(receipt_rules.create_set, _NOTHING_RECEIVED),
-    "CreateTemplate": Op(templates.create_v1),
-    "DeleteCustomVerificationEmailTemplate": _kept(verification_templates.delete_v1, _NO_LINKS),
+    "CreateTemplate": Op(templates.create_v1, May.CHANGE_TEMPLATES),
+    "DeleteCustomVerificationEmailTemplate": _kept(verification_templates.delete_v1, _NO_LINKS, May.CHANGE_TEMPLATES),
     "DeleteIdentity": Op(identities.delete_v1),
     "DeleteIdentityPolicy": _kept(identity_policies.delete_v1, _RIGHTS_DECIDE),
     "DeleteReceiptFilter": _kept(receipt_rules.delete_filter, _NOTHING_RECEIVED),
     "DeleteReceiptRule": _kept(receipt_rules.delete_rule, _NOTHING_RECEIVED),
     "DeleteReceiptRuleSet": _kept(receipt_rules.delete_set, _NOTHING_RECEIVED),
-    "DeleteTemplate": Op(templates.delete_v1),
+    "DeleteTemplate": Op(templates.delete_v1, May.CHANGE_TEMPLATES),
     "DeleteVerifiedEmailAddress": Op(identities.delete_address_v1),
     "DescribeActiveReceiptRuleSet": _kept(receipt_rules.describe_active_set, _NOTHING_RECEIVED, May.READ),
     "DescribeReceiptRule": _kept(receipt_rules.describe_rule, _NOTHING_RECEIVED, May.READ),
     "DescribeReceiptRuleSet": _kept(receipt_rules.describe_set, _NOTHING_RECEIVED, May.READ),
     "GetAccountSendingEnabled": Op(account.get_sending_enabled, May.READ),
-    "GetCustomVerificationEmailTemplate": _kept(verification_templates.get, _NO_LINKS, May.READ),
+    "GetCustomVerificationEmailTemplate": _kept(verification_templates.get, _NO_LINKS, May.READ_TEMPLATES),
     "GetIdentityDkimAttributes": Op(identity_dkim.get_attributes_v1, May.READ),
     "GetIdentityMailFromDomainAttributes": _kept(identity_settings.get_mail_from_v1, _OWN_RETURN_PATH, May.READ),
     "GetIdentityNotificationAttributes": Op(identity_settings.get_notifications_v1, May.READ),
@@ -117,13 +124,13 @@ _V1: dict[str, Op] = {
     "GetIdentityVerificationAttributes": Op(identities.get_verification_v1, May.READ),
     "GetSendQuota": Op(account.get_send_quota, May.ANY),
     "GetSendStatistics": Op(account.get_send_statistics, May.READ),
-    "GetTemplate": Op(templates.get_v1, May.READ),
-    "ListCustomVerificationEmailTemplates": _kept(verification_templates.list_v1, _NO_LINKS, May.READ),
+    "GetTemplate": Op(templates.get_v1, May.READ_TEMPLATES),
+    "ListCustomVerificationEmailTemplates": _kept(verification_templates.list_v1, _NO_LINKS, May.READ_TEMPLATES),
     "ListIdentities": Op(identities.list_v1, May.READ),
     "ListIdentityPolicies": _kept(identity_policies.list_v1, _RIGHTS_DECIDE, May.READ),
     "ListReceiptFilters": _kept(receipt_rules.list_filters, _NOTHING_RECEIVED, May.READ),
     "ListReceiptRuleSets": _kept(receipt_rules.list_sets, _NOTHING_RECEIVED, May.READ),
-    "ListTemplates": Op(templates.list_v1, May.READ),
+    "ListTemplates": Op(templates.list_v1, May.READ_TEMPLATES),
     "ListVerifiedEmailAddresses": Op(identities.list_verified_addresses_v1, May.READ),
     "PutIdentityPolicy": _kept(identity_policies.put_v1, _RIGHTS_DECIDE),
     "ReorderReceiptRuleSet": _kept(receipt_rules.reorder_set, _NOTHING_RECEIVED),
@@ -140,11 +147,11 @@ _V1: dict[str, Op] = {
     "SetIdentityMailFromDomain": _kept(identity_settings.set_mail_from_v1, _OWN_RETURN_PATH),
     "SetIdentityNotificationTopic": Op(identity_settings.set_topic_v1),
     "SetReceiptRulePosition": _kept(receipt_rules.set_rule_position, _NOTHING_RECEIVED),
-    "TestRenderTemplate": Op(templates.test_render, May.READ),
+    "TestRenderTemplate": Op(templates.test_render, May.READ_TEMPLATES),
     "UpdateAccountSendingEnabled": Op(account.update_sending_enabled),
-    "UpdateCustomVerificationEmailTemplate": _kept(verification_templates.update, _NO_LINKS),
+    "UpdateCustomVerificationEmailTemplate": _kept(verification_templates.update, _NO_LINKS, May.CHANGE_TEMPLATES),
     "UpdateReceiptRule": _kept(receipt_rules.update_rule, "S3, Lambda, WorkMail and Connect actions are refused"),
-    "UpdateTemplate": Op(templates.update_v1),
+    "UpdateTemplate": Op(templates.update_v1, May.CHANGE_TEMPLATES),
     "VerifyDomainDkim": Op(identities.verify_domain_dkim_v1),
     "VerifyDomainIdentity": Op(identities.verify_domain_v1),
     "VerifyEmailAddress": Op(identities.verify_address_v1, remark=_PROVEN),
@@ -152,27 +159,27 @@ _V1: dict[str, Op] = {
 }
 _V2: dict[str, Op] = {
     "AssociateEmailIdentityCertificate": _no(_NO_CERTIFICATES),
-    "CreateCustomVerificationEmailTemplate": _kept(verification_templates.create, _NO_LINKS),
+    "CreateCustomVerificationEmailTemplate": _kept(verification_templates.create, _NO_LINKS, May.CHANGE_TEMPLATES),
     "CreateDedicatedIpPool": _kept(dedicated_ips.create_pool, "the pool `bulk` chooses the bulk stream"),
     "CreateDeliverabilityTestReport": _no(_NO_DASHBOARD),
     "CreateEmailIdentity": Op(identities.create_v2, remark=_PROVEN),
     "CreateEmailIdentityPolicy": _kept(identity_policies.create_v2, _RIGHTS_DECIDE),
-    "CreateEmailTemplate": Op(templates.create_v2),
+    "CreateEmailTemplate": Op(templates.create_v2, May.CHANGE_TEMPLATES),
     "CreateMultiRegionEndpoint": _no(_NO_REGIONS),
     "CreateTenant": _kept(tenants.create, "mail of a tenant is sent as any other"),
     "CreateTenantResourceAssociation": _kept(tenants.associate, "confines nothing"),
-    "DeleteCustomVerificationEmailTemplate": _kept(verification_templates.delete_v2, _NO_LINKS),
+    "DeleteCustomVerificationEmailTemplate": _kept(verification_templates.delete_v2, _NO_LINKS, May.CHANGE_TEMPLATES),
     "DeleteDedicatedIpPool": _kept(dedicated_ips.delete_pool, ""),
     "DeleteEmailIdentity": Op(identities.delete_v2),
     "DeleteEmailIdentityPolicy": _kept(identity_policies.delete_v2, _RIGHTS_DECIDE),
-    "DeleteEmailTemplate": Op(templates.delete_v2),
+    "DeleteEmailTemplate": Op(templates.delete_v2, May.CHANGE_TEMPLATES),
     "DeleteMultiRegionEndpoint": _no(_NO_REGIONS),
     "DeleteTenant": _kept(tenants.delete, ""),
     "DeleteTenantResourceAssociation": _kept(tenants.dissociate, ""),
     "DisassociateEmailIdentityCertificate": _no(_NO_CERTIFICATES),
     "GetAccount": Op(account.get_account, May.ANY),
     "GetBlacklistReports": _no(_NO_DASHBOARD),
-    "GetCustomVerificationEmailTemplate": _kept(verification_templates.get, _NO_LINKS, May.READ),
+    "GetCustomVerificationEmailTemplate": _kept(verification_templates.get, _NO_LINKS, May.READ_TEMPLATES),
     "GetDedicatedIp": _kept(dedicated_ips.get_ip, _NO_ADDRESSES, May.READ),
     "GetDedicatedIpPool": _kept(dedicated_ips.get_pool, "", May.READ),
     "GetDedicatedIps": _kept(dedicated_ips.get_ips, _NO_ADDRESSES, May.READ),
@@ -183,17 +190,17 @@ _V2: dict[str, Op] = {
     "GetEmailAddressInsights": _no("addresses are not guessed at; a bounce tells whether one is there"),
     "GetEmailIdentity": Op(identities.get_v2, May.READ),
     "GetEmailIdentityPolicies": _kept(identity_policies.get_v2, _RIGHTS_DECIDE, May.READ),
-    "GetEmailTemplate": Op(templates.get_v2, May.READ),
+    "GetEmailTemplate": Op(templates.get_v2, May.READ_TEMPLATES),
     "GetMultiRegionEndpoint": _no(_NO_REGIONS),
     "GetReputationEntity": _kept(reputation.get_entity, "healthy, but for what the customer paused", May.READ),
     "GetTenant": _kept(tenants.get, "", May.READ),
-    "ListCustomVerificationEmailTemplates": _kept(verification_templates.list_v2, _NO_LINKS, May.READ),
+    "ListCustomVerificationEmailTemplates": _kept(verification_templates.list_v2, _NO_LINKS, May.READ_TEMPLATES),
     "ListDedicatedIpPools": _kept(dedicated_ips.list_pools, "", May.READ),
     "ListDeliverabilityTestReports": _no(_NO_DASHBOARD),
     "ListDomainDeliverabilityCampaigns": _no(_NO_DASHBOARD),
     "ListEmailIdentities": Op(identities.list_v2, May.READ),
     "ListEmailIdentityCertificates": _no(_NO_CERTIFICATES),
-    "ListEmailTemplates": Op(templates.list_v2, May.READ),
+    "ListEmailTemplates": Op(templates.list_v2, May.READ_TEMPLATES),
     "ListMultiRegionEndpoints": _no(_NO_REGIONS),
     "ListReputationEntities": _kept(reputation.list_entities, "those of which something was set", May.READ),
     "ListResourceTenants": _kept(tenants.list_of_resource, "", May.READ),
@@ -219,11 +226,11 @@ _V2: dict[str, Op] = {
     "SendCustomVerificationEmail": _no(_NO_LINKS),
     "SendEmail": Op(sending.send_email_v2, May.ANY),
     "TagResource": Op(tags.tag),
-    "TestRenderEmailTemplate": Op(templates.test_render, May.READ),
+    "TestRenderEmailTemplate": Op(templates.test_render, May.READ_TEMPLATES),
     "UntagResource": Op(tags.untag),
-    "UpdateCustomVerificationEmailTemplate": _kept(verification_templates.update, _NO_LINKS),
+    "UpdateCustomVerificationEmailTemplate": _kept(verification_templates.update, _NO_LINKS, May.CHANGE_TEMPLATES),
     "UpdateEmailIdentityPolicy": _kept(identity_policies.update_v2, _RIGHTS_DECIDE),
-    "UpdateEmailTemplate": Op(templates.update_v2),
+    "UpdateEmailTemplate": Op(templates.update_v2, May.CHANGE_TEMPLATES),
     "UpdateReputationEntityCustomerManagedStatus": _kept(reputation.update_status, "stops no mail"),
     "UpdateReputationEntityPolicy": _kept(reputation.update_policy, ""),
 }

@@ -190,7 +190,12 @@ def enter(code: Code, state: State, level: int, context: Value, data: Data, part
 
 
 def _sum(pieces: list[Value], late: frozenset[int], state: State) -> Value:
-    """handlebars.js joins pieces with +, which adds numbers until the first text: {{{1}}}{{{2}}} is 3."""
+    """handlebars.js joins pieces with +, which adds numbers until the first text: {{{1}}}{{{2}}} is 3.
+
+    A strict rendering is as Amazon's, which is no JavaScript and adds nothing: without escapes {{1}}{{2}} would be 3, too.
+    """
+    if state.strict:
+        return "".join(map(state.text, pieces))
     addends: list[Value] = []
     run: list[Value] = []
     for at, piece in enumerate(pieces):

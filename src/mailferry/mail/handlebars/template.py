@@ -43,7 +43,7 @@ class Template:
         """The text for this data, which is what JSON gives: dict, list, str, int, float, bool or None.
 
         `escape=False` prints {{x}} as {{{x}}}. `strict=True` refuses to print what the data does not have; null and
-        what #if, #each and sections ask for may be missing all the same. Raises RenderError.
+        what #if, #each and sections ask for may be missing all the same; and it adds no numbers. Raises RenderError.
         """
         return self.measured(data, escape=escape, strict=strict, limits=limits)[0]
 
