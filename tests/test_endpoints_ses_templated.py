@@ -129,6 +129,13 @@ async def test_what_cannot_be_rendered_is_accepted_and_says_why(house: House, so
     assert texts(sent) == ("", None)
 
 
+@pytest.mark.parametrize("source", ["{{%s}}", "{{> %s}}"])
+async def test_a_name_of_the_templates_own_size_is_cut_where_it_is_told(house: House, source: str) -> None:
+    await house.keep(Texts("s", "", source % ("x" * 100_000)))
+    sent = await house.one({"TemplateName": "Hello"})
+    assert sent.publishing and 400 < len(sent.publishing.failure) < 1100
+
+
 async def test_texts_that_come_with_the_call_are_compiled_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[Texts] = []
     real = Compiled.of

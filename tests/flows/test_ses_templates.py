@@ -101,6 +101,14 @@ async def test_a_template_has_one_life_in_both_versions_and_in_mailtraps_api(clo
         with pytest.raises(missing, match="Template Hello does not exist"):
             await in_thread(gone)
     assert [each["name"] for each in await mailtrap(cloud, "GET")] == ["a/b c"]
+    for unkeepable in ("a\0b", "x" * 5000):
+        for name in ("get_email_template", "get_custom_verification_email_template"):
+            with pytest.raises(v2.exceptions.NotFoundException):
+                await in_thread(getattr(v2, name), TemplateName=unkeepable)
+        with pytest.raises(v1.exceptions.TemplateDoesNotExistException):
+            await in_thread(v1.test_render_template, TemplateName=unkeepable, TemplateData="{}")
+        await in_thread(v1.delete_template, TemplateName=unkeepable)
+        await in_thread(v1.delete_custom_verification_email_template, TemplateName=unkeepable)
 
 
 async def test_every_way_of_sending_from_a_template_and_what_a_missing_variable_makes_of_it(cloud: Amazon) -> None:
@@ -150,6 +158,11 @@ async def test_every_way_of_sending_from_a_template_and_what_a_missing_variable_
     assert logged["status"] == "not_delivered"
     told = json.dumps(logged)
     assert "rendering_failure: Attribute 'shop.city' is not present in the rendering data." in told
+    strange = {"TemplateName": "Hello", "TemplateData": '{"name": "a\\u0000b", "shop": {"city": "Bern"}}'}
+    nul = {"ToAddresses": ["nul@dest.test"]}
+    await in_thread(v2.send_email, FromEmailAddress=SENDER, Destination=nul, Content={"Template": strange})
+    logged = await log_of(cloud, "nul@dest.test")
+    assert (logged["status"], logged["template_variables"]["name"]) == ("not_delivered", "a\0b")
     assert len(cloud.mx.transactions) == 3
 
     with pytest.raises(v1.exceptions.MissingRenderingAttributeException) as caught:

@@ -114,7 +114,7 @@ def of_uuids(connection: Connection, account_id: int, uuids: Iterable[str]) -> d
 
 def of_names(connection: Connection, account_id: int, names: Iterable[str]) -> dict[str, Head]:
     """Where a name must mean one template, it means the oldest one that has it: none that is made later takes its mail."""
-    wanted = list(names)
+    wanted = [name for name in names if "\0" not in name]  # PostgreSQL takes none, and no template has one
     found = _heads().where(templates.c.account_id == account_id, templates.c.name.in_(wanted))
     rows = connection.execute(found.order_by(templates.c.id.desc())) if wanted else ()
     return {row.name: _head(row) for row in rows}

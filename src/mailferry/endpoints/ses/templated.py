@@ -23,6 +23,8 @@ from mailferry.resources.templates import Texts
 
 #: Octets of a template's three parts together (quotas).
 MAX_OCTETS = 500 * 1024
+#: Characters of a variable's name that the log and events repeat: a template may have one of its own size.
+MAX_NAME = 500
 #: What list management puts in place of it is not known before delivery.
 RESERVED = {"amazonSESUnsubscribeUrl": "{{amazonSESUnsubscribeUrl}}"}
 
@@ -154,8 +156,8 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def failure(rendered: Rendered) -> str:
     """Why there is no message of it, in Amazon's words where it has some; nothing where there is one."""
     if rendered.missing:
-        return f"Attribute '{rendered.missing}' is not present in the rendering data."
-    return "; ".join(render.failures(rendered))
+        return f"Attribute '{rendered.missing[:MAX_NAME]}' is not present in the rendering data."
+    return "; ".join(render.failures(rendered))[: 2 * MAX_NAME]
 
 
 def fill(outgoing: Outgoing, chosen: Chosen, produced: Produced) -> Outgoing:

@@ -15,6 +15,7 @@ from mailferry.resources import audit, documents, domains
 from mailferry.resources.documents import Document, Kind
 
 MAX_TEMPLATES = 50
+MAX_NAME = 255
 PAGE = 50
 #: Octets of one.
 MAX_OCTETS = 10 * 1024 * 1024
@@ -24,6 +25,8 @@ _KIND = Kind.VERIFICATION_TEMPLATE
 
 async def create(call: Call, params: Params) -> Result:
     name, body = params["TemplateName"], _body(params)
+    if not 1 <= len(name) <= MAX_NAME or name != name.strip() or not name.isprintable():
+        raise invalid(f"The template name must have 1 to {MAX_NAME} printable characters, no blank at its ends.")
 
     def write(connection: Connection) -> None:
         _check_sender(call, connection, body["FromEmailAddress"])
@@ -41,14 +44,14 @@ async def create(call: Call, params: Params) -> Result:
 
 
 async def get(call: Call, params: Params) -> Result:
-    name = params["TemplateName"]
+    name = _known_form(params)
     found = await call.read(lambda connection: documents.get(connection, call.account_id, _KIND, name))
     return {"TemplateName": name, **(found or _missing(name)).body}
 
 
 async def update(call: Call, params: Params) -> Result:
     """Only what is given changes."""
-    name, changes = params["TemplateName"], _body(params)
+    name, changes = _known_form(params), _body(params)
 
     def write(connection: Connection) -> None:
         found = documents.get(connection, call.account_id, _KIND, name) or _missing(name)
@@ -93,12 +96,18 @@ async def _list(call: Call, params: Params, most: int) -> Result:
 
 async def _delete(call: Call, name: str) -> bool:
     def write(connection: Connection) -> bool:
-        removed = documents.remove(connection, call.account_id, _KIND, name)
+        removed = "\0" not in name and documents.remove(connection, call.account_id, _KIND, name)
         if removed:
             _note(call, connection, name, "deleted")
         return removed
 
     return await call.write(write)
+
+
+def _known_form(params: Params) -> str:
+    """The name, unless no template can have it: PostgreSQL takes no NUL. Raises `SesError`."""
+    name: str = params["TemplateName"]
+    return _missing(name) if "\0" in name else name
 
 
 def _shown(document: Document) -> dict[str, Any]:
