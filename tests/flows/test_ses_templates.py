@@ -101,6 +101,13 @@ async def test_a_template_has_one_life_in_both_versions_and_in_mailtraps_api(clo
         with pytest.raises(missing, match="Template Hello does not exist"):
             await in_thread(gone)
     assert [each["name"] for each in await mailtrap(cloud, "GET")] == ["a/b c"]
+    tags = [{"Key": "team", "Value": "mail"}]
+    for _ in range(2):
+        await in_thread(v2.create_email_template, TemplateName="Tagged", TemplateContent=HELLO, Tags=tags)
+        assert (await in_thread(v2.get_email_template, TemplateName="Tagged"))["Tags"] == tags
+        await in_thread(v1.delete_template, TemplateName="Tagged")
+    await in_thread(v2.create_email_template, TemplateName="Tagged", TemplateContent=HELLO)
+    assert "Tags" not in await in_thread(v2.get_email_template, TemplateName="Tagged")
     for unkeepable in ("a\0b", "x" * 5000):
         for name in ("get_email_template", "get_custom_verification_email_template"):
             with pytest.raises(v2.exceptions.NotFoundException):
@@ -303,9 +310,10 @@ async def _verification_templates(v1: Any, v2: Any) -> None:
         "SuccessRedirectionURL": "https://shop.test/yes",
         "FailureRedirectionURL": "https://shop.test/no",
     }
-    await in_thread(v1.create_custom_verification_email_template, **template)
+    tags = [{"Key": "team", "Value": "mail"}]
+    await in_thread(v2.create_custom_verification_email_template, **template, Tags=tags)
     found = await in_thread(v2.get_custom_verification_email_template, TemplateName="Verify")
-    assert {name: found[name] for name in template} == template
+    assert {name: found[name] for name in template} == template and found["Tags"] == tags
     with pytest.raises(v1.exceptions.CustomVerificationEmailTemplateAlreadyExistsException):
         await in_thread(v1.create_custom_verification_email_template, **template)
     with pytest.raises(v1.exceptions.FromEmailAddressNotVerifiedException):

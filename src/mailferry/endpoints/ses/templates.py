@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import paging
+from mailferry.endpoints.ses import paging, template_tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.endpoints.ses.rendered import mime
+from mailferry.endpoints.ses.template_tags import TEMPLATE, Tags
 from mailferry.endpoints.ses.templated import MAX_OCTETS, Chosen, data, failure, no_template
 from mailferry.intake import texts
 from mailferry.resources import template_syntax, templates
@@ -29,7 +30,7 @@ async def create_v1(call: Call, params: Params) -> Result:
 
 
 async def create_v2(call: Call, params: Params) -> Result:
-    await _create(call, params["TemplateName"], _texts(params["TemplateContent"], _V2))
+    await _create(call, params["TemplateName"], _texts(params["TemplateContent"], _V2), params.get("Tags", ()))
     return None
 
 
@@ -39,8 +40,10 @@ async def get_v1(call: Call, params: Params) -> Result:
 
 
 async def get_v2(call: Call, params: Params) -> Result:
-    found = await _existing(call, params["TemplateName"])
-    return {"TemplateName": params["TemplateName"], "TemplateContent": _parts(found.texts, _V2)}
+    name = params["TemplateName"]
+    found = await _existing(call, name)
+    tags = await call.read(lambda connection: template_tags.of(connection, call, TEMPLATE, name))
+    return {"TemplateName": name, "TemplateContent": _parts(found.texts, _V2), "Tags": tags or None}
 
 
 async def update_v1(call: Call, params: Params) -> Result:
@@ -96,7 +99,7 @@ async def test_render(call: Call, params: Params) -> Result:
 # --- the same for both ---------------------------------------------------------------------------------------------
 
 
-async def _create(call: Call, name: str, source: Texts) -> None:
+async def _create(call: Call, name: str, source: Texts, tags: Tags = ()) -> None:
     _check_name(name)
     await _check_syntax(call, name, source)
     facts, now, most = Facts(name, escape=False, strict=True), call.now(), call.deps.max_templates
@@ -106,6 +109,8 @@ async def _create(call: Call, name: str, source: Texts) -> None:
         if templates.of_names(connection, call.account_id, [name]):
             raise SesError("AlreadyExists", f"Template {name} already exists.", members={"Name": name})
         made = templates.create(connection, call.account_id, facts, source, call.actor, now, most=most)
+        if made:
+            template_tags.put(connection, call, TEMPLATE, name, tags)
         return made is not None
 
     if not await call.write(write):
@@ -135,7 +140,10 @@ async def _delete(call: Call, name: str) -> bool:
 
     def write(connection: Connection) -> bool:
         head = _head(connection, call.account_id, name)
-        return head is not None and templates.remove(connection, call.account_id, head.id, call.actor, now)
+        if head is None:
+            return False
+        template_tags.forget(connection, call, TEMPLATE, name)
+        return templates.remove(connection, call.account_id, head.id, call.actor, now)
 
     removed = await call.write(write)
     call.deps.renderer.forget()

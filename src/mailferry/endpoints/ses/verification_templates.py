@@ -5,9 +5,10 @@ from typing import Any, NoReturn
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import addresses, paging
+from mailferry.endpoints.ses import addresses, paging, template_tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
+from mailferry.endpoints.ses.template_tags import VERIFICATION_TEMPLATE
 from mailferry.intake import texts
 from mailferry.mail import address
 from mailferry.mail.address import BadAddress
@@ -37,6 +38,7 @@ async def create(call: Call, params: Params) -> Result:
             text = f"Custom verification email template <{name}> already exists"
             members = {"CustomVerificationEmailTemplateName": name}
             raise SesError("CustomVerificationEmailTemplateAlreadyExists", text, members=members)
+        template_tags.put(connection, call, VERIFICATION_TEMPLATE, name, params.get("Tags", ()))
         _note(call, connection, name, "created")
 
     await call.write(write)
@@ -46,7 +48,8 @@ async def create(call: Call, params: Params) -> Result:
 async def get(call: Call, params: Params) -> Result:
     name = _known_form(params)
     found = await call.read(lambda connection: documents.get(connection, call.account_id, _KIND, name))
-    return {"TemplateName": name, **(found or _missing(name)).body}
+    tags = await call.read(lambda connection: template_tags.of(connection, call, VERIFICATION_TEMPLATE, name))
+    return {"TemplateName": name, **(found or _missing(name)).body, "Tags": tags or None}
 
 
 async def update(call: Call, params: Params) -> Result:
@@ -98,6 +101,7 @@ async def _delete(call: Call, name: str) -> bool:
     def write(connection: Connection) -> bool:
         removed = "\0" not in name and documents.remove(connection, call.account_id, _KIND, name)
         if removed:
+            template_tags.forget(connection, call, VERIFICATION_TEMPLATE, name)
             _note(call, connection, name, "deleted")
         return removed
 
