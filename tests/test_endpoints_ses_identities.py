@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mailferry.endpoints.ses.errors import SesError
-from mailferry.endpoints.ses.outgoing import Outgoing, with_set
+from mailferry.endpoints.ses.outgoing import set_name_of
 from mailferry.resources import domain_changes, domain_reviews, domains
 from mailferry.resources.audit import Actor
 from mailferry.resources.documents import Kind
@@ -239,7 +239,7 @@ async def test_a_message_without_a_set_has_that_of_the_most_specific_identity(ca
     call = calls.call("sesv2", "SendEmail")
 
     async def chosen(source: str, named: str = "") -> str:
-        return (await with_set(call, Outgoing(source, (), set_name=named))).set_name
+        return await set_name_of(call, source, named)
 
     assert await chosen("Ann <a@deep.mail.shop.test>") == "of-a-deep-mail-shop-test"
     assert await chosen("b@deep.mail.shop.test") == "of-deep-mail-shop-test"

@@ -6,7 +6,7 @@ is that entry's result. All entries are accepted together, unless they are so la
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mailferry.endpoints.bodies import Share
@@ -21,6 +21,7 @@ from mailferry.endpoints.ses.outgoing import (
     configuration_set,
     make,
     refused,
+    set_name_of,
     settings,
 )
 from mailferry.endpoints.ses.parts import attachment, destination, headers, tags
@@ -117,6 +118,7 @@ async def send(call: Call, bulk: Bulk) -> list[Sent]:
     check_tags(bulk.tags)
     sender = _sender(bulk.source)
     await check_account(call)
+    bulk = replace(bulk, set_name=await set_name_of(call, bulk.source, bulk.set_name))
     chosen = await configuration_set(call, bulk.set_name)
     rendering = await bulk.template.open(call)
     if bulk.template.name and not rendering.knows(bulk.template.name):

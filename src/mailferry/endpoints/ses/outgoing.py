@@ -64,7 +64,7 @@ async def send_one(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> str:
     """The message's id. Raises `SesError`."""
     check_tags(tags)
     await check_account(call)
-    outgoing = await with_set(call, outgoing)
+    outgoing = replace(outgoing, set_name=await set_name_of(call, outgoing.source, outgoing.set_name))
     submission = make(call, outgoing, tags, await configuration_set(call, outgoing.set_name), await settings(call))
     results = await call.deps.intake.accept([submission])
     assert isinstance(results, list), "without an idempotency key there is nothing to replay"
@@ -93,15 +93,15 @@ async def check_account(call: Call) -> None:
         )
 
 
-async def with_set(call: Call, outgoing: Outgoing) -> Outgoing:
-    """A message that names no configuration set has that of its sender: of the address, else of the nearest domain."""
-    if outgoing.set_name:
-        return outgoing
-    for name in _identities(outgoing.source):
+async def set_name_of(call: Call, source: str, given: str) -> str:
+    """The configuration set that is named, or else the sender's: of the address, then of the nearest domain."""
+    if given:
+        return given
+    for name in _identities(source):
         found = await call.deps.documents.get(call.account_id, Kind.IDENTITY, name)
         if found and (set_name := found.body.get("configuration_set")):
-            return replace(outgoing, set_name=set_name)
-    return outgoing
+            return str(set_name)
+    return ""
 
 
 def _identities(source: str) -> list[str]:

@@ -234,7 +234,10 @@ _V2: dict[str, Op] = {
     "UpdateReputationEntityCustomerManagedStatus": _kept(reputation.update_status, "stops no mail"),
     "UpdateReputationEntityPolicy": _kept(reputation.update_policy, ""),
 }
-_SNS: dict[str, Op] = {
+_SNS: dict[str, Op] = {}
+_STS: dict[str, Op] = {"GetCallerIdentity": Op(sts.get_caller_identity, May.ANY)}
+
+TABLE: Mapping[str, Mapping[str, Op]] = {
     "ses": {name: _V1.get(name, _no("not there yet")) for name in service("ses").operations},
     "sesv2": {name: _V2.get(name, _no("not there yet")) for name in service("sesv2").operations},
     "sns": _SNS,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from mailferry.endpoints.ses import tags
 from mailferry.endpoints.ses.deps import Call
 from mailferry.resources import documents
 from mailferry.resources.documents import Kind
@@ -16,7 +17,8 @@ Tags = Sequence[Mapping[str, str]]
 
 
 def put(connection: Connection, call: Call, word: str, name: str, given: Tags) -> None:
-    """Those of an earlier template of that name are gone."""
+    """Those of an earlier template of that name are gone. Raises `SesError`."""
+    tags.check(given)
     forget(connection, call, word, name)
     if given:
         documents.add(connection, call.account_id, Kind.TAGS, f"{word}/{name}", {"Tags": given}, call.now())
