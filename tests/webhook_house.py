@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, Table, insert, select
 
+from mailferry.consumers.ses.publishing import Publisher
 from mailferry.consumers.webhooks import deeds
 from mailferry.consumers.webhooks.post import Poster
 from mailferry.consumers.webhooks.service import Webhooks
@@ -19,7 +20,9 @@ from mailferry.net.http import HttpClient
 from mailferry.net.http_call import parse_url
 from mailferry.resources import webhooks
 from mailferry.resources.audit import Actor
+from mailferry.resources.notification_keys import NotificationKeys
 from mailferry.resources.webhooks import KINDS, Webhook, Wish
+from mailferry.store.content import TableContent
 from mailferry.store.database import Database
 from mailferry.store.schema import domains, events, webhook_attempts, webhook_deliveries
 from mailferry.store.secrets import Sealer
@@ -46,8 +49,10 @@ class Node:
         self._database = database
         self._resolver = Resolver([nameserver], clock=clock, timeout=1.0)
         self.client = HttpClient(self._resolver, Guard(allow_private, ()))
-        self.poster = Poster(self.client, SEALER, clock, any_port=True, seconds=seconds)
-        self.service = Webhooks(database, self.poster, clock, Random(7), logs_days=30)
+        keys = NotificationKeys(database, SEALER, clock)
+        self.poster = Poster(self.client, SEALER, clock, keys.signing, any_port=True, seconds=seconds)
+        publisher = Publisher(TableContent(), "mail.test")
+        self.service = Webhooks(database, self.poster, publisher, clock, Random(7), logs_days=30)
 
     async def work(self) -> None:
         """Until nothing more can be done at this moment of the clock."""

@@ -132,11 +132,13 @@ async def _tools(config: Config) -> AsyncIterator["Tools"]:
     from mailferry.house import open_house
     from mailferry.net.guard import Guard
     from mailferry.net.http import HttpClient
+    from mailferry.resources.notification_keys import NotificationKeys
 
     check_house(config)
     logs.configure(config["log.format"], "warning")
     async with open_house(config) as house:
         client = HttpClient(house.resolver, Guard(config["net.allow_private"], ()))  # nothing of ours listens now
+        keys = NotificationKeys(house.database, house.sealer, house.clock)
         try:
             yield Tools(
                 database=house.database,
@@ -149,7 +151,7 @@ async def _tools(config: Config) -> AsyncIterator["Tools"]:
                 clock=house.clock,
                 wake=lambda: None,
                 reload_hosts=lambda: None,
-                poster=Poster(client, house.sealer, house.clock, any_port=config["net.allow_private"]),
+                poster=Poster(client, house.sealer, house.clock, keys.signing, any_port=config["net.allow_private"]),
                 counter=Counter(house.database, house.clock),
             )
         finally:

@@ -1,6 +1,6 @@
 """Small things that customers configure, kept as JSON under a kind and a name (store/schema/documents.py)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -44,8 +44,10 @@ class Document:
     updated_at: int
 
 
-def get(connection: Connection, account_id: int, kind: Kind, name: str) -> Document | None:
-    row = connection.execute(select(documents).where(*_at(account_id, kind, name))).one_or_none()
+def get(connection: Connection, account_id: int, kind: Kind, name: str, *, locked: bool = False) -> Document | None:
+    """``locked``: nobody else changes it until the transaction ends, so that it may be written back changed."""
+    found = select(documents).where(*_at(account_id, kind, name))
+    row = connection.execute(found.with_for_update() if locked else found).one_or_none()
     return _document(row) if row else None
 
 
@@ -73,6 +75,14 @@ def page(
         *([documents.c.name.startswith(prefix, autoescape=True)] if prefix else []),
     )
     return [_document(row) for row in connection.execute(found.order_by(documents.c.name).limit(most))]
+
+
+def named(connection: Connection, account_id: int, kind: Kind, names: Collection[str]) -> dict[str, Document]:
+    """Those that there are, by their names."""
+    found = select(documents).where(
+        documents.c.account_id == account_id, documents.c.kind == kind, documents.c.name.in_(sorted(names))
+    )
+    return {row.name: _document(row) for row in connection.execute(found)} if names else {}
 
 
 def count(connection: Connection, account_id: int, kind: Kind) -> int:

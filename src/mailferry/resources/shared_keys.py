@@ -1,6 +1,7 @@
 """Keys that every node needs alike (return paths, links), sealed in the database. The first node makes them."""
 
 import os
+from collections.abc import Callable
 
 from sqlalchemy import Connection, insert, select, text
 
@@ -10,7 +11,15 @@ from mailferry.store.secrets import Sealer
 _PURPOSE = "shared_keys.key"
 
 
-def get_or_create(connection: Connection, sealer: Sealer, purpose: str, now: int) -> tuple[int, bytes]:
+def newest(connection: Connection, sealer: Sealer, purpose: str) -> tuple[int, bytes] | None:
+    """Of a purpose, with its id; None: there is none yet. Raises WrongKey when the key file is another node's."""
+    found = _newest(connection, purpose)
+    return (found[0], sealer.open(found[1], _PURPOSE)) if found else None
+
+
+def get_or_create(
+    connection: Connection, sealer: Sealer, purpose: str, now: int, make: Callable[[], bytes] = lambda: os.urandom(32)
+) -> tuple[int, bytes]:
     """The newest key of a purpose and its id. Raises WrongKey when the key file is another node's."""
     found = _newest(connection, purpose)
     if found is None and connection.dialect.name == "postgresql":
@@ -19,7 +28,7 @@ def get_or_create(connection: Connection, sealer: Sealer, purpose: str, now: int
     if found is not None:
         key_id, sealed = found
         return key_id, sealer.open(sealed, _PURPOSE)
-    key = os.urandom(32)
+    key = make()
     values = {"purpose": purpose, "key_sealed": sealer.seal(key, _PURPOSE), "created_at": now}
     return connection.execute(insert(shared_keys).values(values).returning(shared_keys.c.id)).scalar_one(), key
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, case, delete, insert, select, update
 
 from mailferry.journal import follow
 from mailferry.journal.events import Kind
@@ -24,6 +24,8 @@ from mailferry.store.secrets import Sealer
 MOST = 50
 JSON, JSON_LINES = "json", "jsonlines"
 EMAIL_SENDING, AUDIT_LOG = "email_sending", audit.WEBHOOK
+#: The type and format of those that are subscriptions: one signed envelope a request (consumers/webhooks/envelopes.py).
+TOPIC = "topic"
 #: Kinds that a webhook can ask for.
 KINDS = (
     Kind.DELIVERY,
@@ -66,6 +68,8 @@ class Webhook:
     #: Unix milliseconds, as all times here.
     created_at: int
     updated_at: int
+    #: The ARN of the subscription that it is, or nothing.
+    subscription: str
     #: Requests in a row that failed, and until when nothing is sent because of them.
     failures: int
     hold_until: int
@@ -104,9 +108,10 @@ class Wish:
     kinds: tuple[Kind, ...]
 
 
-def of_account(connection: Connection, account_id: int) -> list[Webhook]:
-    found = connection.execute(select(webhooks).where(webhooks.c.account_id == account_id).order_by(webhooks.c.id))
-    return [_webhook(row) for row in found]
+def of_account(connection: Connection, account_id: int, *, topics: bool = False) -> list[Webhook]:
+    """``topics``: those that are subscriptions of topics, and no others; without it, all but those."""
+    found = select(webhooks).where(webhooks.c.account_id == account_id, (webhooks.c.type == TOPIC) == topics)
+    return [_webhook(row) for row in connection.execute(found.order_by(webhooks.c.id))]
 
 
 def every(connection: Connection) -> list[Webhook]:
@@ -119,11 +124,10 @@ def by_id(connection: Connection, webhook_id: int) -> Webhook | None:
 
 
 def create(
-    connection: Connection, sealer: Sealer, account_id: int, wish: Wish, actor: Actor, now: int
+    connection: Connection, sealer: Sealer, account_id: int, wish: Wish, actor: Actor, now: int, subscription: str = ""
 ) -> tuple[Webhook, str]:
     """The new webhook and its secret, which is shown this once. Raises :class:`TooMany`."""
-    count = select(func.count()).select_from(webhooks).where(webhooks.c.account_id == account_id)
-    if connection.execute(count).scalar_one() >= MOST:
+    if len(of_account(connection, account_id, topics=bool(subscription))) >= MOST:
         raise TooMany
     secret = secrets.token_hex(16)
     start = follow.end(connection)
@@ -131,7 +135,8 @@ def create(
     follow.begin(connection, CURSOR, start, now)
     values = _values(sealer, wish) | {
         "account_id": account_id,
-        "type": AUDIT_LOG if Kind.AUDIT in wish.kinds else EMAIL_SENDING,
+        "type": TOPIC if subscription else AUDIT_LOG if Kind.AUDIT in wish.kinds else EMAIL_SENDING,
+        "subscription": subscription,
         "secret_sealed": sealer.seal(secret.encode(), _SECRET),
         "from_xact": start.xact,
         "from_id": start.id,
@@ -177,6 +182,13 @@ def reset_secret(
         return None
     _note(connection, webhook, "webhook.secret_reset", actor, now)
     return _webhook(row), secret
+
+
+def ask(connection: Connection, webhook_id: int, kinds: Iterable[Kind], now: int) -> None:
+    """A subscription wants these kinds from now on, and no others."""
+    start = follow.end(connection)
+    values = {"kinds": _json(kinds), "from_xact": start.xact, "from_id": start.id, "updated_at": now, "hold_until": 0}
+    connection.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(values))
 
 
 def touch(connection: Connection, webhook: Webhook, now: int) -> None:
@@ -247,8 +259,12 @@ def _values(sealer: Sealer, wish: Wish) -> dict[str, Any]:
         "payload_format": wish.payload_format,
         "stream": wish.stream,
         "domain_id": wish.domain_id,
-        "kinds": msgspec.json.encode(wish.kinds).decode(),
+        "kinds": _json(wish.kinds),
     }
+
+
+def _json(kinds: Iterable[Kind]) -> str:
+    return msgspec.json.encode(list(kinds)).decode()
 
 
 def _later(webhook: Webhook, now: int) -> int:
@@ -283,6 +299,7 @@ def _webhook(row: Row[Any]) -> Webhook:
         start=Position(row.from_xact, row.from_id),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        subscription=row.subscription,
         failures=row.failures,
         hold_until=row.hold_until,
         last_success_at=row.last_success_at,

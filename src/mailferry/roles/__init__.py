@@ -19,6 +19,7 @@ from mailferry import first_run, readiness
 from mailferry.config import Config
 from mailferry.consumers.alerts.watch import Alerts
 from mailferry.consumers.notices.send import Notices
+from mailferry.consumers.ses.publishing import Publisher
 from mailferry.consumers.stats.counter import Counter
 from mailferry.consumers.webhooks.post import Poster
 from mailferry.consumers.webhooks.service import Webhooks
@@ -42,6 +43,7 @@ from mailferry.net.http import HttpClient
 from mailferry.resources.access_keys import AccessKeys
 from mailferry.resources.accounts import any_account
 from mailferry.resources.domains import fresh_keys
+from mailferry.resources.notification_keys import NotificationKeys
 from mailferry.resources.system_mail import Send
 from mailferry.resources.tokens import Credentials
 from mailferry.resources.users import hash_password
@@ -111,6 +113,7 @@ class Parts:
         self._roles = frozenset(house.config["server.roles"])
         self._simulator = Simulator(first_run.DEMO_DOMAIN)
         self._hits = Hits(house.database, Ids(house.clock), house.clock)
+        self._notification_keys = NotificationKeys(house.database, house.sealer, house.clock)
         self._worker: Worker | None = None
 
     async def start(self) -> None:
@@ -146,7 +149,7 @@ class Parts:
             lookups = Lookups(tools, ticks)
             self._ending.part("look-ups", lookups.close)
             keys = AccessKeys(self._house.database, self._house.sealer, self._house.clock, ticks)
-            await doors.open_http(intake, credentials, keys, lookups, tools, self._hits)
+            await doors.open_http(intake, credentials, keys, self._notification_keys, lookups, tools, self._hits)
         if "smtp" in self._roles:
             await doors.open_smtp(intake, credentials)
         await doors.open_control(tools)
@@ -177,11 +180,15 @@ class Parts:
     def _poster(self, guard: Guard) -> Poster:
         client = HttpClient(self._house.resolver, guard)
         self._ending.part("http client", client.close)
-        return Poster(client, self._house.sealer, self._house.clock, any_port=self._config["net.allow_private"])
+        house = self._house
+        any_port = self._config["net.allow_private"]
+        return Poster(client, house.sealer, house.clock, self._notification_keys.signing, any_port=any_port)
 
     def _serve_webhooks(self, poster: Poster) -> None:
         database, days = self._house.database, self._config["retention.logs_days"]
-        served = Webhooks(database, poster, self._house.clock, Random(), logs_days=days)  # noqa: S311  # jitter
+        publisher = Publisher(self._house.content, self._house.hostname)
+        jitter = Random()  # noqa: S311
+        served = Webhooks(database, poster, publisher, self._house.clock, jitter, logs_days=days)
         database.writer.after_commit = served.wake
         # Closed in the opposite order: first nothing new is begun, then what is under way ends.
         self._ending.part("requests to webhooks", served.close)

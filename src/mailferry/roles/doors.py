@@ -40,6 +40,7 @@ from mailferry.net.hosts import trusted_networks
 from mailferry.resources.access_keys import AccessKeys
 from mailferry.resources.dns_records import Operator
 from mailferry.resources.documents import DocumentBook
+from mailferry.resources.notification_keys import NotificationKeys
 from mailferry.resources.tokens import Credentials
 from mailferry.resources.tracking_hosts import TrackingHosts
 
@@ -61,6 +62,7 @@ class Doors:
         intake: Intake,
         credentials: Credentials,
         keys: AccessKeys,
+        notification_keys: NotificationKeys,
         lookups: Lookups,
         tools: Tools,
         hits: Hits,
@@ -101,6 +103,9 @@ class Doors:
             look_up_domain=lookups.ask,
             look_up_anew=lookups.ask_anew,
             max_templates=config["limits.templates"],
+            notification_certificate=notification_keys.certificate,
+            may_have_port=tools.poster.may_have,
+            public_url=config["server.public_url"],
         )
         well = Route("/health", health.route(house.database, house.content, house.clock))
         site = tracking.Deps(hits, house.link_keys, house.database, house.book, house.clock)

@@ -43,6 +43,9 @@ class Content(Protocol):
     def read(self, connection: Connection, place: Place) -> bytes:
         """Raises :class:`ContentGone` when retention has taken it."""
 
+    def head(self, connection: Connection, place: Place, octets: int) -> bytes:
+        """Its first octets, at most so many. Raises :class:`ContentGone`."""
+
     def kept(self, connection: Connection, place: Place) -> bool:
         """Whether :meth:`read` would find it at present."""
 
@@ -104,6 +107,14 @@ class TableContent:
             text("SELECT body FROM content WHERE day = :day AND message_id = :id"),
             {"day": date.fromisoformat(place.segment), "id": place.message_id},
         ).scalar()
+        if row is None:
+            raise ContentGone(place.message_id)
+        return bytes(row)
+
+    def head(self, connection: Connection, place: Place, octets: int) -> bytes:
+        found = text("SELECT substring(body FROM 1 FOR :octets) FROM content WHERE day = :day AND message_id = :id")
+        given = {"day": date.fromisoformat(place.segment), "id": place.message_id, "octets": octets}
+        row = connection.execute(found, given).scalar()
         if row is None:
             raise ContentGone(place.message_id)
         return bytes(row)

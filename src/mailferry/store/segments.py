@@ -14,6 +14,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -80,6 +81,9 @@ class SegmentContent:
         if len(body) != place.size:
             raise ContentGone(place.message_id)
         return body
+
+    def head(self, connection: Connection, place: Place, octets: int) -> bytes:
+        return self.read(connection, replace(place, size=min(place.size, octets)))
 
     def kept(self, connection: Connection, place: Place) -> bool:
         return any((self._folder / f"{place.segment}.{kind}").exists() for kind in ("seg", "zseg"))

@@ -4,7 +4,7 @@ Accepting and settling know nothing of webhooks. What a webhook is told is put i
 request has the same octets, and what was forgotten meanwhile is still told.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +13,13 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from mailferry.consumers.mailtrap_words import Told, payload
-from mailferry.consumers.webhooks import pending, signing
+from mailferry.consumers.ses.publishing import Publisher
+from mailferry.consumers.webhooks import envelopes, pending, signing
 from mailferry.journal import follow
 from mailferry.journal.events import Kind
 from mailferry.journal.follow import Cursor, Position
-from mailferry.resources import webhooks
+from mailferry.resources import topics, webhooks
+from mailferry.resources.topics import Subscription
 from mailferry.resources.webhooks import CURSOR, Webhook
 from mailferry.store.database import Database
 from mailferry.store.schema import domains, messages, recipients
@@ -32,14 +34,15 @@ class Gathered:
 
 
 class Gatherer:
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, publisher: Publisher, clock: Callable[[], int]) -> None:
         self._database = database
+        self._publisher = publisher
         self._clock = clock
 
     async def gather(self, held: Cursor) -> tuple[Cursor, Gathered] | None:
         """The next piece of the journal. None: somebody else reads now."""
         deliveries, until = await self._database.read(
-            lambda connection: _read(connection, held.position, self._clock())
+            lambda connection: _read(connection, self._publisher, held.position, self._clock())
         )
         if until == held.position:
             return held, Gathered(frozenset(), False)
@@ -75,17 +78,34 @@ def end(connection: Connection) -> None:
         follow.drop(connection, CURSOR)
 
 
-def _read(connection: Connection, after: Position, now: int) -> tuple[list[dict[str, Any]], Position]:
+def _read(
+    connection: Connection, publisher: Publisher, after: Position, now: int
+) -> tuple[list[dict[str, Any]], Position]:
     wanted = webhooks.every(connection)
     kinds = {kind for each in wanted for kind in each.kinds}
     window = follow.read(connection, after, kinds, {each.account_id for each in wanted}, _room(wanted))
-    return worded(connection, wanted, window.rows, now), window.until
+    return worded(connection, publisher, wanted, window.rows, now), window.until
 
 
 def worded(
-    connection: Connection, wanted: Sequence[Webhook], happened: Sequence[Row[Any]], now: int, *, replayed: bool = False
+    connection: Connection,
+    publisher: Publisher,
+    wanted: Sequence[Webhook],
+    happened: Sequence[Row[Any]],
+    now: int,
+    *,
+    replayed: bool = False,
 ) -> list[dict[str, Any]]:
     """What each webhook is to be told of these events, in their order."""
+    subscribed = [each for each in wanted if each.subscription and each.kinds]
+    plain = [each for each in wanted if not each.subscription]
+    found = _worded(connection, plain, happened, now, replayed) if plain else []
+    return found + (_notified(connection, publisher, subscribed, happened, now, replayed) if subscribed else [])
+
+
+def _worded(
+    connection: Connection, wanted: Sequence[Webhook], happened: Sequence[Row[Any]], now: int, replayed: bool
+) -> list[dict[str, Any]]:
     stories = _stories(connection, {row.recipient_id for row in happened})
     found: list[dict[str, Any]] = []
     for row in happened:
@@ -96,19 +116,52 @@ def worded(
         for webhook in wanted:
             if _wants(webhook, row, story) and (replayed or _position(row) > webhook.start):
                 text = text or _text(row, story)
-                found.append(
-                    {
-                        "webhook_id": webhook.id,
-                        "event_id": row.id,
-                        "message_id": row.recipient_id,
-                        "kind": row.kind,
-                        "at": row.at,
-                        "payload": text,
-                        "replayed": replayed,
-                        "created_at": now,
-                    }
-                )
+                found.append(_delivery(webhook, row, text, now, replayed))
     return found
+
+
+def _notified(
+    connection: Connection,
+    publisher: Publisher,
+    wanted: Sequence[Webhook],
+    happened: Sequence[Row[Any]],
+    now: int,
+    replayed: bool,
+) -> list[dict[str, Any]]:
+    """What subscriptions are to be told of these events, in their order."""
+    accounts = {each.account_id for each in wanted}
+    published = publisher.publications(connection, [row for row in happened if row.account_id in accounts])
+    listening: dict[str, list[tuple[Webhook, Subscription]]] = defaultdict(list)
+    versions: dict[str, str] = {}
+    if published:
+        for account_id in accounts:
+            theirs = {each.subscription: each for each in wanted if each.account_id == account_id}
+            for arn, subscription in topics.named(connection, account_id, theirs).items():
+                listening[subscription.topic].append((theirs[arn], subscription))
+            versions |= topics.signature_versions(connection, account_id, listening)
+    found: list[dict[str, Any]] = []
+    for each in published:
+        row = each.event
+        message_id = signing.event_id(f"{each.topic}/{each.number}/{row.recipient_id}", row.id)
+        for webhook, subscription in listening[each.topic]:
+            if row.kind in webhook.kinds and (replayed or _position(row) > webhook.start):
+                version = versions.get(each.topic, "1")
+                text = envelopes.notification(subscription, version, message_id, each.text, each.subject, now)
+                found.append(_delivery(webhook, row, text, now, replayed))
+    return found
+
+
+def _delivery(webhook: Webhook, row: Row[Any], payload: str, now: int, replayed: bool) -> dict[str, Any]:
+    return {
+        "webhook_id": webhook.id,
+        "event_id": row.id,
+        "message_id": row.recipient_id,
+        "kind": row.kind,
+        "at": row.at,
+        "payload": payload,
+        "replayed": replayed,
+        "created_at": now,
+    }
 
 
 def _room(wanted: Sequence[Webhook]) -> int:

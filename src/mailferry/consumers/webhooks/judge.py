@@ -27,8 +27,9 @@ AWAY = 5
 LONGEST_WAIT_MS = HOUR
 
 
-def is_taken(reply: Reply) -> bool:
-    return reply.status == 200
+def is_taken(reply: Reply, *, any_success: bool = False) -> bool:
+    """``any_success``: whoever takes notifications of topics may answer any 2xx, as to Amazon."""
+    return reply.status == 200 or (any_success and 200 <= reply.status < 300)
 
 
 def may_be_the_events(reply: Reply) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from mailferry.consumers.ses.publishing import Publisher
 from mailferry.consumers.webhooks import gather, pending
 from mailferry.journal import follow
 from mailferry.journal.follow import Cursor
@@ -57,13 +58,14 @@ def of_webhook(connection: Connection, webhook_id: int) -> list[Replay]:
 
 
 class Replayer:
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, publisher: Publisher, clock: Callable[[], int]) -> None:
         self._database = database
+        self._publisher = publisher
         self._clock = clock
 
     async def work(self, held: Cursor) -> int | None:
         """A piece of the first one that is not done; the webhook it is for, None: there is nothing to do."""
-        found = await self._database.read(lambda connection: _piece(connection, self._clock()))
+        found = await self._database.read(lambda connection: _piece(connection, self._publisher, self._clock()))
         if found is None:
             return None
         replay, after_id, deliveries, done = found
@@ -81,7 +83,9 @@ class Replayer:
         return replay.webhook_id
 
 
-def _piece(connection: Connection, now: int) -> tuple[Replay, int, list[dict[str, Any]], bool] | None:
+def _piece(
+    connection: Connection, publisher: Publisher, now: int
+) -> tuple[Replay, int, list[dict[str, Any]], bool] | None:
     table = webhook_replays
     row = connection.execute(select(*_COLUMNS).where(table.c.done_at == 0).order_by(table.c.id).limit(1)).one_or_none()
     if row is None:
@@ -99,7 +103,7 @@ def _piece(connection: Connection, now: int) -> tuple[Replay, int, list[dict[str
     wanted = [each for each in window if replay.from_at <= each.at <= replay.until_at]
     done = len(window) < PIECE or window[-1].at > replay.until_at + SLACK_MS
     after_id = window[-1].id if window else replay.after_id
-    return replay, after_id, gather.worded(connection, [webhook], wanted, now, replayed=True), done
+    return replay, after_id, gather.worded(connection, publisher, [webhook], wanted, now, replayed=True), done
 
 
 _COLUMNS = [webhook_replays.c[name] for name in Replay.__dataclass_fields__]

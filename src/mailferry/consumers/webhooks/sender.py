@@ -175,7 +175,7 @@ class Sender:
 
     async def _send(self, line: _Line, lane: _Lane) -> None:
         told, now = lane.told, self._clock()
-        batch, due = await self._database.read(lambda connection: _take(connection, line.webhook.id, lane, now))
+        batch, due = await self._database.read(lambda connection: _take(connection, line.webhook, lane, now))
         if not batch:
             if lane.told == told:
                 lane.not_before = min(now + LOOK_MS, due or now + LOOK_MS)
@@ -185,7 +185,7 @@ class Sender:
             return
         identity = signing.request_id(line.webhook.id, [each.id for each in batch])
         reply = await self._posts.post(line.webhook, identity, [each.payload for each in batch])
-        if judge.is_taken(reply):
+        if judge.is_taken(reply, any_success=bool(line.webhook.subscription)):
             metrics.WEBHOOK_REQUESTS.labels("taken").inc()
             await self._taken(held, line, lane, batch, reply)
         else:
@@ -263,10 +263,12 @@ class Sender:
             )
 
 
-def _take(connection: Connection, webhook_id: int, lane: _Lane, now: int) -> tuple[list[Delivery], int | None]:
+def _take(connection: Connection, webhook: Webhook, lane: _Lane, now: int) -> tuple[list[Delivery], int | None]:
     if lane.number == PARKED:
-        return pending.take_parked(connection, webhook_id, now)
-    return pending.take(connection, webhook_id, lane.number, now, lane.size)
+        return pending.take_parked(connection, webhook.id, now)
+    # A subscription gets one envelope a request.
+    size = 1 if webhook.subscription else lane.size
+    return pending.take(connection, webhook.id, lane.number, now, size)
 
 
 def _look(line: _Line) -> None:

@@ -12,6 +12,7 @@ from random import Random
 import structlog
 
 from mailferry import metrics
+from mailferry.consumers.ses.publishing import Publisher
 from mailferry.consumers.webhooks import audits, gather, pending
 from mailferry.consumers.webhooks.gather import Gatherer
 from mailferry.consumers.webhooks.replays import Replayer
@@ -38,13 +39,20 @@ class Webhooks:
     """``logs_days``: how long the log is kept, and with it what could not be sent."""
 
     def __init__(
-        self, database: Database, posts: Posts, clock: Callable[[], int], random: Random, *, logs_days: int
+        self,
+        database: Database,
+        posts: Posts,
+        publisher: Publisher,
+        clock: Callable[[], int],
+        random: Random,
+        *,
+        logs_days: int,
     ) -> None:
         self._database = database
         self._clock = clock
         self._logs_days = logs_days
-        self._gatherer = Gatherer(database, clock)
-        self._replayer = Replayer(database, clock)
+        self._gatherer = Gatherer(database, publisher, clock)
+        self._replayer = Replayer(database, publisher, clock)
         self._woken = asyncio.Event()
         self.sender = Sender(database, posts, clock, random, self._woken.set)
         self._held: Cursor | None = None

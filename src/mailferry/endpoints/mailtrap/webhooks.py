@@ -180,7 +180,8 @@ async def get_attempts(call: Call) -> Response:
 async def _webhook(call: Call) -> Webhook:
     webhook_id = identity(call, "webhook_id")
     found = await call.read(lambda connection: webhooks.by_id(connection, webhook_id))
-    return found if found and found.account_id == call.account_id else refuse(call, Fault.NOT_FOUND)
+    own = found is not None and found.account_id == call.account_id and not found.subscription
+    return found if found and own else refuse(call, Fault.NOT_FOUND)
 
 
 def _url(call: Call, form: Form) -> Url:

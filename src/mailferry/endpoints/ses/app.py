@@ -16,9 +16,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from mailferry.consumers.webhooks.envelopes import certificate_path
 from mailferry.endpoints.bodies import BadBody, ClientGoneError, Flaw, Share, aside, read_body
 from mailferry.endpoints.hosts import CLIENT, HOST, ROLE
-from mailferry.endpoints.ses import constraints, query, rest_json, sigv4
+from mailferry.endpoints.ses import constraints, query, rest_json, sigv4, sns_links
 from mailferry.endpoints.ses.deps import Call, Deps, Result
 from mailferry.endpoints.ses.errors import SesError, unsupported, v2_spelling, validation
 from mailferry.endpoints.ses.model import Operation, Service, service
@@ -58,7 +59,20 @@ def routes(deps: Deps, front: Page) -> list[BaseRoute]:
     endpoint = _Endpoint(deps, front)
     roots = ["/", PREFIX, f"{PREFIX}/"]
     below = [f"{prefix}/{version}/email/{{rest:path}}" for prefix in ("", PREFIX) for version in ("v2", "v1")]
-    return [Route(path, endpoint) for path in (*roots, *below)]
+    certificate = [Route(f"{prefix}{certificate_path('{number:int}')}", _certificate(deps)) for prefix in ("", PREFIX)]
+    return [*certificate, *(Route(path, endpoint) for path in (*roots, *below))]
+
+
+def _certificate(deps: Deps) -> Page:
+    """What notifications name as SigningCertURL."""
+
+    async def page(request: Request) -> Response:
+        found = await deps.notification_certificate(request.path_params["number"])
+        if found is None:
+            return Response("There is no such certificate.\n", 404, media_type="text/plain")
+        return Response(found, media_type="application/x-pem-file")
+
+    return page
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,11 @@ class _Endpoint:
         wire = _on_the_wire(request, body)
         pairs = [] if v2 else await aside(len(body), lambda: query.read_form(_form(request, body)))
         try:
+            if not v2 and (opened := _open(wire, dict(pairs))):
+                dialect = service("sns")
+                result = await sns_links.OPEN[opened](self._deps, dict(pairs))
+                text = query.write(dialect, dialect.operations[opened], result, request_id)
+                return Response(text, media_type="text/xml")
             dialect = dialect if v2 else _service(dict(pairs))
             claim = sigv4.read_claim(wire)
             key = await self._verified(wire, claim, _SIGNING_NAME[dialect.name], len(body))
@@ -124,7 +143,7 @@ class _Endpoint:
                 asked.operation.name,
                 request_id,
                 request.scope.get(CLIENT, ""),
-                f"{request.scope['scheme']}://{request.scope.get(HOST, '')}",
+                _base_url(request.scope),
             )
             result = await self._run(call, asked)
         except SesError as error:
@@ -193,6 +212,19 @@ def _on_the_wire(request: Request, body: bytes) -> sigv4.Request:
     if scope["query_string"]:
         target += b"?" + scope["query_string"]
     return sigv4.Request(request.method, target, scope["headers"], body)
+
+
+def _base_url(scope: Scope) -> str:
+    """With the prefix, where the client used it: a proxy may hand on nothing else."""
+    prefix = PREFIX if scope["path"].partition("/v2/")[0].rstrip("/") == PREFIX else ""
+    return f"{scope['scheme']}://{scope.get(HOST, '')}{prefix}"
+
+
+def _open(wire: sigv4.Request, form: Mapping[str, str]) -> str:
+    """The action of a link in a notification, which nobody signs; or nothing."""
+    signed = "X-Amz-Signature" in form or any(name == b"authorization" for name, _ in wire.headers)
+    action = form.get("Action", "")
+    return action if action in sns_links.OPEN and not signed else ""
 
 
 def _form(request: Request, body: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """What the operations are handed, and nothing else reaches them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -10,6 +10,7 @@ from mailferry.endpoints.bodies import BodyBudget, BodyRules
 from mailferry.endpoints.ses.errors import SesError
 from mailferry.intake.render import Renderer
 from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
+from mailferry.resources import arns
 from mailferry.resources.access_keys import AccessKey
 from mailferry.resources.audit import Actor
 from mailferry.resources.dns_records import Operator
@@ -71,6 +72,12 @@ class Deps:
     #: What is asked with every message: configuration sets, the account's settings.
     documents: DocumentBook
     renderer: Renderer
+    #: PEM, by the number that a notification's SigningCertURL has; None: there is none.
+    notification_certificate: Callable[[int], Awaitable[bytes | None]]
+    #: Of subscriptions' URLs.
+    may_have_port: Callable[[int], bool]
+    #: What links to us begin with; empty: whatever a client asks us by.
+    public_url: str
     look_up_domain: Callable[[int], None] = lambda domain_id: None
     #: Although it was looked up a moment ago: its records are others now.
     look_up_anew: Callable[[int], None] = lambda domain_id: None
@@ -110,11 +117,11 @@ class Call:
 
     @property
     def aws_account(self) -> str:
-        return aws_account(self.account_id)
+        return arns.aws_account(self.account_id)
 
     def arn(self, service: str, resource: str) -> str:
         """Such as ``arn:aws:ses:us-east-1:000000000001:identity/example.com``."""
-        return f"arn:aws:{service}:{self.region}:{self.aws_account}:{resource}"
+        return arns.arn(service, self.region, self.account_id, resource)
 
     def now(self) -> int:
         return self.deps.clock()
@@ -129,11 +136,6 @@ class Call:
         who = self.arn("iam", f"user/{self.key.name}").replace(f":{self.region}:", "::")
         text = f"User: {who} is not authorized to perform: ses:{self.operation} on resource: {resource}"
         return SesError("AccessDenied", text, status=403)
-
-
-def aws_account(account_id: int) -> str:
-    """An account's number as Amazon writes them: twelve digits."""
-    return f"{account_id:012d}"
 
 
 Params = Mapping[str, Any]

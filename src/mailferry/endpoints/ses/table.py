@@ -10,7 +10,9 @@ from enum import StrEnum
 from mailferry.endpoints.ses import (
     account,
     bulk,
+    configuration_sets,
     dedicated_ips,
+    event_destinations,
     identities,
     identity_dkim,
     identity_policies,
@@ -18,6 +20,8 @@ from mailferry.endpoints.ses import (
     receipt_rules,
     reputation,
     sending,
+    sns_subscriptions,
+    sns_topics,
     sts,
     tags,
     templated,
@@ -97,13 +101,22 @@ _RIGHTS_DECIDE = "who may send is decided by what a key is granted"
 _ALWAYS_SIGNED = "mail is signed whatever is set"
 _PROVEN = "an address is verified when the domain that it lies in is, or one above"
 
+#: What event destinations do.
+_DESTINATIONS = "topics are told; the other kinds of destination are kept"
+
 _V1: dict[str, Op] = {
     "CloneReceiptRuleSet": _kept(receipt_rules.clone_set, _NOTHING_RECEIVED),
+    "CreateConfigurationSet": Op(configuration_sets.create_v1),
+    "CreateConfigurationSetEventDestination": Op(event_destinations.create_v1, remark=_DESTINATIONS),
+    "CreateConfigurationSetTrackingOptions": Op(configuration_sets.create_tracking_v1, does=Does.STORED),
     "CreateCustomVerificationEmailTemplate": _kept(verification_templates.create, _NO_LINKS, May.CHANGE_TEMPLATES),
     "CreateReceiptFilter": _kept(receipt_rules.create_filter, _NOTHING_RECEIVED),
     "CreateReceiptRule": _kept(receipt_rules.create_rule, "S3, Lambda, WorkMail and Connect actions are refused"),
     "CreateReceiptRuleSet": _kept(receipt_rules.create_set, _NOTHING_RECEIVED),
     "CreateTemplate": Op(templates.create_v1, May.CHANGE_TEMPLATES),
+    "DeleteConfigurationSet": Op(configuration_sets.delete),
+    "DeleteConfigurationSetEventDestination": Op(event_destinations.delete),
+    "DeleteConfigurationSetTrackingOptions": Op(configuration_sets.delete_tracking_v1, does=Does.STORED),
     "DeleteCustomVerificationEmailTemplate": _kept(verification_templates.delete_v1, _NO_LINKS, May.CHANGE_TEMPLATES),
     "DeleteIdentity": Op(identities.delete_v1),
     "DeleteIdentityPolicy": _kept(identity_policies.delete_v1, _RIGHTS_DECIDE),
@@ -113,6 +126,7 @@ _V1: dict[str, Op] = {
     "DeleteTemplate": Op(templates.delete_v1, May.CHANGE_TEMPLATES),
     "DeleteVerifiedEmailAddress": Op(identities.delete_address_v1),
     "DescribeActiveReceiptRuleSet": _kept(receipt_rules.describe_active_set, _NOTHING_RECEIVED, May.READ),
+    "DescribeConfigurationSet": Op(configuration_sets.describe_v1, May.READ),
     "DescribeReceiptRule": _kept(receipt_rules.describe_rule, _NOTHING_RECEIVED, May.READ),
     "DescribeReceiptRuleSet": _kept(receipt_rules.describe_set, _NOTHING_RECEIVED, May.READ),
     "GetAccountSendingEnabled": Op(account.get_sending_enabled, May.READ),
@@ -125,6 +139,7 @@ _V1: dict[str, Op] = {
     "GetSendQuota": Op(account.get_send_quota, May.ANY),
     "GetSendStatistics": Op(account.get_send_statistics, May.READ),
     "GetTemplate": Op(templates.get_v1, May.READ_TEMPLATES),
+    "ListConfigurationSets": Op(configuration_sets.list_v1, May.READ),
     "ListCustomVerificationEmailTemplates": _kept(verification_templates.list_v1, _NO_LINKS, May.READ_TEMPLATES),
     "ListIdentities": Op(identities.list_v1, May.READ),
     "ListIdentityPolicies": _kept(identity_policies.list_v1, _RIGHTS_DECIDE, May.READ),
@@ -132,6 +147,7 @@ _V1: dict[str, Op] = {
     "ListReceiptRuleSets": _kept(receipt_rules.list_sets, _NOTHING_RECEIVED, May.READ),
     "ListTemplates": Op(templates.list_v1, May.READ_TEMPLATES),
     "ListVerifiedEmailAddresses": Op(identities.list_verified_addresses_v1, May.READ),
+    "PutConfigurationSetDeliveryOptions": Op(configuration_sets.put_delivery_v1),
     "PutIdentityPolicy": _kept(identity_policies.put_v1, _RIGHTS_DECIDE),
     "ReorderReceiptRuleSet": _kept(receipt_rules.reorder_set, _NOTHING_RECEIVED),
     "SendBounce": _no("it answers a mail that was received, and nothing is received yet"),
@@ -149,6 +165,10 @@ _V1: dict[str, Op] = {
     "SetReceiptRulePosition": _kept(receipt_rules.set_rule_position, _NOTHING_RECEIVED),
     "TestRenderTemplate": Op(templates.test_render, May.READ_TEMPLATES),
     "UpdateAccountSendingEnabled": Op(account.update_sending_enabled),
+    "UpdateConfigurationSetEventDestination": Op(event_destinations.update_v1, remark=_DESTINATIONS),
+    "UpdateConfigurationSetReputationMetricsEnabled": Op(configuration_sets.update_reputation_v1, does=Does.STORED),
+    "UpdateConfigurationSetSendingEnabled": Op(configuration_sets.update_sending_v1),
+    "UpdateConfigurationSetTrackingOptions": Op(configuration_sets.update_tracking_v1, does=Does.STORED),
     "UpdateCustomVerificationEmailTemplate": _kept(verification_templates.update, _NO_LINKS, May.CHANGE_TEMPLATES),
     "UpdateReceiptRule": _kept(receipt_rules.update_rule, "S3, Lambda, WorkMail and Connect actions are refused"),
     "UpdateTemplate": Op(templates.update_v1, May.CHANGE_TEMPLATES),
@@ -159,6 +179,8 @@ _V1: dict[str, Op] = {
 }
 _V2: dict[str, Op] = {
     "AssociateEmailIdentityCertificate": _no(_NO_CERTIFICATES),
+    "CreateConfigurationSet": Op(configuration_sets.create_v2),
+    "CreateConfigurationSetEventDestination": Op(event_destinations.create_v2, remark=_DESTINATIONS),
     "CreateCustomVerificationEmailTemplate": _kept(verification_templates.create, _NO_LINKS, May.CHANGE_TEMPLATES),
     "CreateDedicatedIpPool": _kept(dedicated_ips.create_pool, "the pool `bulk` chooses the bulk stream"),
     "CreateDeliverabilityTestReport": _no(_NO_DASHBOARD),
@@ -168,6 +190,8 @@ _V2: dict[str, Op] = {
     "CreateMultiRegionEndpoint": _no(_NO_REGIONS),
     "CreateTenant": _kept(tenants.create, "mail of a tenant is sent as any other"),
     "CreateTenantResourceAssociation": _kept(tenants.associate, "confines nothing"),
+    "DeleteConfigurationSet": Op(configuration_sets.delete),
+    "DeleteConfigurationSetEventDestination": Op(event_destinations.delete),
     "DeleteCustomVerificationEmailTemplate": _kept(verification_templates.delete_v2, _NO_LINKS, May.CHANGE_TEMPLATES),
     "DeleteDedicatedIpPool": _kept(dedicated_ips.delete_pool, ""),
     "DeleteEmailIdentity": Op(identities.delete_v2),
@@ -179,6 +203,8 @@ _V2: dict[str, Op] = {
     "DisassociateEmailIdentityCertificate": _no(_NO_CERTIFICATES),
     "GetAccount": Op(account.get_account, May.ANY),
     "GetBlacklistReports": _no(_NO_DASHBOARD),
+    "GetConfigurationSet": Op(configuration_sets.get_v2, May.READ),
+    "GetConfigurationSetEventDestinations": Op(event_destinations.get_v2, May.READ),
     "GetCustomVerificationEmailTemplate": _kept(verification_templates.get, _NO_LINKS, May.READ_TEMPLATES),
     "GetDedicatedIp": _kept(dedicated_ips.get_ip, _NO_ADDRESSES, May.READ),
     "GetDedicatedIpPool": _kept(dedicated_ips.get_pool, "", May.READ),
@@ -194,6 +220,7 @@ _V2: dict[str, Op] = {
     "GetMultiRegionEndpoint": _no(_NO_REGIONS),
     "GetReputationEntity": _kept(reputation.get_entity, "healthy, but for what the customer paused", May.READ),
     "GetTenant": _kept(tenants.get, "", May.READ),
+    "ListConfigurationSets": Op(configuration_sets.list_v2, May.READ),
     "ListCustomVerificationEmailTemplates": _kept(verification_templates.list_v2, _NO_LINKS, May.READ_TEMPLATES),
     "ListDedicatedIpPools": _kept(dedicated_ips.list_pools, "", May.READ),
     "ListDeliverabilityTestReports": _no(_NO_DASHBOARD),
@@ -212,6 +239,13 @@ _V2: dict[str, Op] = {
     "PutAccountPricingAttributes": _kept(account.put_pricing, "costs nothing"),
     "PutAccountSendingAttributes": Op(account.put_sending_attributes),
     "PutAccountVdmAttributes": _kept(account.put_vdm, "insights are always on"),
+    "PutConfigurationSetArchivingOptions": Op(configuration_sets.put_archiving, does=Does.STORED),
+    "PutConfigurationSetDeliveryOptions": Op(configuration_sets.put_delivery_v2),
+    "PutConfigurationSetReputationOptions": Op(configuration_sets.put_reputation, does=Does.STORED),
+    "PutConfigurationSetSendingOptions": Op(configuration_sets.put_sending),
+    "PutConfigurationSetSuppressionOptions": Op(configuration_sets.put_suppression),
+    "PutConfigurationSetTrackingOptions": Op(configuration_sets.put_tracking_v2, does=Does.STORED),
+    "PutConfigurationSetVdmOptions": Op(configuration_sets.put_vdm, does=Does.STORED),
     "PutDedicatedIpInPool": _kept(dedicated_ips.put_ip_in_pool, _NO_ADDRESSES),
     "PutDedicatedIpPoolScalingAttributes": _kept(dedicated_ips.put_scaling, ""),
     "PutDedicatedIpWarmupAttributes": _kept(dedicated_ips.put_ip_warmup, _NO_ADDRESSES),
@@ -228,14 +262,36 @@ _V2: dict[str, Op] = {
     "TagResource": Op(tags.tag),
     "TestRenderEmailTemplate": Op(templates.test_render, May.READ_TEMPLATES),
     "UntagResource": Op(tags.untag),
+    "UpdateConfigurationSetEventDestination": Op(event_destinations.update_v2, remark=_DESTINATIONS),
     "UpdateCustomVerificationEmailTemplate": _kept(verification_templates.update, _NO_LINKS, May.CHANGE_TEMPLATES),
     "UpdateEmailIdentityPolicy": _kept(identity_policies.update_v2, _RIGHTS_DECIDE),
     "UpdateEmailTemplate": Op(templates.update_v2, May.CHANGE_TEMPLATES),
     "UpdateReputationEntityCustomerManagedStatus": _kept(reputation.update_status, "stops no mail"),
     "UpdateReputationEntityPolicy": _kept(reputation.update_policy, ""),
 }
-_SNS: dict[str, Op] = {}
-_STS: dict[str, Op] = {"GetCallerIdentity": Op(sts.get_caller_identity, May.ANY)}
+_SNS: dict[str, Op] = {
+    "ConfirmSubscription": Op(sns_subscriptions.confirm),
+    "CreateTopic": Op(sns_topics.create),
+    "DeleteTopic": Op(sns_topics.delete),
+    "GetSubscriptionAttributes": Op(sns_subscriptions.get_attributes, May.READ),
+    "GetTopicAttributes": Op(sns_topics.get_attributes, May.READ),
+    "ListSubscriptions": Op(sns_subscriptions.get_list, May.READ),
+    "ListSubscriptionsByTopic": Op(sns_subscriptions.list_by_topic, May.READ),
+    "ListTagsForResource": Op(sns_topics.list_tags, May.READ),
+    "ListTopics": Op(sns_topics.get_list, May.READ),
+    "Publish": Op(sns_topics.publish),
+    "SetSubscriptionAttributes": Op(
+        sns_subscriptions.set_attributes, remark="filter policies are kept and not applied"
+    ),
+    "SetTopicAttributes": Op(sns_topics.set_attributes),
+    "Subscribe": Op(sns_subscriptions.subscribe, remark="protocols http and https"),
+    "TagResource": Op(sns_topics.tag),
+    "Unsubscribe": Op(sns_subscriptions.unsubscribe),
+    "UntagResource": Op(sns_topics.untag),
+}
+_STS: dict[str, Op] = {
+    "GetCallerIdentity": Op(sts.get_caller_identity, May.ANY),
+}
 
 TABLE: Mapping[str, Mapping[str, Op]] = {
     "ses": {name: _V1.get(name, _no("not there yet")) for name in service("ses").operations},

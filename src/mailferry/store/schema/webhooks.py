@@ -31,6 +31,8 @@ webhooks = Table(
     #: The end of the journal when it was made: what lies before is not its own (journal/follow.py).
     int_("from_xact"),
     int_("from_id"),
+    #: The ARN of the subscription that it is (resources/topics.py); empty: it is a webhook of Mailtrap's kind.
+    text_("subscription"),
     int_("created_at"),
     #: Moves on with every change and replay, so that the sender looks again.
     int_("updated_at"),

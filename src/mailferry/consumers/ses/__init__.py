@@ -1,0 +1,1 @@
+"""Amazon's words for what the journal holds, and which topics are told of it."""

@@ -1,0 +1,135 @@
+"""Event destinations of configuration sets. Those of topics are told (consumers/ses); the others are kept."""
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from mailferry.consumers.webhooks import topics as deeds
+from mailferry.endpoints.ses import configuration_sets, destinations_v1
+from mailferry.endpoints.ses.deps import Call, Params, Result
+from mailferry.endpoints.ses.errors import SesError, invalid
+from mailferry.resources import topics
+from mailferry.resources.arns import account_of
+
+#: Of one set (quotas), and dimensions of one destination.
+MOST, MOST_DIMENSIONS = 10, 10
+VALIDATED = "Successfully validated SNS topic for Amazon SES event publishing."
+_KINDS = (
+    "CloudWatchDestination",
+    "EventBridgeDestination",
+    "KinesisFirehoseDestination",
+    "PinpointDestination",
+    "SnsDestination",
+)
+Destination = dict[str, Any]
+
+
+async def create_v2(call: Call, params: Params) -> Result:
+    await _create(call, params, {"Name": params["EventDestinationName"], **params["EventDestination"]})
+    return None
+
+
+async def create_v1(call: Call, params: Params) -> Result:
+    await _create(call, params, destinations_v1.read(params["EventDestination"]))
+    return None
+
+
+async def update_v2(call: Call, params: Params) -> Result:
+    await _update(call, params, {"Name": params["EventDestinationName"], **params["EventDestination"]})
+    return None
+
+
+async def update_v1(call: Call, params: Params) -> Result:
+    await _update(call, params, destinations_v1.read(params["EventDestination"]))
+    return None
+
+
+async def get_v2(call: Call, params: Params) -> Result:
+    found = await configuration_sets.found(call, params["ConfigurationSetName"])
+    return {"EventDestinations": found.body.get("EventDestinations", [])}
+
+
+async def delete(call: Call, params: Params) -> Result:
+    name = params["EventDestinationName"]
+
+    def change(body: Destination) -> None:
+        standing = body.get("EventDestinations", [])
+        body["EventDestinations"] = [each for each in standing if each["Name"] != name]
+        if len(standing) == len(body["EventDestinations"]):
+            raise _missing(params["ConfigurationSetName"], name)
+
+    await configuration_sets.changed(call, params["ConfigurationSetName"], change)
+    return None
+
+
+async def _create(call: Call, params: Params, destination: Destination) -> None:
+    set_name, name = params["ConfigurationSetName"], destination["Name"]
+    await configuration_sets.found(call, set_name)
+    made = await _checked(call, destination)
+
+    def change(body: Destination) -> None:
+        standing = body.get("EventDestinations", [])
+        if any(each["Name"] == name for each in standing):
+            members = {"ConfigurationSetName": set_name, "EventDestinationName": name}
+            text = f"An event destination named <{name}> already exists in configuration set <{set_name}>."
+            raise SesError("EventDestinationAlreadyExists", text, members=members)
+        if len(standing) >= MOST:
+            raise SesError("LimitExceeded", f"A configuration set has at most {MOST} event destinations.")
+        body["EventDestinations"] = [*standing, made]
+
+    await configuration_sets.changed(call, set_name, change)
+    await _announce(call, made)
+
+
+async def _update(call: Call, params: Params, destination: Destination) -> None:
+    set_name, name = params["ConfigurationSetName"], destination["Name"]
+    made = await _checked(call, destination)
+
+    def change(body: Destination) -> None:
+        standing = body.get("EventDestinations", [])
+        if all(each["Name"] != name for each in standing):
+            raise _missing(set_name, name)
+        body["EventDestinations"] = [made if each["Name"] == name else each for each in standing]
+
+    await configuration_sets.changed(call, set_name, change)
+
+
+async def _checked(call: Call, given: Destination) -> Destination:
+    """As it is kept. Raises `SesError`."""
+    named = [kind for kind in _KINDS if given.get(kind)]
+    if len(named) != 1:
+        raise invalid("Exactly one event destination must be specified.")
+    if not given.get("MatchingEventTypes"):
+        raise invalid("At least one matching event type must be specified.")
+    watch = given.get("CloudWatchDestination")
+    if watch and len(watch["DimensionConfigurations"]) > MOST_DIMENSIONS:
+        raise SesError("InvalidCloudWatchDestination", f"A destination has at most {MOST_DIMENSIONS} dimensions.")
+    if "SnsDestination" in named:
+        arn = given["SnsDestination"]["TopicArn"]
+        if account_of(arn) != call.account_id or await call.read(lambda c: topics.topic(c, arn)) is None:
+            members = {"EventDestinationName": given["Name"]}
+            raise SesError("InvalidSNSDestination", f"SNS topic <{arn}> not found.", members=members)
+    return {**given, "Enabled": given.get("Enabled", False)}
+
+
+async def _announce(call: Call, destination: Destination) -> None:
+    """A text that no handler takes for an event."""
+    if sns := destination.get("SnsDestination"):
+        await tell(call, sns["TopicArn"], VALIDATED)
+
+
+async def tell(call: Call, arn: str, text: str) -> None:
+    """Publishes a text of ours to a topic, if it is there."""
+    now = call.now()
+
+    def write(connection: Connection) -> None:
+        topic = topics.topic(connection, arn)
+        if topic is not None:
+            deeds.publish(connection, topic, text, "", now)
+
+    await call.write(write)
+
+
+def _missing(set_name: str, name: str) -> SesError:
+    members = {"ConfigurationSetName": set_name, "EventDestinationName": name}
+    return SesError("EventDestinationDoesNotExist", f"No EventDestination found for {name}", members=members)
