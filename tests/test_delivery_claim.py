@@ -1,5 +1,6 @@
 """The claim: before work that waited is tried, everything that may have changed is looked at again."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ from sqlalchemy import delete, insert, update
 
 from mailferry.delivery.claim import Room
 from mailferry.delivery.job import LEASE_MS
-from mailferry.store.schema import recipients, suppressions
+from mailferry.mail.reply import Answer
+from mailferry.store.schema import messages, recipients, suppressions
 from tests import delivery_support
 from tests.conftest import Clock
 from tests.delivery_support import DOMAIN, EXPIRE_MS, GREYLISTED, Office
@@ -50,6 +52,20 @@ async def test_who_was_suppressed_since_is_rejected(office: Office) -> None:
         assert await office.story(recipient) == ["accepted", "reject"]
         assert await office.facts(recipient) == {"reason": row.reason}
         assert await office.queued(recipient) is None
+
+
+async def test_a_message_may_name_the_suppressions_that_stop_it(office: Office) -> None:
+    """Asked again of what waited, and of what a bounce of it adds."""
+    accepted = await office.accept("import@dest.test", "complained@dest.test", "unknown@dest.test")
+    own = json.dumps({"id": "x", "needs_tls": True, "suppressing": ["spam complaint"]})
+    await office.database.write(lambda c: c.execute(update(messages).values(publishing=own)))
+    await suppress(office, "import@dest.test")
+    await suppress(office, "complained@dest.test", type="spam complaint")
+    kept, unknown = await office.claim()
+    assert (kept.address, kept.terms.needs_tls, kept.terms.opens) == ("import@dest.test", True, False)
+    assert (await office.recipient(accepted[1])).state == "rejected"
+    change = await office.settle(unknown, Answer(550, "5.1.1", "user unknown", "rcpt", "mx"))
+    assert (change.after, change.suppression) == ("bounced", None)
 
 
 @pytest.mark.parametrize(

@@ -369,6 +369,23 @@ async def test_silent_host_ends_in_an_answer(net):
 # TLS.
 
 
+async def test_what_needs_tls_is_sent_in_plain_text_to_nobody(net, certificate):
+    """Neither over a new connection nor over one that is open, nor where the host breaks the handshake off."""
+    plain = await net.host("mx.y.test")
+    net.mail("y.test", "10 mx.y.test")
+    transport = net.transport()
+    assert (await transport.deliver(parcel())).code == 250
+    answer = await transport.deliver(parcel(needs_tls=True))
+    assert (answer.code, answer.stage, answer.enhanced) == (0, "tls", "4.7.5")
+    assert classify(answer).outcome == "later"
+    assert len(plain.transactions) == 1
+    broken = await net.host("mx.z.test", tls=certificate.server, broken_tls="close")
+    net.mail("z.test", "10 mx.z.test")
+    assert (await transport.deliver(parcel("b@z.test", needs_tls=True))).stage == "tls"
+    broken.broken_tls = ""
+    assert (await transport.deliver(parcel("b@z.test", needs_tls=True))).tls == "TLSv1.3"
+
+
 async def test_tls_is_used_where_offered(net, certificate):
     mx = await net.host("mx.y.test", tls=certificate.server)
     net.mail("y.test", "10 mx.y.test")

@@ -78,8 +78,9 @@ def parcel(
     *,
     prepare: Callable[[Peer], Awaitable[Prepared | Answer]] = _plain,
     may_commit: Callable[[], bool] = lambda: True,
+    needs_tls: bool = False,
 ) -> Parcel:
-    return Parcel("a@x.test", recipient, recipient.rpartition("@")[2], prepare, may_commit)
+    return Parcel("a@x.test", recipient, recipient.rpartition("@")[2], prepare, may_commit, needs_tls)
 
 
 __all__ = ["MESSAGE", "SHORT", "Internet", "internet", "parcel"]

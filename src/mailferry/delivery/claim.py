@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, select
 
 from mailferry.delivery import queue as queues
 from mailferry.delivery.gates import OVER_HOURLY, Gates
-from mailferry.delivery.job import LEASE_MS, Job
+from mailferry.delivery.job import LEASE_MS, Job, terms
 from mailferry.delivery.settle import Change, PutBack, apply
 from mailferry.journal.events import Kind, State
 from mailferry.mail import address
@@ -19,7 +19,7 @@ from mailferry.store.given import pack, rows
 from mailferry.store.schema import messages, queue, recipients
 
 _MESSAGE = (
-    *("account_id", "domain_id", "stream", "endpoint", "rfc_message_id", "category"),
+    *("account_id", "domain_id", "stream", "endpoint", "rfc_message_id", "category", "publishing"),
     *("segment", "place", "size", "created_at"),
 )
 
@@ -86,7 +86,9 @@ def _objection(
     if row.state != State.QUEUED:
         # Settled or cancelled since: the queue row is all that is left.
         return change
-    if kind := suppressed.get(_target(row)):
+    kind = suppressed.get(_target(row))
+    stopping = terms(row.publishing).suppressing if kind else None
+    if kind and (stopping is None or kind in stopping):
         return replace(change, after=State.REJECTED, reason=suppressions.why_rejected(kind), kind=Kind.REJECT)
     gate = gates.of(row.domain_id)
     if gate.hold_reason:
@@ -136,5 +138,6 @@ def _job(row: Row[Any], lease: Row[Any], now: int) -> Job:
         place=Place(row.segment, row.place, row.size, row.message_id),
         lease_until=now + LEASE_MS,
         category=row.category,
+        terms=terms(row.publishing),
         probe=lease.probe,
     )

@@ -3,10 +3,33 @@
 import threading
 from dataclasses import dataclass
 
+import msgspec
+
 from mailferry.store.content import Place
 
 #: A lease lasts this long and is renewed while the attempt runs; after a crash the work is free again by then.
 LEASE_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a message itself asks for on its way, beside what its domain says (intake/submission.Publishing.facts)."""
+
+    #: It travels under TLS or not at all.
+    needs_tls: bool = False
+    #: Followed although its domain's mail is not.
+    opens: bool = False
+    clicks: bool = False
+    #: Types of suppressions that stop it; None: all do.
+    suppressing: frozenset[str] | None = None
+
+
+_NONE = Terms()
+
+
+def terms(publishing: str) -> Terms:
+    """Out of what is kept with the message; names of others are passed over."""
+    return msgspec.json.decode(publishing, type=Terms) if publishing else _NONE
 
 
 @dataclass(slots=True)
@@ -31,6 +54,7 @@ class Job:
     place: Place
     lease_until: int
     category: str = ""
+    terms: Terms = _NONE
     #: Its lane is held: this one attempt shows whether the destination answers again.
     probe: bool = False
     #: Only of what was handed over from memory.

@@ -154,7 +154,9 @@ class Settler:
             return replace(change, after=State.REJECTED, kind=Kind.REJECT, reason=answer.text)
         if verdict.outcome == "failed":
             # A simulated bounce must be there to be tried again, as at Amazon's simulator: it never suppresses.
-            lasting = verdict.suppress and answer.transport != "simulator"
+            stopping = job.terms.suppressing
+            wanted = stopping is None or suppressions.HARD_BOUNCE in stopping
+            lasting = verdict.suppress and wanted and answer.transport != "simulator"
             entry = _suppression(settlement) if lasting else None
             return replace(change, after=State.BOUNCED, kind=Kind.BOUNCE, suppression=entry)
         left = lease.expires_at - self._grown()

@@ -73,13 +73,14 @@ class Tracker:
         base = self._base(domain, job)
         if not base:
             return None
-        follows = domain.open_tracking_enabled or domain.click_tracking_enabled
+        opens = domain.open_tracking_enabled or job.terms.opens
+        clicks = domain.click_tracking_enabled or job.terms.clicks
         return Plan(
             base,
-            opens=domain.open_tracking_enabled,
-            clicks=domain.click_tracking_enabled,
+            opens=opens,
+            clicks=clicks,
             unsubscribe=job.stream == "bulk" or domain.auto_unsubscribe_link_enabled,
-            opt_out=follows and domain.tracking_opt_out_enabled,
+            opt_out=(opens or clicks) and domain.tracking_opt_out_enabled,
         )
 
     def _base(self, domain: Domain, job: Job) -> str:

@@ -54,6 +54,12 @@ class Hit:
     address: str = ""
     #: Of the event, which is written once, and of the suppression that comes with it.
     id: str = ""
+    #: False: nobody is suppressed by it.
+    lasting: bool = True
+
+    @property
+    def suppresses(self) -> bool:
+        return self.lasting and self.kind in _SUPPRESSES
 
 
 class Hits:
@@ -87,13 +93,17 @@ def write(connection: Connection, hits: Sequence[Hit]) -> list[bool]:
     """A batch for the writer. What stands already is ours: the answer to our COMMIT was lost, and the group is run again."""
     known = _known(connection, {hit.recipient_id for hit in hits})
     made = _suppress(connection, hits, known)
-    room = _room(connection, [hit.recipient_id for hit in hits if hit.kind not in _SUPPRESSES])
+    room = _room(connection, [hit.recipient_id for hit in hits if not hit.suppresses])
     unwilling = _unwilling(connection, hits, known)
     written, results = [], []
     for hit in hits:
         row = known.get(hit.recipient_id)
-        seen = row is not None and hit.recipient_id not in unwilling
-        kept = hit.id in made if hit.kind in _SUPPRESSES else seen and room(hit)
+        if hit.suppresses:
+            kept = hit.id in made
+        elif hit.kind in _SUPPRESSES:
+            kept = row is not None
+        else:
+            kept = row is not None and hit.recipient_id not in unwilling and room(hit)
         if kept and row is not None:
             written.append(_event(hit, row))
         results.append(kept)
@@ -135,7 +145,7 @@ def _known(connection: Connection, recipient_ids: set[str]) -> Mapping[str, Any]
 
 def _suppress(connection: Connection, hits: Sequence[Hit], known: Mapping[str, Any]) -> frozenset[str]:
     """The ids of those that were made: who unsubscribes twice is one event."""
-    wanted = [hit for hit in hits if hit.kind in _SUPPRESSES]
+    wanted = [hit for hit in hits if hit.suppresses]
     if not wanted:
         return frozenset()
     # A deleted domain's row stays, and so does what its readers want.

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, select
 
+from mailferry.delivery.transports.simulator import AMAZON
 from mailferry.delivery.transports.transport import Parcel, Prepared
 from mailferry.feedback.hits import Hit, Hits
 from mailferry.journal.events import WAITING, Kind
@@ -84,6 +85,8 @@ class Simulated:
                     facts,
                     stream=row.stream,
                     address=row.address,
+                    # As at Amazon's own, so that a program may be tried again and again.
+                    lasting=not row.address.lower().endswith(f"@{AMAZON}"),
                 )
             )
             return

@@ -57,7 +57,8 @@ def _recipient(text: str, kind: str, own: str) -> DraftRecipient:
 
 
 def _facts(publishing: Publishing, public_id: str) -> str:
-    return msgspec.json.encode({"id": public_id, **publishing.facts}).decode()
+    stopping = {} if publishing.suppressing is None else {"suppressing": sorted(publishing.suppressing)}
+    return msgspec.json.encode({"id": public_id, **publishing.facts, **stopping}).decode()
 
 
 def _composed(submission: Submission, domain: Domain, message_id: str, now: int) -> tuple[str, str, str, bytes]:

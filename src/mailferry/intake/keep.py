@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from mailferry.delivery import queue as queues
 from mailferry.delivery.gates import OVER_HOURLY, Gates
-from mailferry.delivery.job import LEASE_MS, HandoffBudget, Job
+from mailferry.delivery.job import LEASE_MS, HandoffBudget, Job, terms
 from mailferry.intake.submission import KeyReused, Once, Replayed
 from mailferry.journal.events import Kind, State, check_way
 from mailferry.resources import suppressions
@@ -211,6 +211,7 @@ class Keeper:
             place=place,
             lease_until=now + LEASE_MS,
             category=row["category"],
+            terms=terms(row["publishing"]),
             body=draft.body,
             borrowed=len(draft.body),
         )

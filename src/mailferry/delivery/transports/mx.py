@@ -66,7 +66,7 @@ class Mx:
         if isinstance(hosts, Answer):
             return hosts
         return await self._pool.carry(
-            _site(hosts), lambda: Tour(self._dialer, lambda: self._ranks(hosts), parcel.recipient), parcel
+            _site(hosts), lambda: Tour(self._dialer, lambda: self._ranks(hosts), parcel), parcel
         )
 
     async def close(self) -> None:

@@ -158,7 +158,7 @@ class Pool:
     def _take(self, place: _Place, journey: Tour) -> Client | None:
         """An idle connection, of several the one used last, so that the others grow old and go."""
         for client in reversed(place.idle):
-            if journey.doubts(client.ip):
+            if not journey.takes(client):
                 continue
             place.idle.remove(client)
             del self._idle[client]

@@ -57,9 +57,7 @@ class Relay:
 
     async def deliver(self, parcel: Parcel) -> Answer:
         """One attempt at the relay, whatever the parcel's domain."""
-        answer = await self._pool.carry(
-            self._host, lambda: Tour(self._dialer, lambda: [[self._host]], parcel.recipient), parcel
-        )
+        answer = await self._pool.carry(self._host, lambda: Tour(self._dialer, lambda: [[self._host]], parcel), parcel)
         return _not_the_recipient_s(answer) if answer.stage in BEFORE_MAIL else answer
 
     async def close(self) -> None:

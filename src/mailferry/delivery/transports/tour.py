@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from itertools import chain, zip_longest
 
+from mailferry.delivery.transports.transport import Parcel
 from mailferry.mail.reply import BEFORE_MAIL, Answer
 from mailferry.net.dns import Resolver
 from mailferry.net.guard import Guard
-from mailferry.net.smtp import Approach, Client, Habits, connect
+from mailferry.net.smtp import Approach, Client, Habits, connect, opportunistic_context
 from mailferry.net.smtp_habits import Recently
 
 MOST_HOSTS = 10
@@ -38,6 +39,7 @@ class Dialer:
         self.transport = approach.transport
         self._approach = approach
         self._plain_approach = replace(approach, tls="none")
+        self._safe_approach = _safe(approach)
         self._port = port
         self._resolver = resolver
         self._guard = guard
@@ -68,8 +70,10 @@ class Dialer:
                 failures.append(replace(self._failure("5.4.4", f"no connection: {refusal}", "connect", host), ip=ip))
         return self._order(allowed), failures
 
-    async def dial(self, host: str, ip: str) -> Client | Answer:
+    async def dial(self, host: str, ip: str, *, needs_tls: bool = False) -> Client | Answer:
         """A connection that is ready for MAIL, in plain text where TLS is only a wish and does not work."""
+        if needs_tls:
+            return await connect(host, ip, self._port, self._safe_approach, self._habits)
         wish = self._approach.tls == "opportunistic" and self._approach.credentials is None
         if wish and ip in self._habits.plain:
             return await connect(host, ip, self._port, self._plain_approach, self._habits)
@@ -95,6 +99,13 @@ class Dialer:
         return Answer(0, enhanced, text, stage, self.transport, host)
 
 
+def _safe(approach: Approach) -> Approach:
+    """The same under TLS or not at all; no more is verified than before."""
+    if approach.tls in ("required", "implicit"):
+        return approach
+    return replace(approach, tls="required", context=approach.context or opportunistic_context())
+
+
 @dataclass(frozen=True, slots=True)
 class _Target:
     host: str
@@ -102,15 +113,16 @@ class _Target:
 
 
 class Tour:
-    """One journey along the hosts for one recipient, in the order of `ranks`, which are their preferences.
+    """One journey along the hosts for one parcel, in the order of `ranks`, which are their preferences.
 
     They are asked for when the journey begins: most messages find a connection that is open. Each call of `next` goes on
     where the last one ended.
     """
 
-    def __init__(self, dialer: Dialer, ranks: Callable[[], Sequence[Sequence[str]]], recipient: str) -> None:
+    def __init__(self, dialer: Dialer, ranks: Callable[[], Sequence[Sequence[str]]], parcel: Parcel) -> None:
         self._dialer = dialer
-        self._recipient = recipient
+        self._recipient = parcel.recipient
+        self._needs_tls = parcel.needs_tls
         self._plan = ranks
         self._ranks: deque[Sequence[str]] | None = None
         self._hosts: deque[str] = deque()  # of the rank that is tried
@@ -125,7 +137,7 @@ class Tour:
         while (target := await self._target()) is not None:
             self._tried += 1
             self._left -= 1
-            found = await self._dialer.dial(target.host, target.ip)
+            found = await self._dialer.dial(target.host, target.ip, needs_tls=self._needs_tls)
             if isinstance(found, Client):
                 return found
             self.note(found)
@@ -138,6 +150,10 @@ class Tour:
     def doubt(self, ip: str) -> None:
         """This host may have taken the message or not: the next attempt begins with another, if there is one."""
         self._dialer.doubts.note((self._recipient, ip))
+
+    def takes(self, client: Client) -> bool:
+        """Whether a connection that is open already may carry it."""
+        return not self.doubts(client.ip) and (bool(client.tls) or not self._needs_tls)
 
     def doubts(self, ip: str) -> bool:
         """Whether the last attempt ended in doubt there."""

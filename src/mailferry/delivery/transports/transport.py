@@ -39,6 +39,7 @@ class Parcel:
     domain: str  # the destination
     prepare: Callable[[Peer], Awaitable[Prepared | Answer]]
     may_commit: Callable[[], bool]
+    needs_tls: bool = False  # it is not sent in plain text, whatever the transport would do otherwise
 
 
 class Transport(Protocol):

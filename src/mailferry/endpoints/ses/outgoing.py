@@ -172,7 +172,7 @@ def make(
         template_variables=outgoing.template_variables,
         publishing=Publishing(
             id_form=lambda message_id: ids.public(message_id, region),
-            facts=_facts(call, outgoing, tags),
+            facts={**_facts(call, outgoing, tags), **_terms(chosen)},
             suppressing=_suppressing(chosen, account),
             failure=f"rendering_failure: {outgoing.failure}" if outgoing.failure else "",
         ),
@@ -219,6 +219,17 @@ def _facts(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> dict[str, Any
         **({"template": outgoing.template} if outgoing.template else {}),
         **({"rendering_failure": outgoing.failure} if outgoing.failure else {}),
     }
+
+
+def _terms(chosen: Document | None) -> dict[str, Any]:
+    """What the configuration set asks of delivery. Whoever wants to be told of opens and clicks has mail followed."""
+    if chosen is None:
+        return {}
+    destinations = [each for each in chosen.body.get("EventDestinations", []) if each.get("Enabled")]
+    wanted = {type_ for each in destinations for type_ in each.get("MatchingEventTypes", [])}
+    policy = chosen.body.get("DeliveryOptions", {}).get("TlsPolicy")
+    asked = {"needs_tls": policy == "REQUIRE", "opens": "OPEN" in wanted, "clicks": "CLICK" in wanted}
+    return {name: True for name, is_so in asked.items() if is_so}
 
 
 def _suppressing(chosen: Document | None, account: Mapping[str, Any]) -> frozenset[str] | None:
