@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -32,15 +33,16 @@ async def cloud(tmp_path: Path, database_url: str) -> AsyncIterator[Amazon]:
         yield found
 
 
-def get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=10) as answer:  # our own server's
+def get(url: str, ca: str = "") -> bytes:
+    context = ssl.create_default_context(cafile=ca) if ca else None
+    with urllib.request.urlopen(url, timeout=10, context=context) as answer:  # our own server's
         return bytes(answer.read())
 
 
-async def verified(request: Request) -> dict[str, Any]:
+async def verified(request: Request, ca: str = "") -> dict[str, Any]:
     """The envelope, once its signature is found right with the certificate that it names."""
     envelope: dict[str, Any] = json.loads(request.body)
-    certificate = x509.load_pem_x509_certificate(await in_thread(get, envelope["SigningCertURL"]))
+    certificate = x509.load_pem_x509_certificate(await in_thread(get, envelope["SigningCertURL"], ca))
     key = certificate.public_key()
     assert isinstance(key, RSAPublicKey)
     names = _SIGNED[envelope["Type"]]
@@ -69,6 +71,8 @@ class Listener:
         self.cloud, self.receiver, self.path = cloud, receiver, path
         self.sns = cloud.client("sns")
         self.topic = ""
+        #: The authority that our certificates are checked with.
+        self.verify = ""
 
     @property
     def requests(self) -> list[Request]:
@@ -83,7 +87,7 @@ class Listener:
             self.sns.subscribe, TopicArn=self.topic, Protocol=url.partition(":")[0], Endpoint=url, **options
         )
         assert answer["SubscriptionArn"] == "pending confirmation"
-        return await verified(await until(lambda: self.requests and self.requests[-1]))
+        return await verified(await until(lambda: self.requests and self.requests[-1]), self.verify)
 
     async def confirmed(self) -> str:
         """The subscription's ARN."""
@@ -104,7 +108,7 @@ class Listener:
             return [each for each in self.requests if each.headers[kind] == "Notification"]
 
         request = (await until(lambda: notifications()[number:]))[0]
-        envelope = await verified(request)
+        envelope = await verified(request, self.verify)
         return envelope["Message"], envelope, request
 
     async def event(self, type_: str, count: int = 1) -> Any:
