@@ -22,7 +22,7 @@ from mailferry.resources import webhooks
 from mailferry.resources.audit import Actor
 from mailferry.resources.notification_keys import NotificationKeys
 from mailferry.resources.webhooks import KINDS, Webhook, Wish
-from mailferry.store.content import TableContent
+from mailferry.store.content import ContentGone, Place
 from mailferry.store.database import Database
 from mailferry.store.schema import domains, events, webhook_attempts, webhook_deliveries
 from mailferry.store.secrets import Sealer
@@ -32,6 +32,18 @@ from tests.fakes.journal import write_message
 ACTOR = Actor("operator", 0, "test")
 SEALER = Sealer(bytes(32))
 ACCOUNT, DOMAIN = 7, 5
+
+
+class Stored:
+    """What is kept of messages, by their ids."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+
+    def head(self, connection: Connection, place: Place, octets: int) -> bytes:
+        if place.message_id not in self.bodies:
+            raise ContentGone(place.message_id)
+        return self.bodies[place.message_id][:octets]
 
 
 class Node:
@@ -45,13 +57,14 @@ class Node:
         allow_private: bool = True,
         nameserver: str = "127.0.0.1:9",
         seconds: float = 5.0,
+        content: Any = None,
     ) -> None:
         self._database = database
         self._resolver = Resolver([nameserver], clock=clock, timeout=1.0)
         self.client = HttpClient(self._resolver, Guard(allow_private, ()))
         keys = NotificationKeys(database, SEALER, clock)
         self.poster = Poster(self.client, SEALER, clock, keys.signing, any_port=True, seconds=seconds)
-        publisher = Publisher(TableContent(), "mail.test")
+        publisher = Publisher(content or Stored(), "mail.test")
         self.service = Webhooks(database, self.poster, publisher, clock, Random(7), logs_days=30)
 
     async def work(self) -> None:

@@ -46,12 +46,12 @@ def list_(*, where: Where = HERE, account: Account = ACCOUNT, json: Json = False
         Column("id", "Id"),
         Column("url", "URL", folds=True),
         Column("state", "State"),
-        Column("stream", "Stream"),
+        Column("kind", "Stream or topic", folds=True),
         Column("waiting", "Waiting"),
         Column("parked", "Parked"),
         Column("last_error", "", folds=True),
     ]
-    rows = [{**each, "state": _state(each), "last_error": _trouble(each)} for each in result]
+    rows = [{**each, "state": _state(each), "kind": _kind(each), "last_error": _trouble(each)} for each in result]
     show.as_json(result) if json else show.table(rows, columns, "No webhooks.")
 
 
@@ -221,6 +221,11 @@ def _trouble(result: dict[str, Any]) -> str:
     return str(result["last_error"]) if result["failures"] else ""
 
 
+def _kind(result: dict[str, Any]) -> str:
+    """A subscription's topic; what any other webhook is told of."""
+    return str(result["subscription"] or "").rpartition(":")[0] or str(result["stream"])
+
+
 def _waits(result: dict[str, Any]) -> str:
     return f"{result['waiting']:,} events wait, {result['parked']:,} are parked"
 
@@ -230,7 +235,7 @@ def _facts(result: dict[str, Any]) -> None:
         ("Id", result["id"]),
         ("URL", result["url"]),
         ("State", _state(result)),
-        ("Stream", result["stream"]),
+        ("Stream or topic", _kind(result)),
         ("Domain", result["domain_id"] or "all"),
         ("Format", result["format"]),
         ("Events", result["events"]),

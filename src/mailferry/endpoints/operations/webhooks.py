@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from mailferry.consumers.mailtrap_words import WEBHOOK_KIND, WEBHOOK_TYPE
 from mailferry.consumers.webhooks import deeds, pending, replays, signing
+from mailferry.consumers.webhooks import topics as deeds_of_topics
 from mailferry.consumers.webhooks.pending import State
 from mailferry.consumers.webhooks.replays import Replay
 from mailferry.endpoints.operations.domains import known_account
@@ -14,7 +15,7 @@ from mailferry.endpoints.operations.reading import iso
 from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb
 from mailferry.journal.events import Kind
 from mailferry.net.http_call import BadUrl, Url, parse_url
-from mailferry.resources import domains, webhooks
+from mailferry.resources import domains, topics, webhooks
 from mailferry.resources.webhooks import TooMany, Webhook, Wish
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,7 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 async def webhooks_list(tools: Tools, account: int = ACCOUNT) -> list[dict[str, Any]]:
     def read(connection: Connection) -> list[dict[str, Any]]:
-        found = webhooks.of_account(connection, account)
+        found = webhooks.of_account(connection, account) + webhooks.of_account(connection, account, webhooks.TOPIC)
         return [_shown(tools, each, pending.counts(connection, each.id)) for each in found]
 
     return await tools.database.read(read)
@@ -92,6 +93,8 @@ async def webhooks_reset_secret(tools: Tools, webhook: int) -> dict[str, Any]:
 
 async def webhooks_test(tools: Tools, webhook: int) -> dict[str, Any]:
     found = await tools.database.read(lambda connection: _found(connection, webhook))
+    if found.subscription:
+        raise Mistake(f"webhook {webhook} is a subscription: publish to its topic instead")
     outcome = await deeds.test(tools.database, tools.poster, found, tools.clock())
     told = {"status": outcome.status, "error": outcome.error, "response": outcome.response, "ms": outcome.ms}
     return {"success": outcome.status == 200, "url": found.url, "events": outcome.events, **told}
@@ -166,7 +169,11 @@ async def webhooks_remove(tools: Tools, webhook: int) -> dict[str, Any]:
     def write(connection: Connection) -> tuple[Webhook, dict[State, int]]:
         found = _found(connection, webhook)
         waiting = pending.counts(connection, found.id)
-        webhooks.remove(connection, found, OPERATOR, now)
+        subscription = topics.subscription(connection, found.subscription) if found.subscription else None
+        if subscription is not None:
+            deeds_of_topics.remove(connection, subscription, OPERATOR, now)
+        else:
+            webhooks.remove(connection, found, OPERATOR, now)
         return found, waiting
 
     return _shown(tools, *await tools.database.write(write))
@@ -264,7 +271,8 @@ def _shown(tools: Tools, webhook: Webhook, waiting: dict[State, int]) -> dict[st
         "stream": webhook.stream,
         "domain_id": webhook.domain_id or None,
         "format": webhook.payload_format,
-        "events": [WEBHOOK_TYPE[kind] for kind in webhook.kinds],
+        "events": [WEBHOOK_TYPE.get(kind, str(kind)) for kind in webhook.kinds],
+        "subscription": webhook.subscription or None,
         "waiting": waiting.get(State.WAITING, 0),
         "parked": waiting.get(State.PARKED, 0),
         "created_at": iso(webhook.created_at),
@@ -280,7 +288,8 @@ def _event(row: Any) -> dict[str, Any]:
     return {
         "id": row.id,
         "state": row.state,
-        "event": WEBHOOK_TYPE[Kind(row.kind)],
+        # What a subscription is sent may be no event of mail: a question, or what somebody published.
+        "event": WEBHOOK_TYPE.get(row.kind, row.kind) or "message",
         "message_id": row.message_id,
         "at": iso(row.at),
         "replayed": bool(row.replayed),
