@@ -81,6 +81,8 @@ class Webhook:
 
     @property
     def type(self) -> str:
+        if self.subscription:
+            return TOPIC
         return AUDIT_LOG if Kind.AUDIT in self.kinds else EMAIL_SENDING
 
     def secret(self, sealer: Sealer) -> str:
