@@ -89,16 +89,19 @@ def test_the_lines_of_the_card_work_as_printed_at_any_width(tmp_path: Path) -> N
     server = Mailferry(tmp_path / "my data", {"log.level": "error"})
     with terminal(server, "serve", columns=80) as shown:
         printed = shown.read_until("with --forget\n")
-        for beginning in ("curl ", "printf "):
-            done = subprocess.run(["sh", "-c", line(printed, beginning)], capture_output=True, text=True, timeout=60)
+        for beginning in ("curl ", "printf ", "AWS_"):
+            with_aws = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+            done = subprocess.run(
+                ["sh", "-c", line(printed, beginning)], capture_output=True, text=True, env=with_aws, timeout=60
+            )
             assert (done.returncode, done.stderr) == (0, "") or beginning == "curl ", done.stderr
             assert done.returncode == 0 and done.stdout, "it says what became of it"
         until = time.monotonic() + 30
-        while len(ask(server, "messages.list", state="delivered")) < 2:
+        while len(ask(server, "messages.list", state="delivered")) < 3:
             assert time.monotonic() < until
             time.sleep(0.05)
         stories = ask(server, "messages.list")
-        assert [(each["to"], each["subject"]) for each in stories] == [(card.SUCCESS, "Hello")] * 2
+        assert [(each["to"], each["subject"]) for each in stories] == [(card.SUCCESS, "Hello")] * 3
 
         with terminal(server, "credentials", columns=120) as again:
             wide = again.read_until("with --forget\n")

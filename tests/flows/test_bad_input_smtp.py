@@ -265,7 +265,7 @@ COMMANDS: list[tuple[bytes, str]] = [
     (b'EHLO "><script>', "250-"),
     (b"DATA", "503 "),
     (b"RCPT TO:<a@dest.test>", "503 "),
-    (b"MAIL FROM: app@sender.test", "501 "),
+    (b"MAIL FROM: app", "501 "),
     (b"MAIL FROM:<>", "553 5.1.8"),
     (b"MAIL FROM:<app@sender.test> SIZE=99999999999999999999", "552 5.3.4"),
     (b"MAIL FROM:<app@sender.test> SIZE=%d" % (LARGEST + 1), "552 5.3.4"),

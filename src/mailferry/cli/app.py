@@ -16,6 +16,7 @@ from mailferry.cli import (
     contacts,
     domains,
     invitations,
+    keys,
     messages,
     nouns,
     organizations,
@@ -67,6 +68,7 @@ app.command(organizations.accounts)
 app.command(contacts.contacts)
 app.command(domains.domains)
 app.command(invitations.invitations)
+app.command(keys.keys)
 nouns.register(app)
 app.command(messages.messages)
 app.command(organizations.organizations)

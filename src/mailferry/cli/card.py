@@ -51,6 +51,9 @@ def _first_message(config: Config, found: dict[str, Any]) -> list[str]:
         before = "or"
     if found["smtp"]:
         lines += [f"{before} by SMTP:", "", _smtp(config, found), ""]
+        before = "or"
+    if found["ses"] and (found["http_url"] or found["https_url"]):
+        lines += [f"{before} as a client of Amazon SES, here its command line:", "", _aws(config, found), ""]
     return lines
 
 
@@ -82,6 +85,10 @@ def _places(config: Config, found: dict[str, Any]) -> list[str]:
         )
     if found["api_token"]:
         lines.append(f"  Token   {found['api_token']}")
+    if pair := found["ses"]:
+        lines.append(f"  SES     key {pair['access_key_id']}, secret {pair['secret_access_key']}, any region")
+        if found["smtp"]:
+            lines.append(f"          by SMTP: user {pair['smtp_username']}, password {pair['smtp_password']}")
     return lines
 
 
@@ -89,13 +96,32 @@ def _curl(config: Config, found: dict[str, Any]) -> str:
     listeners = [(found["http_url"], ""), (found["https_url"], _trust(found))]
     url, trust = next((pair for pair in listeners if pair[0]), ("", ""))
     scheme, _, at = url.partition("://")
-    host, _, port = at.rpartition(":")
-    connect, at = _named(config, host, int(port)) if scheme == "https" else ("", at)
+    connect, at = _named(config, *_host_port(at)) if scheme == "https" else ("", at)
     body = f'{{"from":{{"email":"{SENDER}"}},"to":[{{"email":"{SUCCESS}"}}],"subject":"Hello","text":"It works."}}'
     return (
         f"  curl{trust}{connect} {scheme}://{at}/api/send -H 'Authorization: Bearer {found['api_token']}' "
         f"-H 'Content-Type: application/json' -d '{body}'"
     )
+
+
+def _aws(config: Config, found: dict[str, Any]) -> str:
+    """The AWS CLI. It cannot be told to connect elsewhere than the URL says, so an operator's own name must be in DNS."""
+    pair, url, trust = found["ses"], found["http_url"], ""
+    if not url:
+        scheme, _, at = found["https_url"].partition("://")
+        url = f"{scheme}://{_named(config, *_host_port(at))[1]}"
+        trust = f" --ca-bundle {shlex.quote(found['ca_file'])}" if found["ca_file"] else ""
+    return (
+        f"  AWS_ACCESS_KEY_ID={pair['access_key_id']} AWS_SECRET_ACCESS_KEY={pair['secret_access_key']} aws sesv2 send-email "
+        f"--endpoint-url {url} --region {pair['region']}{trust} --from-email-address {SENDER} "
+        f"--destination ToAddresses={SUCCESS} "
+        "--content 'Simple={Subject={Data=Hello},Body={Text={Data=It works.}}}'"
+    )
+
+
+def _host_port(at: str) -> tuple[str, int]:
+    host, _, port = at.rpartition(":")
+    return host, int(port)
 
 
 def _smtp(config: Config, found: dict[str, Any]) -> str:

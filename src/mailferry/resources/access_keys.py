@@ -10,12 +10,13 @@ import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from mailferry.resources import accesses
+from mailferry.resources import accesses, aws_regions
 from mailferry.resources.accesses import Specifier
 from mailferry.resources.permissions import Grant, Rights
 from mailferry.store.database import Database
@@ -28,6 +29,8 @@ _PURPOSE = "access_keys.secret"
 #: A key that was revoked or changed on another node opens this one for so long.
 CACHE_MS = 2_000
 CACHE_ENTRIES = 10_000
+#: Key pairs whose passwords of SMTP are kept in memory, for every region: some four kilobytes each.
+DERIVED = 1_000
 #: The last use is written down this often.
 USED_MS = 60_000
 
@@ -89,6 +92,23 @@ def smtp_password(secret: str, region: str) -> str:
     for part in ("11111111", region, "ses", "aws4_request", "SendRawEmail"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     return base64.b64encode(b"\x04" + key).decode()
+
+
+def region_of(secret: str, password: str) -> str:
+    """The region that ``password`` of SMTP was derived for; empty: it is wrong.
+
+    It costs the same for every password, and next to nothing after a key's first.
+    """
+    given, found = password.encode("utf-8", "replace"), ""
+    for region, derived in _smtp_passwords(secret):
+        if hmac.compare_digest(derived, given):
+            found = region
+    return found
+
+
+@lru_cache(maxsize=DERIVED)
+def _smtp_passwords(secret: str) -> tuple[tuple[str, bytes], ...]:
+    return tuple((region, smtp_password(secret, region).encode()) for region in aws_regions.names())
 
 
 def of_account(connection: Connection, account_id: int) -> list[Row[Any]]:

@@ -136,28 +136,36 @@ class Parts:
             ending.task("alerts", Alerts(house.database, house.clock, send_mail).run())
             ending.task("notices", Notices(house.database, house.clock, send_mail).run())
         credentials = Credentials(house.database, house.clock, ticks)
-        tools = self._tools(listening, credentials, poster, counter, send_mail)
-        await self._open_doors(Doors(house, ending, listening), intake, credentials, tools)
+        keys = AccessKeys(house.database, house.sealer, house.clock, ticks)
+        tools = self._tools(listening, credentials, keys, poster, counter, send_mail)
+        await self._open_doors(Doors(house, ending, listening), intake, credentials, keys, tools)
         if "housekeeping" in self._roles:
             ending.task("housekeeping", Housekeeping(tools, house.content, house.clock.grown).run())
 
     async def close(self) -> None:
         await self._ending.close()
 
-    async def _open_doors(self, doors: Doors, intake: Intake, credentials: Credentials, tools: Tools) -> None:
+    async def _open_doors(
+        self, doors: Doors, intake: Intake, credentials: Credentials, keys: AccessKeys, tools: Tools
+    ) -> None:
         if "api" in self._roles:
             lookups = Lookups(tools, ticks)
             self._ending.part("look-ups", lookups.close)
-            keys = AccessKeys(self._house.database, self._house.sealer, self._house.clock, ticks)
             await doors.open_http(intake, credentials, keys, self._notification_keys, lookups, tools, self._hits)
         if "smtp" in self._roles:
-            await doors.open_smtp(intake, credentials)
+            await doors.open_smtp(intake, credentials, keys, self._notification_keys, tools)
         await doors.open_control(tools)
         if text := self._config["metrics.listen"]:
             await doors.open_metrics(text)
 
     def _tools(
-        self, listening: Listening, credentials: Credentials, poster: Poster, counter: Counter, send_mail: Send
+        self,
+        listening: Listening,
+        credentials: Credentials,
+        keys: AccessKeys,
+        poster: Poster,
+        counter: Counter,
+        send_mail: Send,
     ) -> Tools:
         house = self._house
         return Tools(
@@ -174,6 +182,7 @@ class Parts:
             poster=poster,
             counter=counter,
             forget_tokens=credentials.forget,
+            forget_keys=keys.forget,
             send_mail=send_mail,
         )
 

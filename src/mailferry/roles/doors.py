@@ -3,6 +3,7 @@
 import errno
 import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 from starlette.applications import Starlette
@@ -27,7 +28,10 @@ from mailferry.endpoints.operations.lookups import Lookups
 from mailferry.endpoints.operations.tools import Tools
 from mailferry.endpoints.ses import app as ses_app
 from mailferry.endpoints.ses import deps as ses
+from mailferry.endpoints.ses.smtp import SmtpInterface
 from mailferry.endpoints.smtp import server as smtp
+from mailferry.endpoints.smtp.amazon import AmazonBackend
+from mailferry.endpoints.smtp.dialects import Dialects
 from mailferry.endpoints.smtp.limits import Limits as SmtpLimits
 from mailferry.endpoints.smtp.submission import SubmissionBackend
 from mailferry.endpoints.tracking import app as tracking
@@ -56,6 +60,8 @@ class Doors:
         self._config = house.config
         self._ending = ending
         self._listening = listening
+        #: What is changed over one way in is known to the others at once.
+        self._documents = DocumentBook(house.database, ticks)
 
     async def open_http(
         self,
@@ -87,25 +93,12 @@ class Doors:
             send_mail=tools.send_mail,
             public_url=config["server.public_url"],
         )
-        amazon = ses.Deps(
-            intake=intake,
-            keys=keys,
-            db=house.database,
-            content=house.content,
-            clock=house.clock,
-            log=structlog.get_logger("mailferry.endpoints.ses"),
+        amazon = replace(
+            self._amazon(intake, keys, notification_keys, tools),
             budget=deps.budget,
-            sealer=house.sealer,
-            operator=deps.operator,
-            forget_domains=house.book.forget,
-            documents=DocumentBook(house.database, ticks),
             renderer=deps.renderer,
             look_up_domain=lookups.ask,
             look_up_anew=lookups.ask_anew,
-            max_templates=config["limits.templates"],
-            notification_certificate=notification_keys.certificate,
-            may_have_port=tools.poster.may_have,
-            public_url=config["server.public_url"],
         )
         well = Route("/health", health.route(house.database, house.content, house.clock))
         site = tracking.Deps(hits, house.link_keys, house.database, house.book, house.clock)
@@ -122,12 +115,23 @@ class Doors:
             for text in config[setting]:
                 await self._listen(setting, text, listening.hosts, context)
 
-    async def open_smtp(self, intake: Intake, credentials: Credentials) -> None:
-        config = self._config
+    async def open_smtp(
+        self,
+        intake: Intake,
+        credentials: Credentials,
+        keys: AccessKeys,
+        notification_keys: NotificationKeys,
+        tools: Tools,
+    ) -> None:
+        house, config = self._house, self._config
+        mailtrap_users = SubmissionBackend(intake, credentials, house.hostname, house.clock)
+        amazon_users = AmazonBackend(
+            keys, SmtpInterface(self._amazon(intake, keys, notification_keys, tools)), house.hostname
+        )
         plain = config["smtp.plain_auth"]
         listeners = [smtp.Listener(*parse_listen(text), plain_auth=plain) for text in config["smtp.listen"]]
         server = smtp.Server(
-            SubmissionBackend(intake, credentials, self._house.hostname, self._house.clock),
+            Dialects(mailtrap_users, amazon_users),
             listeners,
             tls=self._listening.smtp,
             limits=SmtpLimits(
@@ -143,6 +147,27 @@ class Doors:
         except OSError as error:
             raise config.wrong("smtp.listen", not_bound("smtp.listen", error)) from error
         self._ending.door("smtp", lambda: server.close(GRACE))
+
+    def _amazon(self, intake: Intake, keys: AccessKeys, notification_keys: NotificationKeys, tools: Tools) -> ses.Deps:
+        house, config = self._house, self._config
+        return ses.Deps(
+            intake=intake,
+            keys=keys,
+            db=house.database,
+            content=house.content,
+            clock=house.clock,
+            log=structlog.get_logger("mailferry.endpoints.ses"),
+            budget=BodyBudget(config["http.body_memory"]),
+            sealer=house.sealer,
+            operator=Operator(house.hostname, config["dns.zone"]),
+            forget_domains=house.book.forget,
+            documents=self._documents,
+            renderer=Renderer(house.database, ticks),
+            max_templates=config["limits.templates"],
+            notification_certificate=notification_keys.certificate,
+            may_have_port=tools.poster.may_have,
+            public_url=config["server.public_url"],
+        )
 
     async def open_control(self, tools: Tools) -> None:
         path = self._house.data_dir / "control.sock"

@@ -44,6 +44,8 @@ class Tools:
     counter: Counter
     #: After any change of tokens or their rights: the cache is forgotten.
     forget_tokens: Callable[[], None] = lambda: None
+    #: The same of key pairs.
+    forget_keys: Callable[[], None] = lambda: None
     #: Sends what Mailferry itself has to say.
     send_mail: Send = no_mail
     #: The bytes of messages.

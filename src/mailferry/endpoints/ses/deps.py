@@ -102,6 +102,8 @@ class Call:
     client_ip: str
     #: Scheme, host and port that the client asked, for links back to us.
     base_url: str = ""
+    #: As messages that it sends are stored: ``ses``, or ``ses_smtp``.
+    endpoint: str = "ses"
 
     @property
     def account_id(self) -> int:

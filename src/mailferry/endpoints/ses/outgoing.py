@@ -157,7 +157,7 @@ def make(
         account_id=call.account_id,
         token_id=0,
         sender_domains=call.rights.granted(Resource.DOMAIN, ADMIN),
-        endpoint="ses",
+        endpoint=call.endpoint,
         stream="bulk" if pool == BULK_POOL else "transactional",
         recipients=outgoing.recipients,
         content=outgoing.content,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mailferry.endpoints.bodies import aside
 from mailferry.endpoints.ses import addresses, raw, templated
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import invalid
@@ -29,7 +30,8 @@ async def send_email_v1(call: Call, params: Params) -> Result:
 
 
 async def send_raw_email_v1(call: Call, params: Params) -> Result:
-    message = raw.Message(params["RawMessage"]["Data"], source=params.get("Source", ""))
+    data = params["RawMessage"]["Data"]
+    message = await aside(len(data), lambda: raw.Message(data, source=params.get("Source", "")))
     given = addresses.recipients(addresses.mailboxes(params.get("Destinations", ())), "to")
     return {"MessageId": await _send_raw(call, message, given, params, params.get("Tags", ()))}
 

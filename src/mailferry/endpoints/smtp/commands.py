@@ -17,8 +17,9 @@ from mailferry.mail import address
 # RFC 5321 4.5.3.1.2: a domain has at most 255 octets.
 HELLO_OCTETS = 255
 # RFC 5321 4.1.2 Path: null, or with a local part that may be quoted and then hold ">". What stands inside is judged by
-# address.parse. RFC 5321 3.3 forbids the space after the colon; hand-written clients send it, and it hides nothing.
-_PATH = r' *<((?:"(?:\\.|[^"\\])*")?[^<>"]*)>'
+# address.parse. RFC 5321 3.3 forbids the space after the colon; hand-written clients send it, and it hides nothing. They
+# leave the brackets out too: so does the dialogue in Amazon's own guide.
+_PATH = r' *(?:<((?:"(?:\\.|[^"\\])*")?[^<>"]*)>|([^<>" ]+@[^<>" ]+))'
 PATH = re.compile(_PATH)
 FROM = re.compile(rf"FROM:{_PATH}(?: +(.*))?", re.IGNORECASE)
 TO = re.compile(rf"TO:{_PATH}(?: +(.*))?", re.IGNORECASE)
@@ -138,7 +139,8 @@ def _mail(rest: str) -> Command | Reply:
     match = FROM.fullmatch(rest)
     if match is None:
         return _bad_path(rest, "FROM:", "MAIL FROM:<address>")
-    written, parameters = match.groups()
+    bracketed, bare, parameters = match.groups()
+    written = bare or bracketed
     sender = _address(written, "sender", "5.1.7") if written else ""
     if isinstance(sender, Reply):
         return sender
@@ -185,7 +187,8 @@ def _rcpt(rest: str) -> Command | Reply:
     match = TO.fullmatch(rest)
     if match is None:
         return _bad_path(rest, "TO:", "RCPT TO:<address>")
-    written, parameters = match.groups()
+    bracketed, bare, parameters = match.groups()
+    written = bare or bracketed
     if not written:
         return Reply(501, "5.1.3", "Bad recipient address: a recipient cannot be the null path")
     recipient = _address(written, "recipient", "5.1.3")

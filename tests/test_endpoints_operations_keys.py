@@ -1,0 +1,133 @@
+"""Key pairs by an operator: made, taken over from Amazon, switched off and on, ended; no secret is told twice."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from mailferry.endpoints.operations.tools import Mistake, Tools
+from mailferry.endpoints.operations.verbs import VERBS
+from mailferry.net.dns import Resolver
+from mailferry.resources import accounts, aws_regions
+from mailferry.resources.access_keys import AccessKeys, region_of, smtp_password
+from mailferry.resources.permissions import ADMIN, NONE, VIEWER, Resource
+from mailferry.store.database import Database
+from mailferry.store.schema import access_keys, audit_log
+from tests.conftest import Clock
+from tests.operator_tools import make_tools
+
+FIRST, SECOND = 1, 2
+#: Of Amazon's own examples; the passwords are what Amazon's script derives.
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+PASSWORDS = {
+    "us-east-1": "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9",
+    "eu-west-1": "BMW5RDrXmmVs0lV7GpI4oLkHXpZ4stDsk6q91z1g38Pk",
+}
+PAIR = {"key_id": "AKIAIOSFODNN7EXAMPLE", "secret": SECRET}
+
+
+class Operator:
+    def __init__(self, tools: Tools, keys: AccessKeys) -> None:
+        self.tools = tools
+        self.keys = keys
+
+    async def ask(self, verb: str, **arguments: Any) -> Any:
+        return await VERBS[verb](self.tools, **arguments)
+
+    async def mistake(self, verb: str, **arguments: Any) -> str:
+        with pytest.raises(Mistake) as told:
+            await self.ask(verb, **arguments)
+        return str(told.value)
+
+
+@pytest.fixture
+async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
+    for name in ("First", "Second"):
+        await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
+    resolver = Resolver([], clock=clock)
+    tools = make_tools(database, clock, resolver)
+    keys = AccessKeys(database, tools.sealer, clock, clock)
+    yield Operator(make_tools(database, clock, resolver, forget_keys=keys.forget), keys)
+    await resolver.close()
+
+
+@pytest.mark.parametrize("region", PASSWORDS)
+def test_passwords_are_those_of_amazon(region: str) -> None:
+    assert smtp_password(SECRET, region) == PASSWORDS[region]
+
+
+def test_a_password_of_any_region_is_known_by_its_region() -> None:
+    assert {"us-east-1", "ap-southeast-7", "cn-north-1", "us-gov-west-1", "eusc-de-east-1"} <= set(aws_regions.names())
+    assert "aws-global" not in aws_regions.names()
+    for region in aws_regions.names():
+        assert region_of(SECRET, smtp_password(SECRET, region)) == region
+    for wrong in ("", SECRET, "ü\ud800", smtp_password(SECRET, "mars-1"), smtp_password("other", "us-east-1")):
+        assert region_of(SECRET, wrong) == ""
+
+
+async def test_a_key_may_do_what_was_named(operator: Operator) -> None:
+    shop = await operator.ask("domains.add", domain="shop.test")
+    made = await operator.ask("keys.create", name="shop", access=["domain:shop.test=admin", "templates=viewer"])
+    assert made["access"] == ["domain:shop.test=admin", "templates=viewer"] and len(made["access_key_id"]) == 20
+    found = await operator.keys.key(made["access_key_id"])
+    assert found is not None and (found.secret, found.account_id) == (made["secret_access_key"], FIRST)
+    assert found.rights.account == NONE and found.rights.on(Resource.DOMAIN, shop["id"]) == ADMIN
+    assert found.rights.on(Resource.TEMPLATES, FIRST) == VIEWER
+    assert "no access" in await operator.mistake("keys.create", name="x", access=["root"])
+
+
+async def test_a_pair_of_amazons_is_taken_over_once(operator: Operator, database: Database) -> None:
+    made = await operator.ask("keys.create", name="theirs", access=["account=admin"], account=SECOND, **PAIR)
+    assert (made["access_key_id"], made["secret_access_key"]) == (PAIR["key_id"], SECRET)
+    found = await operator.keys.key(PAIR["key_id"])
+    assert found is not None and (found.secret, found.account_id) == (SECRET, SECOND)
+    (row,) = await database.read(lambda connection: connection.execute(select(access_keys)).all())
+    assert SECRET.encode() not in bytes(row.secret_sealed)
+    told = await operator.mistake("keys.create", name="again", access=["account=admin"], **PAIR)
+    assert told == f"there is a key pair {PAIR['key_id']} already; mailferry keys list shows them"
+    (listed,) = await operator.ask("keys.list")
+    assert SECRET not in str(listed) and listed["last_used_at"] is None
+    assert await operator.ask("keys.smtp_password", key=PAIR["key_id"], region="eu-west-1") == {
+        "smtp_username": PAIR["key_id"],
+        "smtp_password": PASSWORDS["eu-west-1"],
+        "region": "eu-west-1",
+    }
+
+
+WRONG = {
+    "no id": ({"key_id": "", "secret": SECRET}, "is no id of an access key"),
+    "a short id": ({"key_id": "AKIA", "secret": SECRET}, "is no id of an access key"),
+    "an odd id": ({"key_id": "AKIA/OSFODNN7EXAMPL", "secret": SECRET}, "is no id of an access key"),
+    "no secret": ({"key_id": PAIR["key_id"], "secret": ""}, "a secret access key is 16 to 128 printable"),
+    "a secret in two lines": ({"key_id": PAIR["key_id"], "secret": f"{SECRET}\n{SECRET}"}, "a secret access key is"),
+    "a name that is no user's": ({"name": "two words"}, "a key's name is a user's"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_what_is_no_pair_is_refused(operator: Operator, wrong: str) -> None:
+    changed, told = WRONG[wrong]
+    assert told in await operator.mistake("keys.create", **({"name": "x", "access": ["account=admin"]} | changed))
+    assert await operator.ask("keys.list") == []
+
+
+async def test_a_key_is_switched_off_and_on_and_ended(operator: Operator, database: Database) -> None:
+    made = await operator.ask("keys.create", name="shop", access=["account=viewer"])
+    key = made["access_key_id"]
+    assert (await operator.keys.key(key)).rights.account == VIEWER  # type: ignore[union-attr]
+    assert (await operator.ask("keys.disable", key=key))["disabled"] is True
+    assert (await operator.keys.key(key)).disabled  # type: ignore[union-attr]  # at once, although it was remembered
+    assert (await operator.ask("keys.enable", key=key, account=FIRST))["disabled"] is False
+    assert not (await operator.keys.key(key)).disabled  # type: ignore[union-attr]
+    told = await operator.mistake("keys.revoke", key=key, account=SECOND)
+    assert told == f"there is no key {key} of account 2; mailferry keys list shows them"
+    revoked = {"revoked": key, "name": "shop", "account_id": FIRST}
+    assert await operator.ask("keys.revoke", key=key) == revoked
+    assert await operator.keys.key(key) is None and await operator.ask("keys.list") == []
+    events = await database.read(
+        lambda connection: connection.execute(select(audit_log).where(audit_log.c.event.like("access_key.%"))).all()
+    )
+    done = ["created", "disabled", "enabled", "deleted"]
+    assert [event.event for event in events] == [f"access_key.{each}" for each in done]
+    assert made["secret_access_key"] not in str(events)
