@@ -1,8 +1,8 @@
 """The load program, the same for everybody: `python -m bench.load`, one JSON order on stdin, one JSON result on stdout.
 
 By SMTP: sessions that stay, with STARTTLS and AUTH once each where asked for; MAIL, RCPT and DATA in one packet
-(RFC 2920), then the content, then the next message. By HTTP: keep-alive connections that post to `/api/send`. The clock
-starts when all sessions are ready, so neither greetings nor handshakes are in the figures.
+(RFC 2920), then the content, then the next message. By HTTP: keep-alive connections that post to `/api/send`, or signed
+to SES v2's SendEmail. The clock starts when all sessions are ready, so neither greetings nor handshakes are in the figures.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, cast
 
 import uvloop
 
-from .messages import Envelope, HttpMessages, SmtpMessages
+from .messages import Envelope, HttpMessages, Requests, SesMessages, SmtpMessages
 
 READY_LIMIT = 30.0  # seconds for all sessions to be greeted
 LOAD_LIMIT = 300.0  # seconds for one load; then what was answered counts, and the rest is named as unanswered
@@ -33,7 +33,7 @@ KEPT_REFUSALS = 5
 class Order:
     """What to send where. `port` is on 127.0.0.1; `size` in octets; an empty username means no AUTH."""
 
-    way: str  # "smtp" or "http"
+    way: str  # "smtp", "http" or "ses"
     port: int
     sender: str
     destination: str
@@ -41,7 +41,7 @@ class Order:
     size: int
     sessions: int
     run: str
-    username: str = ""
+    username: str = ""  # of SMTP, or an access key and its secret
     password: str = ""
     token: str = ""
     path: str = "/api/send"
@@ -208,7 +208,7 @@ class SmtpSession(Session):
 class HttpSession(Session):
     LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 
-    def __init__(self, work: Work, messages: HttpMessages):
+    def __init__(self, work: Work, messages: Requests):
         super().__init__(work)
         self._messages = messages
 
@@ -241,7 +241,7 @@ async def run(order: Order) -> Result:
     """Carries out one order."""
     work = Work(order.count)
     async with asyncio.timeout(READY_LIMIT):
-        sessions = await (_open_http if order.way == "http" else _open_smtp)(order, work)
+        sessions = await (_open_smtp if order.way == "smtp" else _open_http)(order, work)
     cpu_before = time.process_time()
     work.result.started_ns = time.monotonic_ns()
     for session in sessions:
@@ -270,9 +270,7 @@ async def _open_smtp(order: Order, work: Work) -> list[SmtpSession]:
 
 
 async def _open_http(order: Order, work: Work) -> list[HttpSession]:
-    host = f"127.0.0.1:{order.port}"
-    given = {"path": order.path, "token": order.token, "members": order.members}
-    messages = HttpMessages(order.envelope, order.size, host=host, **given)
+    messages = _requests(order)
     context = ssl.create_default_context(cafile=order.ca_file) if order.ca_file else None
     loop = asyncio.get_running_loop()
     sessions = []
@@ -286,6 +284,15 @@ async def _open_http(order: Order, work: Work) -> list[HttpSession]:
         )
         sessions.append(session)
     return sessions
+
+
+def _requests(order: Order) -> Requests:
+    host = f"127.0.0.1:{order.port}"
+    if order.way == "ses":
+        key = {"key_id": order.username, "secret": order.password}
+        return SesMessages(order.envelope, order.size, host=host, count=order.count, **key)
+    given = {"path": order.path, "token": order.token, "members": order.members}
+    return HttpMessages(order.envelope, order.size, host=host, **given)
 
 
 def _auth_plain(username: str, password: str) -> bytes:

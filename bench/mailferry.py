@@ -96,6 +96,7 @@ def _target(credentials: dict[str, Any], ports: dict[str, int], keys: dict[str, 
         password=smtp["password"],
         http_port=api.port or ports["http"],
         token=credentials["api_token"],
+        access_key=(credentials["ses"]["access_key_id"], credentials["ses"]["secret_access_key"]),
         ca_file=credentials["ca_file"] if tls else "",
         keys=keys,
         notes=(

@@ -6,6 +6,11 @@ import json
 import random
 import string
 from dataclasses import dataclass
+from typing import Protocol
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 LINE = 72  # characters of text in a line
 SEED = 20  # the same text in every run
@@ -70,6 +75,10 @@ class SmtpMessages:
         return ("\r\n".join(fields) + "\r\n\r\n").encode()
 
 
+class Requests(Protocol):
+    def request(self, number: int) -> bytes: ...
+
+
 class HttpMessages:
     """Requests to `POST /api/send` that make Mailferry compose a message of about the same size."""
 
@@ -91,3 +100,31 @@ class HttpMessages:
             f"{said}}}"
         ).encode()
         return b"%b%d\r\n\r\n%b" % (self._start, len(body), body)
+
+
+class SesMessages:
+    """The same messages as SES v2's SendEmail, signed by botocore before the clock starts: signing is the client's work."""
+
+    def __init__(self, envelope: Envelope, size: int, *, host: str, key_id: str, secret: str, count: int):
+        self._envelope = envelope
+        self._host = host
+        self._text = json.dumps(text(max(size - 512, 256)))
+        self._signer = SigV4Auth(Credentials(key_id, secret), "ses", "us-east-1")
+        self._requests = [self._signed(number) for number in range(count)]
+
+    def request(self, number: int) -> bytes:
+        return self._requests[number]
+
+    def _signed(self, number: int) -> bytes:
+        envelope = self._envelope
+        body = (
+            f'{{"FromEmailAddress":"Bench <{envelope.sender}>","Destination":{{"ToAddresses":'
+            f'["{envelope.recipient(number)}"]}},"Content":{{"Simple":{{"Subject":{{"Data":"Message {number:06d} of the '
+            f'benchmark"}},"Body":{{"Text":{{"Data":{self._text}}}}}}}}}}}'
+        ).encode()
+        url = f"http://{self._host}/v2/email/outbound-emails"
+        asked = AWSRequest("POST", url, {"Content-Type": "application/json"}, body)
+        self._signer.add_auth(asked)
+        fields = {"Host": self._host, "Content-Length": str(len(body)), **asked.headers}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"POST /v2/email/outbound-emails HTTP/1.1\r\n{head}\r\n".encode() + body

@@ -22,5 +22,6 @@ class Target:
     http_port: int = 0
     token: str = ""
     ca_file: str = ""
+    access_key: tuple[str, str] = ("", "")
     keys: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
