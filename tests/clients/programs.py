@@ -25,9 +25,9 @@ async def run_program(server: Mailferry, command: Sequence[str], environment: Ma
 
 
 def trusting(server: Mailferry) -> dict[str, str]:
-    """The variables that `mailferry certificates` prints for Python requests and for Node.js."""
+    """The variables that `mailferry certificates` prints for Python requests and for Node.js, and that of boto3."""
     ca = str(server.data / "ca" / "ca.pem")
-    return {"REQUESTS_CA_BUNDLE": ca, "NODE_EXTRA_CA_CERTS": ca}
+    return {"REQUESTS_CA_BUNDLE": ca, "NODE_EXTRA_CA_CERTS": ca, "AWS_CA_BUNDLE": ca}
 
 
 def clean_environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 
 from mailferry.resources.access_keys import smtp_password
 from tests.amazon import SENDER, Amazon, amazon, in_thread
-from tests.commands import ask_later
+from tests.commands import ask, ask_later
 from tests.flows.test_tracking import check_signatures
 from tests.server import DOMAIN
 
@@ -114,7 +114,13 @@ async def test_who_may_log_in_and_send(cloud: Amazon) -> None:
     )
     confined = await ask_later(cloud.server, "keys.create", name="one", access=[f"domain:{DOMAIN}=admin"])
     assert (await in_thread(said, cloud, TEXT, pair=confined))[0] == 250
-    await ask_later(cloud.server, "keys.disable", key=confined["access_key_id"])
+
+    def next_message() -> tuple[int, bytes]:
+        with connection(cloud, pair=confined) as client:
+            ask(cloud.server, "keys.disable", key=confined["access_key_id"])
+            return client.mail(SENDER)
+
+    assert (await in_thread(next_message))[0] == 421
     with pytest.raises(smtplib.SMTPAuthenticationError):
         await in_thread(said, cloud, TEXT, pair=confined)
 

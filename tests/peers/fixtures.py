@@ -133,6 +133,13 @@ def mailtrap_node() -> Path:
 
 
 @pytest.fixture
+def amazon_node() -> Path:
+    """The folder whose node_modules has the AWS SDK's client of SES v2 and nodemailer."""
+    _judge(npm.AMAZON.missing())
+    return npm.AMAZON.folder
+
+
+@pytest.fixture
 def own_hosts(tmp_path: Path) -> namespaces.Own:
     """Namespaces with an /etc/hosts of their own, whose ports are all free."""
     own = namespaces.Own(tmp_path / "hosts")

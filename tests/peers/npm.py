@@ -59,8 +59,10 @@ class Packages:
 JUDGES = Packages("mailauth and handlebars.js", HERE / "node", CACHE / "node")
 #: Mailtrap's official Node SDK and nodemailer, for which it has a transport.
 MAILTRAP = Packages("Mailtrap's Node SDK", HERE / "node_sdk", CACHE / "node-sdk")
+#: The AWS SDK for JavaScript and nodemailer, whose SES transport stands on it.
+AMAZON = Packages("the AWS SDK for JavaScript", HERE / "node_aws", CACHE / "node-aws")
 
-ALL = (JUDGES, MAILTRAP)
+ALL = (JUDGES, MAILTRAP, AMAZON)
 
 
 def _check_node() -> None:

@@ -82,7 +82,7 @@ def list_(*, where: Where = HERE, account: OfAccount = 0, json: Json = False) ->
 def disable(key: KeyId, /, *, where: Where = HERE, account: OfAccount = 0, json: Json = False) -> None:
     """Refuse a key pair until it is enabled again.
 
-    Other nodes on the same database take two seconds. SMTP connections that are logged in with it go on until they end.
+    Other nodes on the same database take two seconds. SMTP connections that are logged in with it end at the next message.
     """
     result = call(where.load(), "keys.disable", key=key, account=account)
     show.as_json(result) if json else show.line(f"Key {result['access_key_id']} is disabled.")

@@ -24,6 +24,8 @@ KEY_ID = re.compile(r"\w{16,128}", re.ASCII)
 MAX_RECIPIENTS = 50
 
 BAD_LOGIN = Reply(535, "", "Authentication Credentials Invalid")
+#: The connection ends, and the message is not refused: with a new key it may go.
+LOGIN_ENDED = Reply(421, "", "The access key was disabled or revoked: connect again and authenticate")
 NEEDS_SENDER = Reply(501, "", "Invalid MAIL FROM address provided")
 TOO_MANY_RECIPIENTS = Reply(452, "", "Too many recipients")
 
@@ -69,10 +71,11 @@ class Keys(Protocol):
     def used(self, key: AccessKey) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sender:
     """Who authenticated."""
 
+    #: As it is since the last MAIL: it may be disabled, and its rights may change, while the connection lasts.
     key: AccessKey
     region: str
     ip: str
@@ -99,6 +102,11 @@ class AmazonBackend:
         return identity.key.account_id
 
     async def mail(self, identity: Any, sender: str, size: int, peer: Peer) -> Reply | None:
+        key = await self._keys.key(identity.key.key_id)
+        if key is None or key.disabled or key.secret != identity.key.secret:
+            log.info("smtp_login_ended", client_ip=peer.ip, access_key=identity.key.key_id)
+            return LOGIN_ENDED
+        identity.key = key
         return None if sender and address.is_ascii(sender) else NEEDS_SENDER
 
     async def rcpt(self, identity: Any, envelope: Envelope, recipient: str) -> Reply | None:
