@@ -1,0 +1,94 @@
+"""What SES's SMTP interface makes of an envelope and of a message's control fields, on both databases."""
+
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+
+from mailferry.endpoints.bodies import BodyBudget
+from mailferry.endpoints.ses.deps import Deps
+from mailferry.endpoints.ses.smtp import Outcome, SmtpInterface
+from mailferry.intake.render import Renderer
+from mailferry.resources import documents
+from mailferry.resources.access_keys import AccessKey, AccessKeys
+from mailferry.resources.dns_records import Operator
+from mailferry.resources.documents import DocumentBook, Kind
+from mailferry.resources.permissions import ADMIN, Grant, Resource, Rights
+from mailferry.store.schema import messages, recipients
+from tests import delivery_support
+from tests.delivery_support import DOMAIN, Office
+
+office, engines = delivery_support.office, delivery_support.engines
+
+SENDER = f"app@{DOMAIN}"
+TEXT = f"From: App <{SENDER}>\r\nSubject: S\r\n".encode()
+
+
+def key(office: Office, *granted: Grant) -> AccessKey:
+    levels = {(grant.kind, grant.id): grant.level for grant in granted}
+    rights = Rights(office.account, 0, levels or {(Resource.ACCOUNT, office.account): ADMIN})
+    return AccessKey(1, office.account, "MFAKTEST", "shop", "secret", False, 0, rights)
+
+
+async def send(office: Office, message: bytes, *to: str, by: AccessKey | None = None) -> Outcome:
+    deps = Deps(
+        intake=office.intake,
+        keys=AccessKeys(office.database, office.sealer, office.clock, office.clock),
+        db=office.database,
+        content=office.content,
+        clock=office.clock,
+        log=structlog.get_logger(),
+        budget=BodyBudget(1 << 20),
+        sealer=office.sealer,
+        operator=Operator("mail.test", ""),
+        forget_domains=office.book.forget,
+        documents=DocumentBook(office.database, office.clock),
+        renderer=Renderer(office.database, office.clock),
+    )
+    interface = SmtpInterface(deps)
+    recipients = to or ("a@dest.test",)
+    return await interface.send(
+        by or key(office), "eu-west-1", "192.0.2.1", SENDER, recipients, message + b"\r\nHi\r\n"
+    )
+
+
+async def configure(office: Office, name: str, **body: Any) -> None:
+    await office.database.write(
+        lambda c: documents.put(c, office.account, Kind.CONFIGURATION_SET, name, body, office.clock())
+    )
+
+
+async def test_control_fields_do_what_parameters_of_the_api_do(office: Office) -> None:
+    await configure(office, "ours", DeliveryOptions={"SendingPoolName": "bulk"})
+    fields = b"X-SES-CONFIGURATION-SET: ours\r\nX-SES-MESSAGE-TAGS: order=7,\r\n category=shop\r\n"
+    outcome = await send(office, fields + TEXT, "a@dest.test", "b@dest.test")
+    assert outcome.code == "" and outcome.message_id.startswith("0102")
+    (row,) = await office.rows(messages)
+    facts = msgspec.json.decode(row.publishing)
+    assert (row.endpoint, row.stream, row.category) == ("ses_smtp", "bulk", "shop")
+    assert (facts["id"], facts["operation"], facts["region"]) == (outcome.message_id, "SendSmtpEmail", "eu-west-1")
+    assert (facts["set"], facts["tags"], facts["source"]) == ("ours", {"order": ["7"], "category": ["shop"]}, SENDER)
+    assert {each.address for each in await office.rows(recipients)} == {"a@dest.test", "b@dest.test"}
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("none", "ConfigurationSetDoesNotExist"), ("paused", "ConfigurationSetSendingPausedException")],
+)
+async def test_a_configuration_set_that_cannot_be_used(office: Office, name: str, code: str) -> None:
+    await configure(office, "paused", SendingOptions={"SendingEnabled": False})
+    outcome = await send(office, b"X-SES-CONFIGURATION-SET: %b\r\n" % name.encode() + TEXT)
+    assert (outcome.message_id, outcome.code) == ("", code)
+    assert await office.rows(messages) == []
+
+
+async def test_a_key_sends_from_its_own_domain_only(office: Office) -> None:
+    other = await office.add_domain("other.test")
+    confined = key(office, Grant(Resource.DOMAIN, other.id, ADMIN))
+    refused = await send(office, TEXT, by=confined)
+    assert refused.code == "MessageRejected" and refused.text.endswith(f"in region EU-WEST-1: {SENDER}")
+    taken = await send(office, TEXT.replace(DOMAIN.encode(), b"other.test"), by=confined)
+    assert taken.message_id
+    (row,) = await office.rows(messages)
+    assert row.sender == "app@other.test"
