@@ -1,6 +1,9 @@
 """Key pairs by an operator: made, taken over from Amazon, switched off and on, ended; no secret is told twice."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +17,11 @@ from mailferry.resources.access_keys import AccessKeys, region_of, smtp_password
 from mailferry.resources.permissions import ADMIN, NONE, VIEWER, Resource
 from mailferry.store.database import Database
 from mailferry.store.schema import access_keys, audit_log
+from tests.commands import run_command
 from tests.conftest import Clock
+from tests.fakes.dns import FakeDNS
 from tests.operator_tools import make_tools
+from tests.server import running
 
 FIRST, SECOND = 1, 2
 #: Of Amazon's own examples; the passwords are what Amazon's script derives.
@@ -131,3 +137,21 @@ async def test_a_key_is_switched_off_and_on_and_ended(operator: Operator, databa
     done = ["created", "disabled", "enabled", "deleted"]
     assert [event.event for event in events] == [f"access_key.{each}" for each in done]
     assert made["secret_access_key"] not in str(events)
+
+
+async def test_the_commands(tmp_path: Path) -> None:
+    async with FakeDNS({}) as dns, running(tmp_path, dns) as server:
+        printed = await asyncio.to_thread(run_command, server, "keys", "create", "shop", "--access", "account=viewer")
+        key, secret = re.findall(r"  (\S+)$", printed.stdout, re.MULTILINE)
+        assert printed.returncode == 0 and printed.stdout.startswith("Key shop: account=viewer in account 1.\n")
+        assert key.startswith("MFAK") and len(secret) == 40
+        told = await asyncio.to_thread(server.command, "keys", "smtp-password", key, "--region", "eu-west-1")
+        assert told["smtp_password"] == smtp_password(secret, "eu-west-1")
+        await asyncio.to_thread(server.command, "keys", "disable", key)
+        listed = (await asyncio.to_thread(run_command, server, "keys", "list")).stdout
+        (line,) = [line for line in listed.splitlines() if key in line]
+        assert ("shop" in line, "disabled" in line, "never" in line) == (True, True, True)
+        assert "first-key" in listed and secret not in listed
+        assert (await asyncio.to_thread(server.command, "keys", "enable", key))["disabled"] is False
+        revoked = await asyncio.to_thread(run_command, server, "keys", "revoke", key)
+        assert revoked.stdout == f"Key {key}, shop, is revoked.\n"

@@ -6,11 +6,16 @@ import contextlib
 import json
 import re
 import smtplib
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
+from mailferry.first_run import REGION
+from mailferry.resources.access_keys import smtp_password
 from tests.commands import ask
 from tests.hostile import Target, besieged, connected, said_until_closed
 from tests.server import message
@@ -19,6 +24,8 @@ BODY = "only the recipient reads this 5b1d2f"
 ATTACHED = b"only the recipient opens this 9c3e7a"
 WRONG = "ffffffffffffffffffffffffffffffff"
 RELAY_PASSWORD = "relay-password-4d1c"
+#: A pair of Amazon's that is taken over, and whose SMTP password is asked for.
+THEIRS = ("AKIAIOSFODNN7EXAMPLE", "theirSecretMDENG/bPxRfiCY0123456789ABCD")
 #: How a private key begins in PEM, and as the base64 of its DER: RSA and Ed25519 (RFC 5958, RFC 8410).
 PRIVATE_KEYS = ("PRIVATE KEY", "MIIEvQIBADAN", "MIIEvAIBADAN", "MIIEvgIBADAN", "MC4CAQAwBQYDK2VwBCIE")
 
@@ -31,6 +38,8 @@ def secrets_of(target: Target) -> list[str]:
     """All that must not be seen, whole and in halves, and as clients encode it."""
     first = json.loads((target.server.data / "first-run.json").read_bytes())
     passwords = [first["owner"]["password"], first["sandbox"]["password"], WRONG, RELAY_PASSWORD]
+    passwords += [secret for _, secret in (THEIRS, own_pair(target))]
+    passwords += [smtp_password(secret, REGION) for _, secret in (THEIRS, own_pair(target))]
     half = len(target.token) // 2
     key = (target.server.data / "secret.key").read_bytes().strip()
     texts = [*passwords, target.token[:half], target.token[half:], BODY, ATTACHED.decode()]
@@ -39,6 +48,45 @@ def secrets_of(target: Target) -> list[str]:
     encoded += [base64_of(f"api:{target.token}"), key.hex(), base64.b64encode(key).decode(), key.decode("latin-1")]
     # The padding hides the last octets' end, and base64 of a part depends on where the part begins.
     return [*PRIVATE_KEYS, *texts, *(each.rstrip("=")[:-1] for each in encoded)]
+
+
+def own_pair(target: Target) -> tuple[str, str]:
+    pair = json.loads((target.server.data / "first-run.json").read_bytes())["ses"]
+    return pair["access_key_id"], pair["secret_access_key"]
+
+
+def sign_in_every_way(target: Target) -> list[str]:
+    """Key pairs of Amazon's dialect, right and wrong, by its API and by SMTP; what was answered to the wrong ones."""
+    with contextlib.suppress(AssertionError):  # the second time there is one already
+        ask(target.server, "keys.create", name="theirs", access=["account=admin"], key_id=THEIRS[0], secret=THEIRS[1])
+    answers = []
+    content = {"Simple": {"Subject": {"Data": "S"}, "Body": {"Text": {"Data": BODY}}}}
+    for (key_id, secret), given in product((THEIRS, own_pair(target)), ("", WRONG)):
+        ses = boto3.client(
+            "sesv2",
+            region_name=REGION,
+            endpoint_url=f"http://127.0.0.1:{target.server.http}",
+            aws_access_key_id=key_id,
+            aws_secret_access_key=given or secret,
+        )
+        try:
+            to = {"ToAddresses": ["a@dest.test"]}
+            ses.send_email(FromEmailAddress="app@sender.test", Destination=to, Content=content)
+            target.good += 1
+        except ClientError as error:
+            answers.append(repr(error.response))
+        # The secret itself is a mistake that people make.
+        for password in (smtp_password(given or secret, REGION), secret):
+            with smtplib.SMTP("127.0.0.1", target.server.smtp, timeout=30) as client:
+                client.starttls(context=target.context)
+                try:
+                    client.login(key_id, password)
+                    client.sendmail("app@sender.test", ["a@dest.test"], f"From: app@sender.test\r\n\r\n{BODY}\r\n")
+                    target.good += 1
+                except smtplib.SMTPAuthenticationError as error:
+                    answers.append(repr(error))
+    assert len(answers) == 8
+    return answers
 
 
 def call_in_every_way(target: Target) -> list[str]:
@@ -116,7 +164,11 @@ def look_everywhere(target: Target) -> list[str]:
     """What an operator can have printed, apart from `credentials`, and what monitoring sees."""
     server, found = target.server, ask(target.server, "messages.list")
     own = {"domain": "sender.test"}
-    asked: list[tuple[str, dict[str, Any]]] = [("domains.add", {"domain": "other.test"}), ("domains.list", {})]
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("domains.add", {"domain": "other.test"}),
+        ("domains.list", {}),
+        ("keys.list", {}),
+    ]
     asked += [("domains.records", own), ("domains.verify", own), ("queue.list", {})]
     asked += [("messages.show", {"message": each["id"]}) for each in found]
     # What a command prints with --json is what the socket says; two are run to see it.
@@ -169,5 +221,6 @@ def break_it(target: Target) -> list[str]:
 async def tell_it_secrets(target: Target) -> list[str]:
     answers = await asyncio.to_thread(call_in_every_way, target)
     replies = await asyncio.to_thread(submit_in_every_way, target)
+    replies += await asyncio.to_thread(sign_in_every_way, target)
     await target.unharmed()
     return [*answers, *replies, *await asyncio.to_thread(look_everywhere, target)]

@@ -43,12 +43,9 @@ async def send_email_v2(call: Call, params: Params) -> Result:
         raise invalid("Exactly one of Content.Simple, Content.Raw and Content.Template must be given")
     given = params.get("Destination", {})
     if kinds == ["Raw"]:
-        message = raw.Message(
-            content["Raw"]["Data"],
-            source=params.get("FromEmailAddress", ""),
-            sender=params.get("FromEmailAddress", ""),
-            reply_to=params.get("ReplyToAddresses", ()),
-        )
+        data, sender = content["Raw"]["Data"], params.get("FromEmailAddress", "")
+        reply_to = params.get("ReplyToAddresses", ())
+        message = await aside(len(data), lambda: raw.Message(data, source=sender, sender=sender, reply_to=reply_to))
         return {"MessageId": await _send_raw(call, message, destination(given)[2], params, params.get("EmailTags", ()))}
     if kinds == ["Template"]:
         return await templated.send(call, params)
