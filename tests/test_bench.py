@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import json
+import time
 
 from bench import report
 from bench.load import Order, run
-from bench.messages import Envelope, HttpMessages, SmtpMessages
+from bench.messages import Envelope, HttpMessages, SesMessages, SmtpMessages
 from bench.runs import Case, Measured
 from bench.sink import Sink
 from bench.target import Target
+
+from mailferry.endpoints.ses import sigv4
 
 ENVELOPE = Envelope("sender@bench.test", "dest.test")
 
@@ -36,6 +39,17 @@ def test_requests_are_what_the_send_api_reads():
     assert head.startswith(b"POST /api/send HTTP/1.1\r\n") and b"Authorization: Bearer secret" in head
     assert int(head.rpartition(b"Content-Length: ")[2]) == len(body)
     assert json.loads(body)["to"] == [{"email": "r7@dest.test"}]
+
+
+def test_signed_requests_are_what_ses_reads():
+    messages = SesMessages(ENVELOPE, 4096, host="h:1", key_id="MFAK", secret="secret", count=2)
+    head, _, body = messages.request(1).partition(b"\r\n\r\n")
+    lines = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:]]
+    headers = [(name.lower(), value) for name, value in lines]
+    assert int(dict(headers)[b"content-length"]) == len(body)
+    wire = sigv4.Request("POST", head.split(b" ")[1], headers, body)
+    sigv4.verify(wire, sigv4.read_claim(wire), "secret", "ses", int(time.time() * 1000))
+    assert json.loads(body)["Destination"] == {"ToAddresses": ["r1@dest.test"]}
 
 
 async def test_every_message_that_the_load_hands_over_is_counted_by_the_sink():
