@@ -32,10 +32,11 @@ def problems(shape: Shape, given: Any, where: str = "") -> list[str]:
 def _structure(shape: Shape, given: Any, where: str) -> list[str]:
     found = []
     for name, member in shape.members.items():
-        at = f"{where}.{_camel(name)}" if where else _camel(name)
+        # Most members are absent, and need no name.
         if name in given:
-            found += problems(member.shape, given[name], at)
+            found += problems(member.shape, given[name], _below(where, name))
         elif name in shape.required:
+            at = _below(where, name)
             found.append(f"Value null at '{at}' failed to satisfy constraint: Member must not be null")
     return found
 
@@ -80,5 +81,6 @@ def _number(shape: Shape, given: int, where: str) -> list[str]:
     return []
 
 
-def _camel(name: str) -> str:
-    return name[:1].lower() + name[1:]
+def _below(where: str, name: str) -> str:
+    camel = name[:1].lower() + name[1:]
+    return f"{where}.{camel}" if where else camel
