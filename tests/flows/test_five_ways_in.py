@@ -1,0 +1,155 @@
+"""The same message by Mailtrap's API and SMTP and by three ways of Amazon's: one look, one log, one count, one suppression list."""
+
+import asyncio
+import email
+import email.policy
+import smtplib
+import ssl
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.amazon import SENDER, Amazon, amazon, in_thread
+from tests.server import message
+
+SUBJECT, TEXT, HTML = "Größe & Preis", "Grüße aus Köln\r\n", "<p>Grüße aus Köln</p>\r\n"
+#: What each dialect makes anew in every message.
+OWN = {"message-id", "date", "dkim-signature", "received", "content-type", "to"}
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path, database_url: str) -> Any:
+    async with amazon(tmp_path, database_url) as found:
+        yield found
+
+
+def whole(to: str) -> bytes:
+    """As a program writes it that makes its own MIME."""
+    made = EmailMessage(policy=email.policy.SMTP)
+    made["From"], made["To"], made["Subject"] = f"App <{SENDER}>", to, SUBJECT
+    made.set_content(TEXT)
+    made.add_alternative(HTML, subtype="html")
+    return made.as_bytes()
+
+
+def by_mailtrap(cloud: Amazon, to: str) -> Any:
+    body = message(to, subject=SUBJECT, text=TEXT, html=HTML) | {"from": {"email": SENDER, "name": "App"}}
+    status, answer = cloud.server.post("/api/send", body, cloud.server.credentials["api_token"])
+    assert status == 200, answer
+    return answer
+
+
+def by_smtp(cloud: Amazon, to: str, user: str = "", password: str = "") -> bytes:
+    trusted = ssl.create_default_context(cafile=str(cloud.server.data / "ca" / "ca.pem"))
+    with smtplib.SMTP("localhost", cloud.server.smtp, timeout=60) as client:
+        client.starttls(context=trusted)
+        client.login(user or "api", password or cloud.server.credentials["api_token"])
+        client.mail(SENDER)
+        client.rcpt(to)
+        code, reply = client.data(whole(to))
+    assert code == 250, reply
+    return reply
+
+
+def by_ses_smtp(cloud: Amazon, to: str) -> bytes:
+    return by_smtp(cloud, to, cloud.pair["smtp_username"], cloud.pair["smtp_password"])
+
+
+def by_ses_v1(cloud: Amazon, to: str) -> Any:
+    return cloud.client("ses").send_raw_email(RawMessage={"Data": whole(to)})
+
+
+def by_ses_v2(cloud: Amazon, to: str) -> Any:
+    body = {"Text": {"Data": TEXT}, "Html": {"Data": HTML}}
+    return cloud.client("sesv2").send_email(
+        FromEmailAddress=f"App <{SENDER}>",
+        Destination={"ToAddresses": [to]},
+        Content={"Simple": {"Subject": {"Data": SUBJECT}, "Body": body}},
+    )
+
+
+WAYS: dict[str, Callable[[Amazon, str], Any]] = {
+    "mailtrap": by_mailtrap,
+    "smtp": by_smtp,
+    "ses-smtp": by_ses_smtp,
+    "ses-v1": by_ses_v1,
+    "ses-v2": by_ses_v2,
+}
+
+
+def look(mail: EmailMessage) -> dict[str, Any]:
+    """What its reader sees, and the names of its fields but those that must differ."""
+    texts = [mail.get_body((kind,)) for kind in ("plain", "html")]
+    return {
+        "fields": sorted({name.lower() for name in mail} - OWN),
+        "subject": str(mail["Subject"]),
+        "from": str(mail["From"]),
+        "type": mail.get_content_type(),
+        "bodies": [part.get_content().strip() for part in texts if part],
+    }
+
+
+async def test_all_look_alike_and_stand_in_one_log_one_count_and_one_list(cloud: Amazon) -> None:
+    for way, send in WAYS.items():
+        await in_thread(send, cloud, f"{way}@dest.test")
+    got = {mail.recipients[0].split("@")[0]: mail.content for mail in await cloud.mx.received(len(WAYS))}
+    mails = {way: email.message_from_bytes(content, policy=email.policy.default) for way, content in got.items()}
+    looks = {way: look(mail) for way, mail in mails.items()}
+    assert all(looks[way] == looks["mailtrap"] for way in WAYS), looks
+    # Mail by SMTP leaves with a trace (RFC 5321 4.4), and with no other.
+    assert {way for way, mail in mails.items() if mail["Received"]} == {"smtp", "ses-smtp"}
+    assert {way for way, mail in mails.items() if str(mail["Message-ID"]).startswith("<0100")} == {
+        "ses-smtp",
+        "ses-v1",
+        "ses-v2",
+    }
+
+    until = time.monotonic() + 30
+    while await counted(cloud) != len(WAYS):
+        assert time.monotonic() < until
+        await asyncio.sleep(3)  # ten questions a minute are answered
+    assert await log(cloud) == {f"{way}@dest.test": ["delivered"] for way in WAYS}
+    await suppressed_for_all(cloud)
+
+
+async def asked(cloud: Amazon, path: str) -> Any:
+    token = cloud.server.credentials["api_token"]
+    status, answer = await in_thread(cloud.server.request, "GET", f"/api/accounts/1/{path}", token, None)
+    assert status == 200, answer
+    return answer
+
+
+async def counted(cloud: Amazon) -> int:
+    """Deliveries in the statistics."""
+    days = [datetime.now(UTC) + timedelta(days=days) for days in (-1, 1)]
+    start, end = (day.date().isoformat() for day in days)
+    return int((await asked(cloud, f"stats?start_date={start}&end_date={end}"))["delivery_count"])
+
+
+async def log(cloud: Amazon) -> dict[str, list[str]]:
+    """Recipient -> what became of what was sent there."""
+    found: dict[str, list[str]] = {}
+    for each in (await asked(cloud, "email_logs"))["messages"]:
+        found.setdefault(each["to"], []).append(each["status"])
+    return found
+
+
+async def suppressed_for_all(cloud: Amazon) -> None:
+    """What bounced by one way is sent to by none."""
+    cloud.mx.answers["RCPT"] = "550 5.1.1 User unknown"
+    await in_thread(by_ses_smtp, cloud, "gone@dest.test")
+    until = time.monotonic() + 30
+    while not await asked(cloud, "suppressions"):
+        assert time.monotonic() < until
+        await asyncio.sleep(0.2)
+    cloud.mx.answers.clear()
+    count = len(cloud.mx.transactions)
+    for send in WAYS.values():
+        await in_thread(send, cloud, "gone@dest.test")
+    assert (await log(cloud))["gone@dest.test"] == ["not_delivered"] * (1 + len(WAYS))
+    assert len(cloud.mx.transactions) == count
