@@ -105,6 +105,7 @@ WRONG = {
     "no id": ({"key_id": "", "secret": SECRET}, "is no id of an access key"),
     "a short id": ({"key_id": "AKIA", "secret": SECRET}, "is no id of an access key"),
     "an odd id": ({"key_id": "AKIA/OSFODNN7EXAMPL", "secret": SECRET}, "is no id of an access key"),
+    "an id in small letters": ({"key_id": "akiaiosfodnn7example", "secret": SECRET}, "is no id of an access key"),
     "no secret": ({"key_id": PAIR["key_id"], "secret": ""}, "a secret access key is 16 to 128 printable"),
     "a secret in two lines": ({"key_id": PAIR["key_id"], "secret": f"{SECRET}\n{SECRET}"}, "a secret access key is"),
     "a name that is no user's": ({"name": "two words"}, "a key's name is a user's"),

@@ -12,7 +12,17 @@ from mailferry.endpoints.smtp.dialects import Dialects
 from mailferry.endpoints.smtp.server import Listener, Server
 from mailferry.resources.access_keys import AccessKey, smtp_password
 from mailferry.resources.permissions import Rights
-from tests.endpoints_smtp_support import PASSWORD, USER, Client, MemoryBackend, Running, base64_of, certificates, plain
+from tests.endpoints_smtp_support import (
+    PASSWORD,
+    USER,
+    WRONG_LOGIN,
+    Client,
+    MemoryBackend,
+    Running,
+    base64_of,
+    certificates,
+    plain,
+)
 
 KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 MESSAGE_ID = "0107017033dbb64d-be13a01e-dbf1-44b7-b876-3622165dacc1-000000"
@@ -144,6 +154,8 @@ async def test_users_of_mailtrap_have_mailtrap_s_dialect_on_the_same_listener() 
     async with house as client:
         assert (await client.talk(plain(USER, PASSWORD))).startswith("235 ")
         assert await submit(client) == "250 2.0.0 Ok: queued"
+    async with House() as client:  # a token as the user's name is a mistake of Mailtrap's users
+        assert await client.talk(plain("0123456789abcdef" * 2, PASSWORD)) == WRONG_LOGIN.wire().decode().strip()
     assert len(house.mailtrap.messages) == 1 and house.interface.sent == []
 
 

@@ -13,8 +13,8 @@ from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Too
 from mailferry.resources import access_keys, accesses, audit, aws_regions
 from mailferry.resources.accesses import Specifier
 
-#: IAM, AccessKeyIdType.
-_KEY_ID = re.compile(r"\w{16,128}", re.ASCII)
+#: As IAM makes them; SMTP tells its users of Amazon's dialect by that.
+_KEY_ID = re.compile(r"[A-Z0-9]{16,128}")
 #: What HTTP fields and forms carry as it is; Amazon's have 40 characters of base64.
 _SECRET = re.compile(r"[!-~]{16,128}")
 #: Part of names such as arn:aws:iam::1:user/NAME, which clients take apart.
@@ -131,7 +131,7 @@ def _pair(key_id: str, secret: str) -> tuple[str, str] | None:
         return None
     if not _KEY_ID.fullmatch(key_id):
         raise Mistake(
-            f"{key_id!r} is no id of an access key: 16 to 128 letters and digits, such as AKIAIOSFODNN7EXAMPLE"
+            f"{key_id!r} is no id of an access key: 16 to 128 capitals and digits, such as AKIAIOSFODNN7EXAMPLE"
         )
     if not _SECRET.fullmatch(secret):
         raise Mistake("a secret access key is 16 to 128 printable characters without a space; Amazon's have 40")

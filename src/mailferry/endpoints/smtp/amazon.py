@@ -18,8 +18,8 @@ from mailferry.resources.access_keys import AccessKey, region_of
 
 log = structlog.get_logger(__name__)
 
-#: IAM, AccessKeyIdType; no user of ours is so long.
-KEY_ID = re.compile(r"\w{16,128}", re.ASCII)
+#: As IAM makes them. A token that is given as the user's name is none: it gets an answer that says what the user is.
+KEY_ID = re.compile(r"[A-Z0-9]{16,128}")
 #: Of one message (quotas).
 MAX_RECIPIENTS = 50
 

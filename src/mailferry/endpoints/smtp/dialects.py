@@ -26,7 +26,6 @@ class Dialects:
         self._amazon = amazon
 
     async def authenticate(self, peer: Peer, username: str, password: str) -> Known | Reply:
-        # smtp@mailtrap.io is as long as a key's id and has an @; api and bulk are short.
         backend = self._amazon if KEY_ID.fullmatch(username) else self._mailtrap
         identity: Any = await backend.authenticate(peer, username, password)
         return identity if isinstance(identity, Reply) else Known(backend, identity)
