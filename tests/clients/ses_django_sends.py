@@ -38,6 +38,18 @@ def anymail(sender: str) -> None:
     told["ann@dest.test"] = message.anymail_status.message_id
 
 
+def by_template(sender: str) -> None:
+    """Of a template, to one and to many, with data, metadata and fields of their own."""
+    many = AnymailMessage("", "", sender, ["g@dest.test", "Hal <h@dest.test>"], template_id="welcome")
+    many.merge_global_data = {"name": "all", "shop": "Ö"}
+    many.merge_data = {"g@dest.test": {"name": "Gil & Co"}}
+    many.merge_metadata = {"g@dest.test": {"user": 1}, "h@dest.test": {"user": 2}}
+    many.merge_headers = {"g@dest.test": {"X-Order": "1"}}
+    many.tags = ["welcome"]
+    many.send()
+    told.update({address: status.message_id for address, status in many.anymail_status.recipients.items()})
+
+
 def django_ses(sender: str, name: str) -> None:
     message = EmailMultiAlternatives(
         "Größe", "Grüße", f"Köln <{sender}>", [f"{name}@dest.test"], bcc=[f"b{name}@dest.test"]
@@ -72,6 +84,7 @@ def main(backend: str, url: str, key_id: str, secret: str, sender: str) -> None:
     django.setup()
     if backend == "anymail":
         anymail(sender)
+        by_template(sender)
     else:
         django_ses(sender, backend)
     print(json.dumps(told))

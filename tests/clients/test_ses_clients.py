@@ -55,8 +55,11 @@ async def django(cloud: Amazon, backend: str) -> dict[str, Any]:
 
 
 async def test_django_s_backends(cloud: Amazon) -> None:
+    content = {"Subject": "Hi {{name}}", "Text": "{{shop}}", "Html": "{{name}}"}
+    create = cloud.client("sesv2").create_email_template
+    await in_thread(create, TemplateName="welcome", TemplateContent=content)
     told = await django(cloud, "anymail")
-    mails = await arrived(cloud, 3)
+    mails = await arrived(cloud, 5)
     check_ids(told, mails)
     ann = mails["ann@dest.test"]
     assert (ann["Subject"], ann["From"]) == ("Größe & Preis", f"Laden Köln <{SENDER}>")
@@ -68,11 +71,19 @@ async def test_django_s_backends(cloud: Amazon) -> None:
     (image,) = [part for part in ann.walk() if part.get_content_type() == "image/gif"]
     assert image.get_content_disposition() == "inline"
     assert (await cloud.log(told["ann@dest.test"]))["category"] == "orders"
+    gil, hal = mails["g@dest.test"], mails["h@dest.test"]
+    assert (gil["Subject"], hal["Subject"]) == ("Hi Gil & Co", "Hi all")
+    assert [body.get_content().strip() for body in (gil.get_body(("html",)), hal.get_body(("plain",))) if body] == [
+        "Gil & Co",
+        "Ö",
+    ]
+    assert [json.loads(mail["X-Metadata"]) for mail in (gil, hal)] == [{"user": 1}, {"user": 2}]
+    assert (gil["X-Order"], hal["X-Order"], hal["X-Tag"], str(hal["To"])) == ("1", None, "welcome", "Hal <h@dest.test>")
 
     for number, version in enumerate(("v1", "v2"), 1):
         told = await django(cloud, version)
         assert told.pop(f"rate {version}") > 10
-        mails = await arrived(cloud, 3 + 2 * number)
+        mails = await arrived(cloud, 5 + 2 * number)
         check_ids(told, mails)
         assert mails[f"{version}@dest.test"]["Subject"] == "Größe"
         assert mails[f"b{version}@dest.test"]["To"] == f"{version}@dest.test"
