@@ -11,7 +11,7 @@ from mailferry.journal.events import Kind, State
 from mailferry.journal.ids import Ids
 from mailferry.mail.agents import Machine
 from mailferry.resources import tracking_opt_outs
-from mailferry.resources.suppressions import Target, add, matching
+from mailferry.resources.suppressions import Target, add, matching, stopping
 from mailferry.resources.suppressions import entry as list_entry
 from mailferry.store.schema import domains, events, recipients, suppression_history, suppressions
 from tests import delivery_support
@@ -44,7 +44,7 @@ def wants_no_more(office: Office, recipient_id: str, kind: Kind = Kind.UNSUBSCRI
 
 async def stopped(office: Office, address: str = "a@dest.test", stream: str = "transactional") -> str | None:
     target = Target(office.account, address, office.domain, stream)
-    return (await office.database.read(lambda c: matching(c, [target]))).get(target)
+    return stopping((await office.database.read(lambda c: matching(c, [target]))).get(target, ())) or None
 
 
 async def test_an_open_is_an_event_with_its_facts(office: Office, recorder: Hits) -> None:

@@ -80,7 +80,7 @@ async def test_a_scope_stops_what_is_within_it(database: Database) -> None:
         ("stream", 5, "transactional"),
         ("stream", 6, "transactional"),
     }
-    assert found[Target(1, "one@x.test", 5, "bulk")] == UNSUBSCRIPTION
+    assert found[Target(1, "one@x.test", 5, "bulk")] == {UNSUBSCRIPTION}
     assert await database.read(lambda connection: suppressions.matching(connection, [])) == {}
 
 

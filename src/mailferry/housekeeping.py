@@ -15,6 +15,7 @@ from mailferry import metrics
 from mailferry.delivery import lanes, outages, release
 from mailferry.endpoints.operations.lookups import check_domain
 from mailferry.endpoints.operations.tools import Tools
+from mailferry.endpoints.ses.work import steps as steps_of_amazon
 from mailferry.journal import follow, retention
 from mailferry.journal.events import WAITING, State
 from mailferry.journal.follow import Cursor
@@ -38,7 +39,7 @@ class Housekeeping:
         """``grown``: the time by which mail grows old, where that is not the clock's."""
         self._tools = tools
         self._grown = grown or tools.clock
-        self._contacts = Workshop(tools.database, tools.clock)
+        self._contacts = Workshop(tools.database, tools.clock, steps_of_amazon(tools.database, tools.clock))
         self._content = content
         self._database = tools.database
 

@@ -1,6 +1,6 @@
 """Takes due work out of the queue, and looks again at everything that may have changed since it was accepted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,7 +73,7 @@ class Claimer:
 
 
 def _objection(
-    row: Row[Any], lease: Row[Any], suppressed: Mapping[Target, str], gates: Gates, now: int
+    row: Row[Any], lease: Row[Any], suppressed: Mapping[Target, Collection[str]], gates: Gates, now: int
 ) -> Change | None:
     """Why it does not leave now after all; None = it may be tried."""
     change = Change(
@@ -86,9 +86,8 @@ def _objection(
     if row.state != State.QUEUED:
         # Settled or cancelled since: the queue row is all that is left.
         return change
-    kind = suppressed.get(_target(row))
-    stopping = terms(row.publishing).suppressing if kind else None
-    if kind and (stopping is None or kind in stopping):
+    standing = suppressed.get(_target(row))
+    if standing and (kind := suppressions.stopping(standing, terms(row.publishing).suppressing)):
         return replace(change, after=State.REJECTED, reason=suppressions.why_rejected(kind), kind=Kind.REJECT)
     gate = gates.of(row.domain_id)
     if gate.hold_reason:

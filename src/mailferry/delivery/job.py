@@ -22,6 +22,8 @@ class Terms:
     clicks: bool = False
     #: Types of suppressions that stop it; None: all do.
     suppressing: frozenset[str] | None = None
+    #: The topic that its recipient, the only one, may say no to; 0: the whole contact list. None: it is sent to none.
+    topic_id: int | None = None
 
 
 _NONE = Terms()

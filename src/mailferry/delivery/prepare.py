@@ -47,6 +47,8 @@ CONTROL = b"x-mt-"
 IDENTITIES = frozenset({"ses", "ses_smtp"})
 REPLACED = REMOVED | {b"date", b"message-id"}
 CONTROLS = (CONTROL, b"x-ses-")
+#: Ours alone in mail to a contact list: one click must say no to it (RFC 8058 3.1).
+LISTED = frozenset({b"list-unsubscribe", b"list-unsubscribe-post"})
 #: Came by SMTP, so a trace is owed (RFC 5321 4.4).
 SUBMITTED = frozenset({"smtp", "ses_smtp"})
 
@@ -183,6 +185,8 @@ class Preparer:
     def _edit(self, job: Job, head: Head, offered: Sequence[Field]) -> Head:
         """``offered``: fields of ours, where the sender has written none of that name."""
         removed, control = (REPLACED, CONTROLS) if job.endpoint in IDENTITIES else (REMOVED, CONTROL)
+        if offered and job.terms.topic_id is not None:
+            removed |= LISTED
         kept = [f for f in head.fields if f.lower not in removed and not f.lower.startswith(control)]
         fields = [plain_blanks(field) for field in kept]
         there = {field.lower for field in fields}

@@ -23,6 +23,8 @@ from mailferry.resources.tracking_hosts import custom_host
 
 PATH = "/t/"
 _READABLE = frozenset(("", "7bit", "8bit", "binary", "quoted-printable", "base64"))
+#: Amazon's: placeholders of a contact list that are replaced in one message.
+MOST_LISTED = 2
 _ODD = re.compile(r"[^A-Za-z0-9_.-]+")
 
 _STYLE = "font-family:Helvetica,Arial,sans-serif;font-size:12px;color:#666;text-align:center;margin:32px 0 24px"
@@ -39,6 +41,8 @@ class Plan:
     unsubscribe: bool
     #: A link to say no to being followed.
     opt_out: bool
+    #: It is sent to a contact list and to this recipient alone, who may say no to it.
+    listed: bool = False
 
     @property
     def follows(self) -> bool:
@@ -81,6 +85,7 @@ class Tracker:
             clicks=clicks,
             unsubscribe=job.stream == "bulk" or domain.auto_unsubscribe_link_enabled,
             opt_out=(opens or clicks) and domain.tracking_opt_out_enabled,
+            listed=job.terms.topic_id is not None,
         )
 
     def _base(self, domain: Domain, job: Job) -> str:
@@ -124,7 +129,7 @@ class Outline:
         """
         urls = _Urls(self.plan, job, key)
         octets = [piece if isinstance(piece, bytes) else self._text(piece, urls, follow) for piece in self.pieces]
-        return b"".join(octets), _fields(job, urls) if self.plan.unsubscribe else []
+        return b"".join(octets), _fields(job, urls, self.plan)
 
     def _text(self, text: _Text, urls: "_Urls", follow: bool) -> bytes:
         def write(edit: Edit) -> bytes:
@@ -133,7 +138,7 @@ class Outline:
                     return urls.click(edit.url) if follow else text.octets[edit.start : edit.end]
                 case What.PIXEL:
                     return urls.pixel() if follow else b""
-                case What.UNSUBSCRIBE:
+                case What.UNSUBSCRIBE | What.LIST_UNSUBSCRIBE:
                     return urls.unsubscribe
                 case What.OPT_OUT:
                     return urls.opt_out
@@ -155,14 +160,15 @@ class Outline:
 
 def outline(message: bytes, plan: Plan) -> Outline | None:
     """None: nothing in it is anybody's own. Its header must be one that can be read."""
-    if not plan.unsubscribe and not plan.opt_out and not _may_matter(message, plan):
+    links_it = plan.unsubscribe or plan.listed
+    if not links_it and not plan.opt_out and not _may_matter(message, plan):
         return None
     try:
         tree = parts.read(message)
     except parts.TooManyParts:
         tree = None
     texts, offers = ([], _Offers()) if tree is None else _texts(message, tree, plan)
-    if not texts and not plan.unsubscribe:
+    if not texts and not links_it:
         return None
     pieces: list[bytes | _Text] = []
     at = 0
@@ -194,31 +200,50 @@ def _texts(message: bytes, tree: Part, plan: Plan) -> tuple[list[tuple[Part, _Te
     found = []
     for part in _leaves(tree):
         html = part.media == "text/html"
-        octets = _decoded(message, part, wanted=(html and plan.follows) or plan.unsubscribe or plan.opt_out)
+        wanted = (html and plan.follows) or plan.unsubscribe or plan.opt_out or plan.listed
+        octets = _decoded(message, part, wanted=wanted)
         if octets is not None and not structure.has_pgp(octets):
             found.append((part, octets))
     offers = _Offers(
-        plan.unsubscribe and not any(tracking.has_placeholder(octets, tracking.UNSUBSCRIBE) for _, octets in found),
+        plan.unsubscribe and not any(_has_unsubscribe(octets, plan) for _, octets in found),
         # In a message without HTML there is nothing to follow.
         plan.opt_out
         and any(part.media == "text/html" for part, _ in found)
         and not any(tracking.has_placeholder(octets, tracking.OPT_OUT) for _, octets in found),
     )
     missing = offers.unsubscribe or offers.opt_out
-    texts, seen = [], set()
+    texts, seen, listed = [], set(), 0
     for part, octets in found:
         html = part.media == "text/html"
         # One footer and one pixel, however many texts there are.
         first = html not in seen
         seen.add(html)
         if html:
-            wishes = Wishes(plan.opens and first, plan.clicks, missing and first)
+            wishes = Wishes(plan.opens and first, plan.clicks, missing and first, plan.listed)
             edits = tracking.html_edits(octets, _charset(part), wishes, plan.base + PATH)
         else:
-            edits = tracking.text_edits(octets, footer=missing and first)
+            edits = tracking.text_edits(octets, footer=missing and first, listed=plan.listed)
+        edits, listed = _first_two(edits, listed)
         if edits:
             texts.append((part, _Text(octets, html, _encoding(part, octets), edits)))
     return texts, offers
+
+
+def _has_unsubscribe(octets: bytes, plan: Plan) -> bool:
+    listed = plan.listed and tracking.has_placeholder(octets, tracking.LIST_UNSUBSCRIBE)
+    return listed or tracking.has_placeholder(octets, tracking.UNSUBSCRIBE)
+
+
+def _first_two(edits: tuple[Edit, ...], before: int) -> tuple[tuple[Edit, ...], int]:
+    """Of a message's placeholders of contact lists only so many are replaced, as at Amazon; with how many those are now."""
+    kept = []
+    for edit in edits:
+        if edit.what is What.LIST_UNSUBSCRIBE:
+            before += 1
+            if before > MOST_LISTED:
+                continue
+        kept.append(edit)
+    return tuple(kept), before
 
 
 def _leaves(part: Part) -> Iterator[Part]:
@@ -292,6 +317,9 @@ class _Urls:
         choice = Link(job.domain_id, job.recipient_id, stream=job.stream, address=job.address)
         token = links.make(Kind.CHOICE, choice, key)
         self.unsubscribe = f"{self._base}u/{token}".encode()
+        if plan.listed:
+            topic = Link(job.domain_id, job.recipient_id, address=job.address, topic_id=job.terms.topic_id or 0)
+            self.unsubscribe = f"{self._base}l/{links.make(Kind.TOPIC, topic, key)}".encode()
         self.opt_out = f"{self._base}p/{token}".encode()
 
     def click(self, url: str) -> bytes:
@@ -303,13 +331,18 @@ class _Urls:
         return f'<img src="{self._base}o/{token}.gif" width="1" height="1" alt="" />'.encode()
 
 
-def _fields(job: Job, urls: _Urls) -> list[Field]:
+def _fields(job: Job, urls: _Urls, plan: Plan) -> list[Field]:
     """RFC 2369, RFC 8058 (one click), and what Gmail's feedback loop tells campaigns apart by."""
     campaign = _ODD.sub("-", job.category)[:40] or "none"
-    values = (
-        ("List-Unsubscribe", f"<{urls.unsubscribe.decode()}>"),
-        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-        ("Precedence", "bulk"),
-        ("Feedback-ID", f"{campaign}:{job.domain_id}:{job.stream}:mailferry"),
-    )
+    values = []
+    if plan.unsubscribe or plan.listed:
+        values += [
+            ("List-Unsubscribe", f"<{urls.unsubscribe.decode()}>"),
+            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ]
+    if plan.unsubscribe:
+        values += [
+            ("Precedence", "bulk"),
+            ("Feedback-ID", f"{campaign}:{job.domain_id}:{job.stream}:mailferry"),
+        ]
     return [Field(name.encode(), encode_field(name, value)) for name, value in values]

@@ -5,7 +5,7 @@ idempotency keys. What may leave at once is inserted already leased to this proc
 the row is there for recovery, retries and reading.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,8 @@ class Draft:
     recipients: tuple[DraftRecipient, ...]
     #: Types of suppressions that stop it; None: all do.
     suppressing: frozenset[str] | None = None
+    #: Recipients (by their key) who do not want what is sent here.
+    opted_out: frozenset[str] = frozenset()
     #: Why nothing of it leaves, though it is kept.
     failure: str = ""
 
@@ -159,7 +161,7 @@ class Keeper:
         self,
         draft: Draft,
         recipient: DraftRecipient,
-        suppressed: Mapping[Target, str],
+        suppressed: Mapping[Target, Collection[str]],
         gates: Gates,
         lane_hold: str,
         now: int,
@@ -168,8 +170,9 @@ class Keeper:
         """The same decisions as a claim makes, for those who might leave at once."""
         if draft.failure:
             return _Fate(State.REJECTED, draft.failure, Kind.REJECT)
-        kind = suppressed.get(draft.target(recipient))
-        if kind and (draft.suppressing is None or kind in draft.suppressing):
+        if recipient.key in draft.opted_out:
+            return _Fate(State.REJECTED, suppressions.why_rejected(suppressions.UNSUBSCRIPTION), Kind.REJECT)
+        if kind := suppressions.stopping(suppressed.get(draft.target(recipient), ()), draft.suppressing):
             return _Fate(State.REJECTED, suppressions.why_rejected(kind), Kind.REJECT)
         gate = gates.of(draft.row["domain_id"])
         if gate.hold_reason:

@@ -43,6 +43,8 @@ class Publishing:
     facts: Mapping[str, Any]
     #: Types of suppressions (resources/suppressions) that stop this message; None: all do.
     suppressing: frozenset[str] | None = None
+    #: Recipients (mail/address.key) who said no to the contact list or topic that it is sent to.
+    opted_out: frozenset[str] = frozenset()
     #: Why nothing of it leaves although it is accepted: its template could not be rendered.
     failure: str = ""
 

@@ -7,7 +7,8 @@ Octets, big endian, in base64url without padding (RFC 4648 5):
     1   2   number of the key, so that keys can be replaced while old mail is read
     3   4   sending domain
     7  16   recipient id (the UUID's octets)
-   23   n   OPEN: nothing. CLICK: the target URL in ASCII. CHOICE: t or b for the stream, then the address in UTF-8
+   23   n   OPEN: nothing. CLICK: the target URL in ASCII. CHOICE: t or b for the stream, then the address in UTF-8.
+            TOPIC: eight octets of its number (0: the whole contact list), then the address in UTF-8
     -  10   first 80 bits of HMAC-SHA256 over the octets before, with a label in front that names the kind
 
 A target that was not signed is no target: a changed URL, or the link of one kind under the path of another, fails.
@@ -27,6 +28,7 @@ LEAST_KEY = 16
 _VERSION = 1
 _MAC = 10
 _HEAD = struct.Struct(">BHI16s")
+_TOPIC = struct.Struct(">Q")
 _STREAMS = {"transactional": b"t", "bulk": b"b"}
 _NAMES = {octet: stream for stream, octet in _STREAMS.items()}
 
@@ -38,6 +40,8 @@ class Kind(Enum):
     CLICK = b"mailferry link click 1\0"
     #: To unsubscribe, and to say what else one wants or not.
     CHOICE = b"mailferry link choice 1\0"
+    #: To say no to a topic of a contact list.
+    TOPIC = b"mailferry link topic 1\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,12 @@ class Link:
     recipient_id: str
     #: Of a CLICK.
     url: str = ""
-    #: Of a CHOICE: whose it is.
+    #: Of a CHOICE.
     stream: str = ""
+    #: Of a CHOICE or a TOPIC: whose it is.
     address: str = ""
+    #: Of a TOPIC: the list of contacts that it is, 0 = all of the contact list.
+    topic_id: int = 0
 
 
 def make(kind: Kind, link: Link, key: Key) -> str:
@@ -94,6 +101,9 @@ def read(kind: Kind, token: str, keys: Mapping[int, bytes]) -> Link | None:
         return Link(link.domain_id, link.recipient_id, url=rest.decode("ascii"))
     if kind is Kind.CHOICE:
         return Link(link.domain_id, link.recipient_id, stream=_NAMES[rest[:1]], address=rest[1:].decode())
+    if kind is Kind.TOPIC:
+        (topic_id,) = _TOPIC.unpack_from(rest)
+        return Link(link.domain_id, link.recipient_id, address=rest[_TOPIC.size :].decode(), topic_id=topic_id)
     return link
 
 
@@ -102,6 +112,8 @@ def _payload(kind: Kind, link: Link) -> bytes:
         return link.url.encode("ascii")
     if kind is Kind.CHOICE:
         return _STREAMS[link.stream] + link.address.encode()
+    if kind is Kind.TOPIC:
+        return _TOPIC.pack(link.topic_id) + link.address.encode()
     return b""
 
 

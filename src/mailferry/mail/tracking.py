@@ -1,8 +1,8 @@
 """The edits of one text, HTML or plain, that tracking and unsubscribing need: found once, written for each recipient.
 
 Edited are the values of ``href`` in ``<a>`` and ``<area>`` (http and https only), the placeholders
-``__unsubscribe_url__`` and ``__tracking_opt_out_url__`` wherever they stand, and the place before the last ``</body>``,
-where footer and pixel go. Every other octet stays what it was.
+``__unsubscribe_url__`` and ``__tracking_opt_out_url__`` wherever they stand (in mail to a contact list Amazon's own as
+well), and the place before the last ``</body>``, where footer and pixel go. Every other octet stays what it was.
 """
 
 import codecs
@@ -18,6 +18,7 @@ from mailferry.mail.html_scan import scan
 
 UNSUBSCRIBE = b"__unsubscribe_url__"
 OPT_OUT = b"__tracking_opt_out_url__"
+LIST_UNSUBSCRIBE = b"{{amazonSESUnsubscribeUrl}}"
 
 LONGEST_URL = 4000
 """Octets of a target; a longer one is left alone. In a link it grows by a third, and 8 KiB of request line is what most
@@ -25,6 +26,7 @@ proxies take."""
 
 # An editor that knows no placeholders puts http:// in front of what stands in its field for a link.
 _PLACEHOLDER = re.compile(rb"(?:https?://)?__(?:unsubscribe|tracking_opt_out)_url__")
+_LIST_PLACEHOLDER = re.compile(rb"(?:https?://)?" + re.escape(LIST_UNSUBSCRIBE))
 # Soft line breaks of quoted-printable stand 70 octets apart: at least one half is whole.
 _HALVES = (b"__unsubscr", b"ibe_url__", b"__tracking_opt", b"_out_url__")
 
@@ -36,6 +38,7 @@ _STRIPPED = "".join(map(chr, range(0x21)))
 class What(Enum):
     CLICK = auto()
     UNSUBSCRIBE = auto()
+    LIST_UNSUBSCRIBE = auto()
     OPT_OUT = auto()
     FOOTER = auto()
     PIXEL = auto()
@@ -56,6 +59,8 @@ class Wishes:
     opens: bool = False
     clicks: bool = False
     footer: bool = False
+    #: It is sent to a contact list, whose placeholder counts.
+    listed: bool = False
 
 
 def may_hold_placeholder(encoded: bytes) -> bool:
@@ -81,7 +86,7 @@ def holds_ascii(charset: str) -> bool:
 
 def html_edits(document: bytes, charset: str, wishes: Wishes, own: str) -> tuple[Edit, ...]:
     """In the order of the document. ``own``: what our links begin with; they are not followed a second time."""
-    placeholders = list(_placeholders(document))
+    placeholders = list(_placeholders(document, wishes.listed))
     if not (wishes.opens or wishes.clicks or wishes.footer):
         return tuple(placeholders)
     page = scan(document, charset, links=wishes.clicks)
@@ -101,8 +106,8 @@ def html_edits(document: bytes, charset: str, wishes: Wishes, own: str) -> tuple
     return tuple(sorted(edits, key=lambda edit: (edit.start, edit.what.value)))
 
 
-def text_edits(text: bytes, *, footer: bool) -> tuple[Edit, ...]:
-    edits = list(_placeholders(text))
+def text_edits(text: bytes, *, footer: bool, listed: bool = False) -> tuple[Edit, ...]:
+    edits = list(_placeholders(text, listed))
     if footer:
         edits.append(Edit(len(text), len(text), What.FOOTER))
     return tuple(edits)
@@ -141,9 +146,16 @@ def _percent(found: re.Match[str]) -> str:
     return "".join(f"%{octet:02X}" for octet in found[0].encode("utf-8", "replace"))
 
 
-def _placeholders(text: bytes) -> Iterator[Edit]:
-    if not has_placeholder(text):
-        return
+def _placeholders(text: bytes, listed: bool) -> Iterator[Edit]:
+    """In their order."""
+    found = _ours(text) if has_placeholder(text) else iter(())
+    if listed and LIST_UNSUBSCRIBE in text:
+        theirs = (Edit(each.start(), each.end(), What.LIST_UNSUBSCRIBE) for each in _LIST_PLACEHOLDER.finditer(text))
+        found = iter(sorted([*found, *theirs], key=lambda edit: edit.start))
+    return found
+
+
+def _ours(text: bytes) -> Iterator[Edit]:
     for found in _PLACEHOLDER.finditer(text):
         what = What.UNSUBSCRIBE if found[0].endswith(UNSUBSCRIBE) else What.OPT_OUT
         yield Edit(found.start(), found.end(), what)

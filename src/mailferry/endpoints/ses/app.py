@@ -17,16 +17,14 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from mailferry.consumers.webhooks.envelopes import certificate_path
-from mailferry.endpoints.bodies import BadBody, ClientGoneError, Flaw, Share, aside, read_body
+from mailferry.endpoints.bodies import BadBody, ClientGoneError, Share, aside, read_body
 from mailferry.endpoints.hosts import CLIENT, HOST, ROLE
-from mailferry.endpoints.ses import constraints, query, rest_json, sigv4, sns_links
+from mailferry.endpoints.ses import constraints, query, rest_json, signed, sigv4, sns_links, transfers
 from mailferry.endpoints.ses.deps import Call, Deps, Result
-from mailferry.endpoints.ses.errors import SesError, unsupported, v2_spelling, validation
+from mailferry.endpoints.ses.errors import SesError, unsupported, validation
 from mailferry.endpoints.ses.model import Operation, Service, service
 from mailferry.endpoints.ses.paths import find as find_path
-from mailferry.endpoints.ses.sigv4 import SignatureError, Wrong
 from mailferry.endpoints.ses.table import TABLE, Op
-from mailferry.store.database import unavailable
 
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -36,23 +34,6 @@ _BY_VERSION = {service(name).version: name for name in ("ses", "sns", "sts")}
 _SIGNING_NAME = {"ses": "ses", "sesv2": "ses", "sns": "sns", "sts": "sts"}
 PREFIX = "/ses"
 
-_SIGNATURES = {
-    Wrong.MISSING: ("MissingAuthenticationToken", "Request is missing Authentication Token", 403),
-    Wrong.INCOMPLETE: ("IncompleteSignature", "", 400),
-    Wrong.SESSION_TOKEN: ("InvalidClientTokenId", "", 403),
-    Wrong.EXPIRED: ("RequestExpired", "", 400),
-    Wrong.SCOPE: ("SignatureDoesNotMatch", "", 403),
-    Wrong.MISMATCH: ("SignatureDoesNotMatch", "", 403),
-}
-_BODIES = {
-    Flaw.TOO_LARGE: ("RequestEntityTooLarge", "The request is larger than {0} bytes.", 413),
-    Flaw.TOO_SLOW: ("RequestTimeout", "The request's body did not arrive in time.", 400),
-    # Throttling is what every client of Amazon's tries again.
-    Flaw.BUSY: ("Throttling", "The server has no memory for this request now.", 400),
-    Flaw.ENCODING: ("InvalidParameterValue", "Content-Encoding {0!r} is not supported.", 400),
-    Flaw.CHARSET: ("InvalidParameterValue", "The charset {0!r} is not supported: send UTF-8.", 400),
-}
-
 
 def routes(deps: Deps, front: Page) -> list[BaseRoute]:
     """``front`` answers a GET of ``/`` that asks for no action: people look there."""
@@ -60,7 +41,7 @@ def routes(deps: Deps, front: Page) -> list[BaseRoute]:
     roots = ["/", PREFIX, f"{PREFIX}/"]
     below = [f"{prefix}/{version}/email/{{rest:path}}" for prefix in ("", PREFIX) for version in ("v2", "v1")]
     certificate = [Route(f"{prefix}{certificate_path('{number:int}')}", _certificate(deps)) for prefix in ("", PREFIX)]
-    return [*certificate, *(Route(path, endpoint) for path in (*roots, *below))]
+    return [*certificate, *transfers.routes(deps), *(Route(path, endpoint) for path in (*roots, *below))]
 
 
 def _certificate(deps: Deps) -> Page:
@@ -109,7 +90,7 @@ class _Endpoint:
         except _Refused as refused:
             response = self._refuse(refused.service, refused.error, request_id)
         except Exception as error:
-            response = self._refuse(dialect, self._failed(request, request_id, error), request_id)
+            response = self._refuse(dialect, signed.of_exception(self._deps, request, request_id, error), request_id)
         response.headers["x-amzn-requestid"] = response.headers["x-amzn-RequestId"] = request_id
         await response(scope, receive, send)
 
@@ -119,9 +100,8 @@ class _Endpoint:
         try:
             body = bytes(await read_body(request.receive, request.headers, share, self._deps.body))
         except BadBody as bad:
-            code, text, status = _BODIES[bad.flaw]
-            raise _Refused(dialect, SesError(code, text.format(bad.detail), status)) from None
-        wire = _on_the_wire(request, body)
+            raise _Refused(dialect, signed.of_body(bad)) from None
+        wire = signed.on_the_wire(request, body)
         pairs = [] if v2 else await aside(len(body), lambda: query.read_form(_form(request, body)))
         try:
             if not v2 and (opened := _open(wire, dict(pairs))):
@@ -131,7 +111,7 @@ class _Endpoint:
                 return Response(text, media_type="text/xml")
             dialect = dialect if v2 else _service(dict(pairs))
             claim = sigv4.read_claim(wire)
-            key = await self._verified(wire, claim, _SIGNING_NAME[dialect.name], len(body))
+            key = await signed.verified(self._deps, wire, claim, _SIGNING_NAME[dialect.name], len(body))
             if request.scope.get(ROLE) == "sandbox":
                 raise SesError("AccessDenied", "A sandbox host never delivers: use another host name.", 403)
             asked = await aside(len(body), lambda: _asked(dialect, wire, pairs, body))
@@ -159,35 +139,12 @@ class _Endpoint:
             raise validation(found)
         return await asked.op.function(call, asked.params)
 
-    async def _verified(self, wire: sigv4.Request, claim: sigv4.Claim, name: str, size: int) -> Any:
-        key = await self._deps.keys.key(claim.key_id)
-        if key is None or key.disabled:
-            raise SesError("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
-        now, secret = self._deps.clock(), key.secret
-        await aside(size, lambda: sigv4.verify(wire, claim, secret, name, now))
-        self._deps.keys.used(key)
-        return key
-
-    def _failed(self, request: Request, request_id: str, error: Exception) -> SesError:
-        if isinstance(error, SignatureError):
-            code, text, status = _SIGNATURES[error.wrong]
-            return SesError(code, error.text or text, status)
-        facts = {"request_id": request_id, "method": request.method, "path": request.scope["path"]}
-        if unavailable(error):
-            self._deps.log.warning("ses_unavailable", error=type(error).__name__, **facts)
-            return SesError("ServiceUnavailable", "Service unavailable: try again later.", 503)
-        self._deps.log.exception("ses_failed", **facts)
-        return SesError("InternalFailure", "The request failed because of a mistake of this server.", 500)
-
     def _refuse(self, dialect: Service, error: SesError, request_id: str) -> Response:
         self._deps.log.info("ses_refused", request_id=request_id, code=error.code, reason=(error.message or "")[:200])
         if dialect.name != "sesv2":
             text = query.write_error(dialect, error, error.status, request_id)
             return Response(text, error.status, media_type="text/xml")
-        spelling = v2_spelling(error)
-        name = "Message" if spelling.status == 403 else "message"
-        headers = {"x-amzn-errortype": spelling.code}
-        return Response(_message(name, error.message), spelling.status, headers, "application/json")
+        return signed.refusal(error)
 
 
 class _Refused(Exception):
@@ -206,14 +163,6 @@ def _asks_for_page(request: Request) -> bool:
     return b"Action=" not in request.scope["query_string"] and "authorization" not in request.headers
 
 
-def _on_the_wire(request: Request, body: bytes) -> sigv4.Request:
-    scope = request.scope
-    target = scope.get("raw_path") or scope["path"].encode()
-    if scope["query_string"]:
-        target += b"?" + scope["query_string"]
-    return sigv4.Request(request.method, target, scope["headers"], body)
-
-
 def _base_url(scope: Scope) -> str:
     """With the prefix, where the client used it: a proxy may hand on nothing else."""
     prefix = PREFIX if scope["path"].partition("/v2/")[0].rstrip("/") == PREFIX else ""
@@ -222,9 +171,9 @@ def _base_url(scope: Scope) -> str:
 
 def _open(wire: sigv4.Request, form: Mapping[str, str]) -> str:
     """The action of a link in a notification, which nobody signs; or nothing."""
-    signed = "X-Amz-Signature" in form or any(name == b"authorization" for name, _ in wire.headers)
+    is_signed = "X-Amz-Signature" in form or any(name == b"authorization" for name, _ in wire.headers)
     action = form.get("Action", "")
-    return action if action in sns_links.OPEN and not signed else ""
+    return action if action in sns_links.OPEN and not is_signed else ""
 
 
 def _form(request: Request, body: bytes) -> bytes:
@@ -265,10 +214,6 @@ def _success(asked: _Asked, result: Result, request_id: str) -> Response:
     if asked.service.name == "sesv2":
         return Response(rest_json.write(asked.operation, result), media_type="application/json")
     return Response(query.write(asked.service, asked.operation, result, request_id), media_type="text/xml")
-
-
-def _message(name: str, text: str | None) -> bytes:
-    return rest_json.dumps({name: text})
 
 
 __all__ = ["Headers", "routes"]

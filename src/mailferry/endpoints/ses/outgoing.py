@@ -11,6 +11,7 @@ from mailferry.endpoints.ses import addresses, ids
 from mailferry.endpoints.ses.account import DOCUMENT as ACCOUNT
 from mailferry.endpoints.ses.deps import Call
 from mailferry.endpoints.ses.errors import SesError, invalid, rejected
+from mailferry.endpoints.ses.list_management import NOBODY, Managed, Options, managed
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Accepted, Publishing, Rcpt, Refused, Submission
 from mailferry.mail.compose import Content
@@ -58,6 +59,8 @@ class Outgoing:
     template_variables: str = ""
     #: Where no tag says one.
     category: str = ""
+    #: The contact list that it is sent to.
+    options: Options | None = None
 
 
 async def send_one(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> str:
@@ -65,7 +68,9 @@ async def send_one(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> str:
     check_tags(tags)
     await check_account(call)
     outgoing = replace(outgoing, set_name=await set_name_of(call, outgoing.source, outgoing.set_name))
-    submission = make(call, outgoing, tags, await configuration_set(call, outgoing.set_name), await settings(call))
+    chosen, account = await configuration_set(call, outgoing.set_name), await settings(call)
+    listed = await managed(call, outgoing.options, outgoing.recipients)
+    submission = make(call, outgoing, tags, chosen, account, listed)
     results = await call.deps.intake.accept([submission])
     assert isinstance(results, list), "without an idempotency key there is nothing to replay"
     return answer(call, outgoing, results[0])
@@ -147,7 +152,12 @@ def check_tags(tags: Sequence[Tag]) -> None:
 
 
 def make(
-    call: Call, outgoing: Outgoing, tags: Sequence[Tag], chosen: Document | None, account: Mapping[str, Any]
+    call: Call,
+    outgoing: Outgoing,
+    tags: Sequence[Tag],
+    chosen: Document | None,
+    account: Mapping[str, Any],
+    listed: Managed = NOBODY,
 ) -> Submission:
     if len(outgoing.recipients) > MAX_RECIPIENTS:
         raise invalid(f"Recipient count exceeds {MAX_RECIPIENTS}.")
@@ -172,8 +182,9 @@ def make(
         template_variables=outgoing.template_variables,
         publishing=Publishing(
             id_form=lambda message_id: ids.public(message_id, region),
-            facts={**_facts(call, outgoing, tags), **_terms(chosen)},
+            facts={**_facts(call, outgoing, tags), **_terms(chosen), **listed.of(outgoing.recipients)},
             suppressing=_suppressing(chosen, account),
+            opted_out=listed.opted_out,
             failure=f"rendering_failure: {outgoing.failure}" if outgoing.failure else "",
         ),
     )

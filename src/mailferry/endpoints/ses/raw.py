@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from mailferry.endpoints.ses import addresses
 from mailferry.endpoints.ses.errors import invalid
+from mailferry.endpoints.ses.list_management import Options, of_field
 from mailferry.endpoints.ses.outgoing import Tag
 from mailferry.intake.submission import Rcpt
 from mailferry.mail import header
@@ -62,6 +63,10 @@ class Message:
         text = self._field("x-ses-message-tags")
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
         return [Tag(name.strip(), value.strip()) for name, _, value in pairs]
+
+    @property
+    def options(self) -> Options | None:
+        return of_field(self._field("x-ses-list-management-options"))
 
     def _field(self, name: str) -> str:
         values = header.values(self._head, name.encode())

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mailferry.endpoints.bodies import aside
-from mailferry.endpoints.ses import addresses, raw, templated
+from mailferry.endpoints.ses import addresses, list_management, raw, templated
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import invalid
 from mailferry.endpoints.ses.outgoing import Outgoing, send_one
@@ -54,7 +54,11 @@ async def send_email_v2(call: Call, params: Params) -> Result:
     to, cc, recipients = destination(given)
     simple = _simple(params, content["Simple"], to, cc)
     outgoing = Outgoing(
-        params["FromEmailAddress"], recipients, content=simple, set_name=params.get("ConfigurationSetName", "")
+        params["FromEmailAddress"],
+        recipients,
+        content=simple,
+        set_name=params.get("ConfigurationSetName", ""),
+        options=list_management.given(params.get("ListManagementOptions")),
     )
     return {"MessageId": await send_one(call, outgoing, tags(params.get("EmailTags", ())))}
 
@@ -69,6 +73,7 @@ async def _send_raw(
         raw=message.octets(),
         set_name=params.get("ConfigurationSetName") or message.set_name,
         envelope_from=message.envelope_from,
+        options=list_management.given(params.get("ListManagementOptions")) or message.options,
     )
     return await send_one(call, outgoing, tags(named) or message.tags)
 

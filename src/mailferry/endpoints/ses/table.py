@@ -11,18 +11,23 @@ from mailferry.endpoints.ses import (
     account,
     bulk,
     configuration_sets,
+    contact_lists,
+    contacts,
     dedicated_ips,
     event_destinations,
     identities,
     identity_dkim,
     identity_policies,
     identity_settings,
+    insights,
+    jobs,
     receipt_rules,
     reputation,
     sending,
     sns_subscriptions,
     sns_topics,
     sts,
+    suppressions,
     tags,
     templated,
     templates,
@@ -51,6 +56,8 @@ class May(StrEnum):
     #: Whatever it is granted: the operation looks itself, or tells of the key alone.
     ANY = "any"
     READ = "read"
+    #: What belongs to the whole account, and to none of its domains.
+    READ_ALL = "read all"
     CHANGE = "change"
     READ_TEMPLATES = "read templates"
     CHANGE_TEMPLATES = "change templates"
@@ -76,6 +83,8 @@ class Op:
         if self.may is May.READ:
             granted = rights.granted(Resource.DOMAIN, VIEWER)
             return granted is None or bool(granted)
+        if self.may is May.READ_ALL:
+            return rights.account >= VIEWER
         return rights.account >= ADMIN
 
 
@@ -179,25 +188,36 @@ _V1: dict[str, Op] = {
 }
 _V2: dict[str, Op] = {
     "AssociateEmailIdentityCertificate": _no(_NO_CERTIFICATES),
+    "BatchGetMetricData": Op(
+        insights.batch_get_metric_data, May.READ, remark="by day, out of the statistics' counters"
+    ),
+    "CancelExportJob": Op(jobs.cancel_export),
     "CreateConfigurationSet": Op(configuration_sets.create_v2),
     "CreateConfigurationSetEventDestination": Op(event_destinations.create_v2, remark=_DESTINATIONS),
+    "CreateContact": Op(contacts.create),
+    "CreateContactList": Op(contact_lists.create),
     "CreateCustomVerificationEmailTemplate": _kept(verification_templates.create, _NO_LINKS, May.CHANGE_TEMPLATES),
     "CreateDedicatedIpPool": _kept(dedicated_ips.create_pool, "the pool `bulk` chooses the bulk stream"),
     "CreateDeliverabilityTestReport": _no(_NO_DASHBOARD),
     "CreateEmailIdentity": Op(identities.create_v2, remark=_PROVEN),
     "CreateEmailIdentityPolicy": _kept(identity_policies.create_v2, _RIGHTS_DECIDE),
     "CreateEmailTemplate": Op(templates.create_v2, May.CHANGE_TEMPLATES),
+    "CreateExportJob": Op(jobs.create_export, remark="the file is fetched by a link of ours"),
+    "CreateImportJob": Op(jobs.create_import, remark="of a file that is uploaded to us"),
     "CreateMultiRegionEndpoint": _no(_NO_REGIONS),
     "CreateTenant": _kept(tenants.create, "mail of a tenant is sent as any other"),
     "CreateTenantResourceAssociation": _kept(tenants.associate, "confines nothing"),
     "DeleteConfigurationSet": Op(configuration_sets.delete),
     "DeleteConfigurationSetEventDestination": Op(event_destinations.delete),
+    "DeleteContact": Op(contacts.delete),
+    "DeleteContactList": Op(contact_lists.delete),
     "DeleteCustomVerificationEmailTemplate": _kept(verification_templates.delete_v2, _NO_LINKS, May.CHANGE_TEMPLATES),
     "DeleteDedicatedIpPool": _kept(dedicated_ips.delete_pool, ""),
     "DeleteEmailIdentity": Op(identities.delete_v2),
     "DeleteEmailIdentityPolicy": _kept(identity_policies.delete_v2, _RIGHTS_DECIDE),
     "DeleteEmailTemplate": Op(templates.delete_v2, May.CHANGE_TEMPLATES),
     "DeleteMultiRegionEndpoint": _no(_NO_REGIONS),
+    "DeleteSuppressedDestination": Op(suppressions.delete),
     "DeleteTenant": _kept(tenants.delete, ""),
     "DeleteTenantResourceAssociation": _kept(tenants.dissociate, ""),
     "DisassociateEmailIdentityCertificate": _no(_NO_CERTIFICATES),
@@ -205,6 +225,8 @@ _V2: dict[str, Op] = {
     "GetBlacklistReports": _no(_NO_DASHBOARD),
     "GetConfigurationSet": Op(configuration_sets.get_v2, May.READ),
     "GetConfigurationSetEventDestinations": Op(event_destinations.get_v2, May.READ),
+    "GetContact": Op(contacts.get, May.READ_ALL),
+    "GetContactList": Op(contact_lists.get, May.READ_ALL),
     "GetCustomVerificationEmailTemplate": _kept(verification_templates.get, _NO_LINKS, May.READ_TEMPLATES),
     "GetDedicatedIp": _kept(dedicated_ips.get_ip, _NO_ADDRESSES, May.READ),
     "GetDedicatedIpPool": _kept(dedicated_ips.get_pool, "", May.READ),
@@ -217,10 +239,16 @@ _V2: dict[str, Op] = {
     "GetEmailIdentity": Op(identities.get_v2, May.READ),
     "GetEmailIdentityPolicies": _kept(identity_policies.get_v2, _RIGHTS_DECIDE, May.READ),
     "GetEmailTemplate": Op(templates.get_v2, May.READ_TEMPLATES),
+    "GetExportJob": Op(jobs.get_export, May.READ_ALL),
+    "GetImportJob": Op(jobs.get_import, May.READ_ALL),
+    "GetMessageInsights": Op(insights.get_message, May.READ),
     "GetMultiRegionEndpoint": _no(_NO_REGIONS),
     "GetReputationEntity": _kept(reputation.get_entity, "healthy, but for what the customer paused", May.READ),
+    "GetSuppressedDestination": Op(suppressions.get, May.READ),
     "GetTenant": _kept(tenants.get, "", May.READ),
     "ListConfigurationSets": Op(configuration_sets.list_v2, May.READ),
+    "ListContactLists": Op(contact_lists.list_of, May.READ_ALL),
+    "ListContacts": Op(contacts.list_of, May.READ_ALL),
     "ListCustomVerificationEmailTemplates": _kept(verification_templates.list_v2, _NO_LINKS, May.READ_TEMPLATES),
     "ListDedicatedIpPools": _kept(dedicated_ips.list_pools, "", May.READ),
     "ListDeliverabilityTestReports": _no(_NO_DASHBOARD),
@@ -228,9 +256,13 @@ _V2: dict[str, Op] = {
     "ListEmailIdentities": Op(identities.list_v2, May.READ),
     "ListEmailIdentityCertificates": _no(_NO_CERTIFICATES),
     "ListEmailTemplates": Op(templates.list_v2, May.READ_TEMPLATES),
+    "ListExportJobs": Op(jobs.list_exports, May.READ_ALL),
+    "ListImportJobs": Op(jobs.list_imports, May.READ_ALL),
     "ListMultiRegionEndpoints": _no(_NO_REGIONS),
+    "ListRecommendations": Op(insights.list_recommendations, May.READ, remark="there are none: the answer is empty"),
     "ListReputationEntities": _kept(reputation.list_entities, "those of which something was set", May.READ),
     "ListResourceTenants": _kept(tenants.list_of_resource, "", May.READ),
+    "ListSuppressedDestinations": Op(suppressions.list_of, May.READ),
     "ListTagsForResource": Op(tags.list_of, May.READ),
     "ListTenantResources": _kept(tenants.list_resources, "", May.READ),
     "ListTenants": _kept(tenants.list_all, "", May.READ),
@@ -238,6 +270,7 @@ _V2: dict[str, Op] = {
     "PutAccountDetails": _kept(account.put_details, "an account is not reviewed here, a domain is"),
     "PutAccountPricingAttributes": _kept(account.put_pricing, "costs nothing"),
     "PutAccountSendingAttributes": Op(account.put_sending_attributes),
+    "PutAccountSuppressionAttributes": Op(suppressions.put_account_attributes),
     "PutAccountVdmAttributes": _kept(account.put_vdm, "insights are always on"),
     "PutConfigurationSetArchivingOptions": Op(configuration_sets.put_archiving, does=Does.STORED),
     "PutConfigurationSetDeliveryOptions": Op(configuration_sets.put_delivery_v2),
@@ -255,6 +288,7 @@ _V2: dict[str, Op] = {
     "PutEmailIdentityDkimSigningAttributes": Op(identity_dkim.put_signing_attributes_v2),
     "PutEmailIdentityFeedbackAttributes": _kept(identity_settings.put_feedback_v2, _NOT_FORWARDED),
     "PutEmailIdentityMailFromAttributes": _kept(identity_settings.put_mail_from_v2, _OWN_RETURN_PATH),
+    "PutSuppressedDestination": Op(suppressions.put),
     "PutTenantSuppressionAttributes": _kept(tenants.put_suppression, "the account's suppression list counts"),
     "SendBulkEmail": Op(bulk.send_v2, May.ANY),
     "SendCustomVerificationEmail": _no(_NO_LINKS),
@@ -263,6 +297,8 @@ _V2: dict[str, Op] = {
     "TestRenderEmailTemplate": Op(templates.test_render, May.READ_TEMPLATES),
     "UntagResource": Op(tags.untag),
     "UpdateConfigurationSetEventDestination": Op(event_destinations.update_v2, remark=_DESTINATIONS),
+    "UpdateContact": Op(contacts.update),
+    "UpdateContactList": Op(contact_lists.update),
     "UpdateCustomVerificationEmailTemplate": _kept(verification_templates.update, _NO_LINKS, May.CHANGE_TEMPLATES),
     "UpdateEmailIdentityPolicy": _kept(identity_policies.update_v2, _RIGHTS_DECIDE),
     "UpdateEmailTemplate": Op(templates.update_v2, May.CHANGE_TEMPLATES),

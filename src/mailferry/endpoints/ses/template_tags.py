@@ -1,4 +1,4 @@
-"""Tags that templates are made with: no template has room for them, so they are a document under its name in ARNs."""
+"""Tags that templates and contact lists are made with: they have no room for them, so they are a document of their own."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,12 +12,13 @@ from mailferry.resources.documents import Kind
 #: The words before a name in ARNs.
 TEMPLATE = "template"
 VERIFICATION_TEMPLATE = "custom-verification-email-template"
+CONTACT_LIST = "contact-list"
 
 Tags = Sequence[Mapping[str, str]]
 
 
 def put(connection: Connection, call: Call, word: str, name: str, given: Tags) -> None:
-    """Those of an earlier template of that name are gone. Raises `SesError`."""
+    """Those of an earlier one of that name are gone. Raises `SesError`."""
     tags.check(given)
     forget(connection, call, word, name)
     if given:

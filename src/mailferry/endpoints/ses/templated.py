@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from mailferry.endpoints.bodies import Share
-from mailferry.endpoints.ses import addresses
+from mailferry.endpoints.ses import addresses, list_management
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.endpoints.ses.outgoing import Outgoing, Tag, send_one
@@ -71,7 +71,13 @@ async def send(call: Call, params: Params) -> Result:
         attachments=tuple(map(attachment, template.get("Attachments", ()))),
         headers=headers(template.get("Headers", ())),
     )
-    outgoing = Outgoing(source, recipients, content, set_name=params.get("ConfigurationSetName", ""))
+    outgoing = Outgoing(
+        source,
+        recipients,
+        content,
+        set_name=params.get("ConfigurationSetName", ""),
+        options=list_management.given(params.get("ListManagementOptions")),
+    )
     named = tags(params.get("EmailTags", ()))
     return {"MessageId": await _send(call, outgoing, chosen, data(template.get("TemplateData", "")), named)}
 

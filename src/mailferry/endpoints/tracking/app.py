@@ -6,11 +6,11 @@
 | `GET /t/c/{token}` | 302 to the URL that was signed, and to no other; the click is recorded |
 | `GET /t/u/{token}` | a page with a button; link scanners open it too, so nothing changes |
 | `POST /t/u/{token}` | `List-Unsubscribe=One-Click` (RFC 8058) and the page's button unsubscribe at once; the page offers undo |
+| `GET`, `POST /t/l/{token}` | the same for a topic of a contact list, and what else of the list somebody wants |
 | `GET`, `POST /t/p/{token}` | what the recipient wants: each stream, and whether it may be followed |
 """
 
 import base64
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -20,9 +20,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from mailferry.endpoints.hosts import CLIENT
-from mailferry.endpoints.pages import fields, form_body
 from mailferry.endpoints.tracking import pages
+from mailferry.endpoints.tracking.forms import ONE_CLICK, printable, read_form
 from mailferry.endpoints.tracking.pages import Reader
+from mailferry.endpoints.tracking.topics import Topics
 from mailferry.feedback import hits
 from mailferry.feedback.hits import Hit, Hits
 from mailferry.journal.events import Kind
@@ -34,18 +35,9 @@ from mailferry.store.database import Database
 
 #: The smallest transparent GIF that all mail programs take.
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
-#: Characters kept of a user agent.
-MOST_AGENT = 500
 
 _GONE = frozenset((domains.SUSPENDED, domains.NON_COMPLIANT))
 _UNREAD = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
-_ONE_CLICK = "List-Unsubscribe"
-#: RFC 8058 3.2 allows multipart/form-data; one field of it is all there is. Each line is tried once and its beginning only:
-#: searched for anywhere, 16 KiB that repeat these words cost seconds.
-_PART = re.compile(
-    rb'^content-disposition:[^\r\n]{0,200}?name="?List-Unsubscribe"?[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)',
-    re.IGNORECASE | re.MULTILINE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +57,7 @@ def routes(deps: Deps) -> list[Route]:
         Route("/t/o/{token}", site.pixel, methods=["GET"]),
         Route("/t/c/{token}", site.click, methods=["GET"]),
         Route("/t/u/{token}", site.unsubscribe, methods=["GET", "POST"]),
+        Route("/t/l/{token}", Topics(deps.keys, deps.database, deps.clock).answer, methods=["GET", "POST"]),
         Route("/t/p/{token}", site.choose, methods=["GET", "POST"]),
     ]
     return [*found, Route("/t/{rest:path}", site.missing, methods=["GET", "POST"])]
@@ -102,8 +95,8 @@ class _Site:
             return pages.missing()
         if request.method != "POST":
             return pages.ask(await self._reader(link, request))
-        form = await _form(request)
-        if form.get(_ONE_CLICK) == ["One-Click"] or form.get("action") == ["unsubscribe"]:
+        form = await read_form(request)
+        if form.get(ONE_CLICK) == ["One-Click"] or form.get("action") == ["unsubscribe"]:
             await self._unsubscribe(link, request, link.stream)
             return pages.done(await self._reader(link, request))
         if form.get("action") == ["resubscribe"]:
@@ -117,7 +110,7 @@ class _Site:
             return pages.missing()
         if request.method != "POST":
             return pages.choices(await self._reader(link, request))
-        form = await _form(request)
+        form = await read_form(request)
         if form.get("action") != ["choose"]:
             return pages.odd()
         wanted = frozenset(form.get("want", ()))
@@ -180,7 +173,7 @@ class _Site:
         peer = request.client.host if request.client else ""
         facts = {
             "ip": str(request.scope.get(CLIENT, peer)),
-            "user_agent": _printable(headers.get("user-agent", "")),
+            "user_agent": printable(headers.get("user-agent", "")),
             "url": url,
         }
         machine = None if kind is Kind.UNSUBSCRIBE else agents.judge(request.method, headers)
@@ -194,16 +187,3 @@ class _Site:
             stream=stream,
             address=link.address,
         )
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())[:MOST_AGENT]
-
-
-async def _form(request: Request) -> dict[str, list[str]]:
-    """Empty when it is none, or too large."""
-    body = await form_body(request)
-    if body is not None and request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        found = _PART.search(body)
-        return {_ONE_CLICK: [found[1].decode("latin-1")]} if found else {}
-    return fields(body or b"")

@@ -21,6 +21,26 @@ class Reader:
     choices: str
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One topic of a contact list."""
+
+    value: str
+    label: str
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Whose page it is, of which topic (empty: the whole list), and whether it gets that now."""
+
+    address: str
+    domain: str
+    topic: str
+    wanted: bool
+    choices: tuple[Choice, ...]
+
+
 def ask(reader: Reader) -> HTMLResponse:
     """Nothing has happened yet: link scanners open this page too."""
     if reader.streams:
@@ -52,6 +72,20 @@ def choices(reader: Reader, *, saved: bool = False) -> HTMLResponse:
     return page("Your choice", f"{notice}{intro}{_form('choose', 'Save', inside=shown)}")
 
 
+def topics(reader: Subscriber, *, saved: bool = False) -> HTMLResponse:
+    """What somebody gets of a contact list. Nothing has happened yet, unless ``saved``."""
+    what = escape(reader.topic or "newsletters and announcements")
+    who, sender = strong(reader.address), strong(reader.domain)
+    boxes = "".join(_box(each.value, each.label, each.wanted) for each in reader.choices)
+    others = _form("choose", "Save", quiet=True, inside=boxes) + _form("unsubscribe_all", "Stop all of it", quiet=True)
+    rest = f'<h2 class="soft">Other choices</h2>{others}' if boxes else ""
+    if reader.wanted and not saved:
+        text = f"<p>{who} will get no more {what} from {sender}.</p>"
+        return page("Unsubscribe?", f"{text}{_form('unsubscribe', 'Unsubscribe')}{rest}")
+    gets = "gets" if reader.wanted else "gets no more"
+    return page("Saved" if reader.wanted else "Unsubscribed", f"<p>{who} {gets} {what} from {sender}.</p>{rest}")
+
+
 def missing() -> HTMLResponse:
     text = "This link is damaged or not one of ours. Open it again from the message, whole."
     return page("Nothing here", f"<p>{text}</p>", 404)
@@ -73,7 +107,7 @@ def _form(action: str, label: str, *, quiet: bool = False, inside: str = "") -> 
 
 def _box(name: str, label: str, checked: bool) -> str:
     tick = " checked" if checked else ""
-    return f'<label><input type="checkbox" name="want" value="{name}"{tick}><span>{label}</span></label>'
+    return f'<label><input type="checkbox" name="want" value="{name}"{tick}><span>{escape(label)}</span></label>'
 
 
 def _other(reader: Reader) -> str:

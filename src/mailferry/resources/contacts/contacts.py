@@ -16,7 +16,14 @@ from mailferry.resources import suppressions
 from mailferry.resources.contacts import fields, lists, values
 from mailferry.resources.contacts.values import Value
 from mailferry.store.given import among, delete_rows, insert_if_new, pack, put_rows, rows
-from mailferry.store.schema import contact_events, contact_fields, contact_list_members, contact_lists, contact_values
+from mailferry.store.schema import (
+    contact_events,
+    contact_fields,
+    contact_list_members,
+    contact_lists,
+    contact_opt_outs,
+    contact_values,
+)
 from mailferry.store.schema import contacts as table
 from mailferry.store.schema import suppressions as suppressed
 
@@ -179,7 +186,7 @@ def remove(connection: Connection, account_id: int, wanted: Identifier) -> Found
     if found is None:
         return None
     connection.execute(delete(table).where(table.c.id == found.id))
-    for each in (contact_values, contact_list_members, contact_events):
+    for each in (contact_values, contact_list_members, contact_opt_outs, contact_events):
         connection.execute(delete(each).where(each.c.contact_id == found.id))
     return found
 

@@ -92,6 +92,17 @@ def keep(connection: Connection, job: Job, piece: Piece, now: int) -> Job | None
     return after
 
 
+def finished(
+    connection: Connection, account_id: int, kind: Kind, request: str, content: bytes, count: int, now: int
+) -> int:
+    """A job whose file is written already."""
+    job_id = jobs.create(connection, account_id, kind, now, Status.FINISHED, request)
+    file = {"job_id": job_id, "piece": 0, "content": content, "size": len(content)}
+    connection.execute(insert(contact_job_pieces).values(file))
+    connection.execute(update(contact_jobs).where(contact_jobs.c.id == job_id).values(created_count=count))
+    return job_id
+
+
 def available(job: Job, now: int) -> bool:
     """The file is whole, and not forgotten yet."""
     return job.status is Status.FINISHED and now < job.updated_at + KEPT_MS

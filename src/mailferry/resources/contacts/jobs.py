@@ -36,17 +36,26 @@ PAUSE_MS = 10_000
 class Kind(StrEnum):
     IMPORT = "import"
     EXPORT = "export"
+    #: A file that was handed in as it is, of contacts or of suppressions.
+    FILE_IMPORT = "file_import"
+    #: Anything but contacts, as a file.
+    REPORT = "report"
 
 
 class Status(StrEnum):
     #: Its pieces are still being written, and nobody was told of it.
     RECEIVING = "receiving"
+    #: A file that is whole, and that nobody said yet what to do with.
+    UPLOADED = "uploaded"
     CREATED = "created"
     STARTED = "started"
     FINISHED = "finished"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
+#: Nobody was told of a job yet.
+UNTOLD = (Status.RECEIVING, Status.UPLOADED)
 OPEN = (Status.CREATED, Status.STARTED)
 
 
@@ -66,6 +75,9 @@ class Job:
     cursor: str
     created_count: int
     updated_count: int
+    failed_count: int
+    #: Why it failed, or a piece of it.
+    error: str
 
 
 def create(
@@ -89,10 +101,32 @@ def by_id(connection: Connection, account_id: int, kind: Kind, job_id: int) -> J
             contact_jobs.c.id == job_id,
             contact_jobs.c.account_id == account_id,
             contact_jobs.c.kind == kind,
-            contact_jobs.c.status != Status.RECEIVING,
+            contact_jobs.c.status.not_in(UNTOLD),
         )
     ).one_or_none()
     return _job(row) if row else None
+
+
+def page(connection: Connection, account_id: int, kind: Kind, *, before: int = 0, limit: int) -> list[Job]:
+    """Newest first, those that somebody was told of. ``before``: the last id of the page before."""
+    found = select(*_COLUMNS).where(
+        contact_jobs.c.account_id == account_id, contact_jobs.c.kind == kind, contact_jobs.c.status.not_in(UNTOLD)
+    )
+    found = found.where(contact_jobs.c.id < before) if before else found
+    return [_job(row) for row in connection.execute(found.order_by(contact_jobs.c.id.desc()).limit(limit))]
+
+
+def cancel(connection: Connection, job: Job, now: int) -> bool:
+    """Whoever works on it writes nothing more. False: it is over already."""
+    values = {"status": Status.CANCELLED.value, "updated_at": now}
+    mine = update(contact_jobs).where(contact_jobs.c.id == job.id, _open(contact_jobs))
+    return connection.execute(mine.values(values)).rowcount > 0
+
+
+def end(connection: Connection, job: Job, error: str, now: int) -> None:
+    """It has failed, and would again."""
+    values = {"status": Status.FAILED.value, "updated_at": now, "error": error[:1000]}
+    connection.execute(_held(job).values(values))
 
 
 def any_open(connection: Connection, account_id: int, kind: Kind) -> bool:

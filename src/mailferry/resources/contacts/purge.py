@@ -17,6 +17,7 @@ from mailferry.store.schema import (
     contact_jobs,
     contact_list_members,
     contact_lists,
+    contact_opt_outs,
     contact_values,
 )
 
@@ -28,8 +29,12 @@ FILES = 100
 GRACE_MS = 60_000
 #: An import whose sender was gone before it was whole. Nobody was told of it.
 BROKEN_MS = 3_600_000
+#: A file that nobody said what to do with, and the records of one that were refused.
+UPLOADED_MS = 7 * 86_400_000
 #: A failed import's contacts are kept for so long, so that somebody can look at them.
 FAILED_MS = 30 * 86_400_000
+
+_OVER = (Status.FINISHED, Status.FAILED, Status.CANCELLED)
 
 
 def piece(connection: Connection, now: int) -> int:
@@ -57,9 +62,10 @@ def _fields(connection: Connection, now: int, most: int) -> int:
 def _lists(connection: Connection, now: int, most: int) -> int:
     done = 0
     for (list_id,) in _deleted(connection, contact_lists, now):
-        done += _clear(connection, contact_list_members, (contact_list_members.c.list_id == list_id,), most - done)
-        if done >= most:
-            return done
+        for table in (contact_list_members, contact_opt_outs):
+            done += _clear(connection, table, (table.c.list_id == list_id,), most - done)
+            if done >= most:
+                return done
         connection.execute(delete(contact_lists).where(contact_lists.c.id == list_id))
     return done
 
@@ -68,10 +74,13 @@ def _files(connection: Connection, now: int, most: int) -> int:
     """Pieces of jobs that are over. The jobs themselves stay, but for those that nobody was told of."""
     kind, status, changed = contact_jobs.c.kind, contact_jobs.c.status, contact_jobs.c.updated_at
     broken = and_(status == Status.RECEIVING, changed < now - BROKEN_MS)
+    forgotten = and_(status == Status.UPLOADED, changed < now - UPLOADED_MS)
     over = or_(
         broken,
-        and_(kind == Kind.IMPORT, status == Status.FAILED, changed < now - FAILED_MS),
-        and_(kind == Kind.EXPORT, status.in_((Status.FINISHED, Status.FAILED)), changed <= now - exports.KEPT_MS),
+        forgotten,
+        and_(kind.in_((Kind.IMPORT, Kind.FILE_IMPORT)), status == Status.FAILED, changed < now - FAILED_MS),
+        and_(kind == Kind.FILE_IMPORT, status == Status.FINISHED, changed < now - UPLOADED_MS),
+        and_(kind.in_((Kind.EXPORT, Kind.REPORT)), status.in_(_OVER), changed <= now - exports.KEPT_MS),
     )
     pieces = contact_job_pieces
     found = select(pieces.c.job_id, pieces.c.piece).join(contact_jobs, contact_jobs.c.id == pieces.c.job_id).where(over)
@@ -79,7 +88,7 @@ def _files(connection: Connection, now: int, most: int) -> int:
     delete_rows(connection, pieces, some)
     if len(some) == FILES:
         return most  # there are more
-    connection.execute(delete(contact_jobs).where(broken))
+    connection.execute(delete(contact_jobs).where(or_(broken, forgotten)))
     return len(some)
 
 

@@ -1,6 +1,6 @@
 """Works on imports and exports that wait, wherever they were asked for."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
 import structlog
@@ -24,12 +24,17 @@ class Store(Protocol):
     async def write(self, query: Callable[[Connection], T]) -> T: ...
 
 
-class Workshop:
-    """Several may be at work, on one node or on many."""
+#: One piece of a job: the job as it goes on, or None when there is none left, or when it is somebody else's now.
+Step = Callable[[Job], Awaitable[Job | None]]
 
-    def __init__(self, database: Store, clock: Callable[[], int]) -> None:
+
+class Workshop:
+    """Several may be at work, on one node or on many. ``steps``: of the kinds of job that are none of ours."""
+
+    def __init__(self, database: Store, clock: Callable[[], int], steps: Mapping[Kind, Step] | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._steps = {Kind.IMPORT: self._import, Kind.EXPORT: self._export, **(steps or {})}
 
     async def run_due(self) -> None:
         """Until nothing waits that nobody else works on."""
@@ -40,7 +45,7 @@ class Workshop:
                 await self._work(job)
 
     async def _work(self, job: Job) -> None:
-        step = self._import if job.kind is Kind.IMPORT else self._export
+        step = self._steps[job.kind]
         try:
             left = job
             for _ in range(TURN):

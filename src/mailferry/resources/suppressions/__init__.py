@@ -1,10 +1,23 @@
 """Addresses that must not be written to, each for one domain or all, one stream or any (Mailtrap's and SES's list alike).
 
-``standing`` is the list and its history, ``reading`` shows it. ``files`` reads and writes it as a file of any provider:
-``tables`` takes CSV apart, ``words`` and ``dates`` say what its cells mean.
+``standing`` is the list and its history, ``reading`` shows it, ``putting`` changes it address by address. ``files`` reads
+and writes it as a file of any provider: ``tables`` takes CSV apart, ``words`` and ``dates`` say what its cells mean.
 """
 
-from mailferry.resources.suppressions.reading import DRIFT_MS, Query, Story, find, page, scope, stories, walk
+from mailferry.resources.suppressions.putting import lift, put
+from mailferry.resources.suppressions.reading import (
+    DRIFT_MS,
+    LISTED,
+    Query,
+    Story,
+    find,
+    newest,
+    of_addresses,
+    page,
+    scope,
+    stories,
+    walk,
+)
 from mailferry.resources.suppressions.standing import (
     ALL_DOMAINS,
     ANY,
@@ -21,6 +34,7 @@ from mailferry.resources.suppressions.standing import (
     entry,
     matching,
     remove,
+    stopping,
     why_rejected,
 )
 
@@ -30,6 +44,7 @@ __all__ = [
     "DELIVERY",
     "DRIFT_MS",
     "HARD_BOUNCE",
+    "LISTED",
     "MANUAL_IMPORT",
     "SPAM_COMPLAINT",
     "STREAMS",
@@ -42,10 +57,15 @@ __all__ = [
     "add",
     "entry",
     "find",
+    "lift",
     "matching",
+    "newest",
+    "of_addresses",
     "page",
+    "put",
     "remove",
     "scope",
+    "stopping",
     "stories",
     "walk",
     "why_rejected",

@@ -4,16 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, tuple_
+from sqlalchemy import Connection, Select, and_, exists, func, or_, select, tuple_
 
 from mailferry.journal.ids import first_at
-from mailferry.resources.suppressions.standing import Suppression
-from mailferry.store.given import pack, rows
+from mailferry.resources.suppressions.standing import HARD_BOUNCE, MANUAL_IMPORT, SPAM_COMPLAINT, Suppression
+from mailferry.store.given import among, pack, rows
 from mailferry.store.schema import attempts, domains, messages, recipients, suppressions
 
 #: An id is drawn within the millisecond of its row, and a page that looks for times trusts the ids that far: a clock
 #: that is set back lets them drift apart.
 DRIFT_MS = 86_400_000
+
+#: What a list without unsubscriptions holds.
+LISTED = frozenset({HARD_BOUNCE, SPAM_COMPLAINT, MANUAL_IMPORT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,37 @@ def walk(connection: Connection, query: Query, after: Sequence[Any] = ()) -> lis
     if after:
         asked = asked.where(tuple_(*columns) > tuple_(*after))
     return [Suppression(*row) for row in connection.execute(asked)]
+
+
+def of_addresses(connection: Connection, account_id: int, wanted: Iterable[str]) -> list[Suppression]:
+    """All that stands for these (in key form): a thousand are one statement."""
+    given = select(rows(connection.dialect.name, [suppressions.c.address]).c.address)
+    asked = _all().where(
+        suppressions.c.account_id == account_id, among(connection.dialect.name, suppressions.c.address, given)
+    )
+    packed = pack([{"address": each} for each in wanted])
+    return [Suppression(*row) for row in connection.execute(asked, {"rows": packed})]
+
+
+def newest(connection: Connection, query: Query, types: Iterable[str], after: str = "") -> list[Suppression]:
+    """Each address once, by the newest that stands for it and is :data:`LISTED`; ``types``: those of which it is one.
+
+    In the order of the addresses, those behind ``after``. The query's ids and limits of time are as in :func:`page`.
+    """
+    newer = suppressions.alias("newer")
+    mine = [newer.c.account_id == suppressions.c.account_id, newer.c.address == suppressions.c.address]
+    if query.domain_ids is not None:
+        mine.append(newer.c.domain_id.in_(query.domain_ids))
+    later = or_(
+        newer.c.created_at > suppressions.c.created_at,
+        and_(newer.c.created_at == suppressions.c.created_at, newer.c.id > suppressions.c.id),
+    )
+    asked = _asked(query).where(
+        suppressions.c.address > after,
+        suppressions.c.type.in_(sorted(types)),
+        ~exists().where(*mine, newer.c.type.in_(sorted(LISTED)), later),
+    )
+    return [Suppression(*row) for row in connection.execute(asked.order_by(suppressions.c.address).limit(query.limit))]
 
 
 def scope(found: Suppression) -> tuple[str, int, str]:

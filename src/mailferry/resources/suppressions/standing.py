@@ -1,6 +1,6 @@
 """The list itself: whom it stops, how it grows and shrinks, and the history that it leaves."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +62,13 @@ def why_rejected(kind: str) -> str:
     return f"Recipient in suppression list. Reason: {kind}"
 
 
-def matching(connection: Connection, targets: Sequence[Target]) -> dict[Target, str]:
-    """Those that are suppressed, with the type of the suppression: one statement for all of them."""
+def stopping(types: Collection[str], counting: Collection[str] | None = None) -> str:
+    """Of the types of what stands for a target the one that stops it; empty: none. ``counting``: None = all of them do."""
+    return next((each for each in TYPES if each in types and (counting is None or each in counting)), "")
+
+
+def matching(connection: Connection, targets: Sequence[Target]) -> dict[Target, frozenset[str]]:
+    """Those that are suppressed, with the types of all that stands for them: one statement for all targets."""
     wanted = {t for t in targets if t.address}
     if not wanted:
         return {}
@@ -83,8 +88,10 @@ def matching(connection: Connection, targets: Sequence[Target]) -> dict[Target, 
             for t in wanted
         ]
     )
-    found = connection.execute(statement, {"rows": packed})
-    return {Target(row.account_id, row.address, row.domain_id, row.stream): row.type for row in found}
+    found: dict[Target, frozenset[str]] = {}
+    for *target, type_ in connection.execute(statement, {"rows": packed}):
+        found[Target(*target)] = found.get(Target(*target), frozenset()) | {type_}
+    return found
 
 
 def entry(

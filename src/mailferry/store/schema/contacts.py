@@ -18,6 +18,8 @@ contacts = Table(
     Column("email", Text, nullable=False),
     #: What it is found by (mail/address.key).
     Column("address", Text, nullable=False),
+    #: What a program keeps with it, whatever that may be; nothing here reads it.
+    text_("attributes"),
     int_("created_at"),
     int_("updated_at"),
     UniqueConstraint("account_id", "address"),
@@ -103,6 +105,16 @@ contact_list_members = Table(
     sqlite_with_rowid=False,
 )
 
+#: Who said no to a list. Not being a member is no answer: such a contact gets what the list's default is.
+contact_opt_outs = Table(
+    "contact_opt_outs",
+    metadata,
+    Column("list_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("contact_id", Text, primary_key=True),
+    Index(None, "contact_id"),
+    sqlite_with_rowid=False,
+)
+
 contact_segments = Table(
     "contact_segments",
     metadata,
@@ -137,11 +149,11 @@ contact_jobs = Table(
     metadata,
     id_(),
     int_("account_id"),
-    #: import or export.
+    #: import, export, file_import or report.
     text_("kind"),
-    #: receiving (nobody was told of it yet), created, started, finished, failed.
+    #: receiving (nobody was told of it yet), uploaded (a file without a job), created, started, finished, failed, cancelled.
     text_("status"),
-    #: JSON: what an export is of.
+    #: JSON: what is to be done.
     text_("request", "{}"),
     int_("created_at"),
     int_("updated_at"),
@@ -155,6 +167,8 @@ contact_jobs = Table(
     text_("cursor"),
     int_("created_count"),
     int_("updated_count"),
+    #: Records that were refused.
+    int_("failed_count"),
     Index("ix_contact_jobs_open", "account_id", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
     sqlite_autoincrement=True,
 )
