@@ -23,7 +23,7 @@ from mailferry.delivery.settle import Change, Settler
 from mailferry.intake.accept import Intake
 from mailferry.intake.checks import Limits
 from mailferry.intake.keep import Keeper
-from mailferry.intake.submission import Accepted, Once, Rcpt, Submission
+from mailferry.intake.submission import Accepted, Once, Publishing, Rcpt, Submission
 from mailferry.journal.ids import Ids
 from mailferry.mail.address import Mailbox
 from mailferry.mail.compose import Content as Composed
@@ -142,6 +142,7 @@ class Office:
         stream: str = "transactional",
         raw: bytes | None = None,
         once: Once | None = None,
+        publishing: Publishing | None = None,
     ) -> list[str]:
         """One message to all of them; the recipients' ids, in order."""
         composed = Composed(Mailbox(sender), (Mailbox(addresses[0]),), subject="Hello", text="It works.\n")
@@ -154,6 +155,7 @@ class Office:
             recipients=tuple(Rcpt(address) for address in addresses),
             content=None if raw else composed,
             raw=raw,
+            publishing=publishing,
         )
         outcome = await self.intake.accept([submission], once)
         assert isinstance(outcome, list) and isinstance(outcome[0], Accepted), outcome

@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, update
 
 from mailferry.delivery.claim import Room
 from mailferry.delivery.job import LEASE_MS
+from mailferry.intake.submission import Publishing
 from mailferry.mail.reply import Answer
 from mailferry.store.schema import messages, recipients, suppressions
 from tests import delivery_support
@@ -66,6 +67,19 @@ async def test_a_message_may_name_the_suppressions_that_stop_it(office: Office) 
     assert (await office.recipient(accepted[1])).state == "rejected"
     change = await office.settle(unknown, Answer(550, "5.1.1", "user unknown", "rcpt", "mx"))
     assert (change.after, change.suppression) == ("bounced", None)
+
+
+async def test_what_a_message_is_not_stopped_by_when_it_comes_does_not_stop_it_later(office: Office) -> None:
+    """A configuration set without reasons: each try asked the whole list again."""
+    for counting, stopped in ((frozenset[str](), False), (frozenset({"spam complaint"}), True)):
+        published = Publishing(lambda message_id: message_id, {}, suppressing=counting)
+        (recipient,) = await office.accept("a@dest.test", publishing=published)
+        await office.database.write(lambda c: c.execute(delete(suppressions)))
+        await suppress(office, "a@dest.test", type="hard bounce")
+        await suppress(office, "a@dest.test", id="another", type="spam complaint", domain_id=office.domain)
+        assert [job.terms.suppressing for job in await office.claim()] == ([] if stopped else [counting])
+        row = await office.recipient(recipient)
+        assert row.reason == ("Recipient in suppression list. Reason: spam complaint" if stopped else "")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,12 @@ LINKS = st.one_of(
         st.sampled_from(["transactional", "bulk"]),
         st.text(st.characters(exclude_categories=("Cs",)), max_size=80),
     ),
+    st.builds(
+        lambda i, topic, address: (Kind.TOPIC, Link(*i, topic_id=topic, address=address)),
+        IDENTITIES,
+        st.integers(0, 2**63 - 1),
+        st.text(st.characters(exclude_categories=("Cs",)), max_size=80),
+    ),
 )
 
 

@@ -267,3 +267,55 @@ async def test_hard_bounces_of_one_group_are_history_in_one_statement(office: Of
         ("created", f"{name}@dest.test", office.domain, "transactional", HARD_BOUNCE, "delivery") for name in "abc"
     }
     assert {row[6] for row in noted} == {each.created_at for each in found}
+
+
+async def test_an_address_is_put_once_and_lifted_wherever_it_stands(database: Database) -> None:
+    await add(
+        database,
+        entry(1, "a@x.test", NOW - 9, type=SPAM_COMPLAINT),
+        entry(1, "a@x.test", NOW - 8, domain_id=5, stream="bulk", type=HARD_BOUNCE),
+        entry(1, "a@x.test", NOW - 7, domain_id=5, stream=ANY, type=UNSUBSCRIPTION),
+        entry(2, "a@x.test", NOW, type=HARD_BOUNCE),
+    )
+
+    async def newest(**query: Any) -> list[tuple[str, int]]:
+        asked = Query(**({"account_id": 1} | query))
+        found = await database.read(lambda c: suppressions.newest(c, asked, suppressions.LISTED))
+        return [(each.type, each.domain_id) for each in found]
+
+    assert await newest() == [(HARD_BOUNCE, 5)]
+    assert await newest(domain_ids=frozenset({6})) == []
+    await database.write(lambda c: suppressions.put(c, 1, {"A@x.test": HARD_BOUNCE}, "key", NOW))
+    assert await newest() == [(HARD_BOUNCE, ALL_DOMAINS)]
+    changed = [(row[0], row[4]) for row in await history(database)][-2:]
+    assert changed == [("deleted", SPAM_COMPLAINT), ("created", HARD_BOUNCE)]
+
+    async def lift() -> Any:
+        return await database.write(lambda c: suppressions.lift(c, 1, ["a@X.test"], "key", NOW))
+
+    assert (await lift(), await lift()) == (["a@x.test"], [])
+    assert [each.type for each in await page(database)] == [UNSUBSCRIPTION]
+
+
+async def test_an_unsubscription_outlives_what_is_put_in_its_place(database: Database) -> None:
+    await add(
+        database,
+        entry(1, "a@x.test", NOW - 9, type=UNSUBSCRIPTION),
+        entry(1, "a@x.test", NOW - 8, stream="bulk", type=HARD_BOUNCE),
+    )
+    await database.write(lambda c: suppressions.put(c, 1, {"a@x.test": HARD_BOUNCE}, "key", NOW))
+    await database.write(lambda c: suppressions.lift(c, 1, ["a@x.test"], "key", NOW))
+    left = sorted((each.stream, each.type, each.created_at) for each in await page(database))
+    assert left == [("bulk", UNSUBSCRIPTION, NOW - 9), ("transactional", UNSUBSCRIPTION, NOW - 9)]
+
+
+async def test_of_several_that_stand_each_can_be_the_one_that_counts(database: Database) -> None:
+    await add(
+        database,
+        entry(1, "a@x.test", NOW, type=HARD_BOUNCE),
+        entry(1, "a@x.test", NOW, domain_id=5, type=SPAM_COMPLAINT),
+    )
+    target = Target(1, "a@x.test", 5, "bulk")
+    found = (await database.read(lambda c: suppressions.matching(c, [target])))[target]
+    for counting, expected in ((None, HARD_BOUNCE), ({SPAM_COMPLAINT}, SPAM_COMPLAINT), ({UNSUBSCRIPTION}, "")):
+        assert suppressions.stopping(found, counting) == expected
