@@ -27,6 +27,27 @@ from tests.conftest import Clock
 SEALER = Sealer(bytes(32))
 
 
+def deps(database: Database, clock: Clock, **members: Any) -> Deps:
+    """What operations are handed; of what a test does not give, they must not ask."""
+    unused = cast(Any, None)
+    given = {
+        "intake": unused,
+        "keys": unused,
+        "content": unused,
+        "log": structlog.get_logger(__name__),
+        "budget": BodyBudget(1 << 20),
+        "sealer": SEALER,
+        "operator": Operator("mail.mailferry.test", ""),
+        "forget_domains": lambda: None,
+        "documents": DocumentBook(database, clock),
+        "renderer": Renderer(database, clock),
+        "notification_certificate": unused,
+        "may_have_port": lambda port: True,
+        "public_url": "",
+    }
+    return Deps(db=database, clock=clock, **(given | members))
+
+
 class Calls:
     """``await calls("sesv2", "GetEmailIdentity", EmailIdentity="a.test")``; the caller may do everything in its account."""
 
@@ -36,20 +57,12 @@ class Calls:
         self.looked_anew: list[int] = []
         self.accepted: list[Submission] = []
         self.rights = Rights.of(account, 0, [Grant(Resource.ACCOUNT, account, ADMIN)])
-        unused = cast(Any, None)
-        self.deps = Deps(
+        self.deps = deps(
+            database,
+            clock,
             intake=self,
-            keys=unused,
-            db=database,
-            content=unused,
-            clock=clock,
-            log=structlog.get_logger(__name__),
-            budget=BodyBudget(1 << 20),
             sealer=SEALER,
             operator=Operator("mail.mailferry.test", zone),
-            forget_domains=lambda: None,
-            documents=DocumentBook(database, clock),
-            renderer=Renderer(database, clock),
             look_up_domain=self.looked.append,
             look_up_anew=self.looked_anew.append,
         )

@@ -3,23 +3,18 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
-import structlog
-
-from mailferry.endpoints.bodies import BodyBudget, BodyRules
+from mailferry.endpoints.bodies import BodyRules
 from mailferry.endpoints.ses import bulk, templated
-from mailferry.endpoints.ses.deps import Call, Deps
-from mailferry.intake.render import Renderer
+from mailferry.endpoints.ses.deps import Call
 from mailferry.intake.submission import Accepted, Refused, Submission
 from mailferry.resources import accounts, templates
 from mailferry.resources.access_keys import AccessKey
 from mailferry.resources.audit import Actor
-from mailferry.resources.dns_records import Operator
-from mailferry.resources.documents import DocumentBook
 from mailferry.resources.permissions import ADMIN, Grant, Resource, Rights
 from mailferry.resources.templates import Facts, Texts
 from mailferry.store.database import Database
-from mailferry.store.secrets import Sealer
 from tests.conftest import Clock
+from tests.ses_calls import deps
 
 SENDER = "app@shop.test"
 UUID = "01900000-0000-7000-8000-{:012d}"
@@ -47,21 +42,7 @@ class House:
     def __init__(self, database: Database, clock: Clock, account: int) -> None:
         self.database, self.clock, self.account, self.intake = database, clock, account, Intake()
         unused = cast(Any, None)
-        self.deps = Deps(
-            intake=self.intake,
-            keys=unused,
-            db=database,
-            content=unused,
-            clock=clock,
-            log=structlog.get_logger(__name__),
-            budget=BodyBudget(1 << 20),
-            sealer=Sealer(bytes(32)),
-            operator=Operator("mail.mailferry.test", ""),
-            forget_domains=lambda: None,
-            documents=DocumentBook(database, clock),
-            renderer=Renderer(database, clock),
-            body=BodyRules(patience=0.01),
-        )
+        self.deps = deps(database, clock, intake=self.intake, body=BodyRules(patience=0.01))
 
     def call(self, operation: str) -> Call:
         rights = Rights.of(self.account, 0, [Grant(Resource.ACCOUNT, self.account, ADMIN)])

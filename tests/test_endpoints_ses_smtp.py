@@ -4,20 +4,16 @@ from typing import Any
 
 import msgspec
 import pytest
-import structlog
 
-from mailferry.endpoints.bodies import BodyBudget
-from mailferry.endpoints.ses.deps import Deps
 from mailferry.endpoints.ses.smtp import Outcome, SmtpInterface
-from mailferry.intake.render import Renderer
 from mailferry.resources import documents
 from mailferry.resources.access_keys import AccessKey, AccessKeys
-from mailferry.resources.dns_records import Operator
-from mailferry.resources.documents import DocumentBook, Kind
+from mailferry.resources.documents import Kind
 from mailferry.resources.permissions import ADMIN, Grant, Resource, Rights
 from mailferry.store.schema import messages, recipients
 from tests import delivery_support
 from tests.delivery_support import DOMAIN, Office
+from tests.ses_calls import deps as make_deps
 
 office, engines = delivery_support.office, delivery_support.engines
 
@@ -32,19 +28,14 @@ def key(office: Office, *granted: Grant) -> AccessKey:
 
 
 async def send(office: Office, message: bytes, *to: str, by: AccessKey | None = None) -> Outcome:
-    deps = Deps(
+    deps = make_deps(
+        office.database,
+        office.clock,
         intake=office.intake,
         keys=AccessKeys(office.database, office.sealer, office.clock, office.clock),
-        db=office.database,
         content=office.content,
-        clock=office.clock,
-        log=structlog.get_logger(),
-        budget=BodyBudget(1 << 20),
         sealer=office.sealer,
-        operator=Operator("mail.test", ""),
         forget_domains=office.book.forget,
-        documents=DocumentBook(office.database, office.clock),
-        renderer=Renderer(office.database, office.clock),
     )
     interface = SmtpInterface(deps)
     recipients = to or ("a@dest.test",)
