@@ -1,7 +1,7 @@
 """Templates of Amazon's dialect and what is sent from them, in process: a real database, and an intake that only listens."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from mailferry.endpoints.bodies import BodyRules
 from mailferry.endpoints.ses import bulk, templated
@@ -41,7 +41,6 @@ class Intake:
 class House:
     def __init__(self, database: Database, clock: Clock, account: int) -> None:
         self.database, self.clock, self.account, self.intake = database, clock, account, Intake()
-        unused = cast(Any, None)
         self.deps = deps(database, clock, intake=self.intake, body=BodyRules(patience=0.01))
 
     def call(self, operation: str) -> Call:

@@ -143,6 +143,7 @@ def test_9_who_is_not_verified_hears_it_before_anything_about_mime_and_after_tag
         client.send_email(
             Content={"Raw": {"Data": sloppy}},
             FromEmailAddress="invalid@invalid",
+            Destination=nobody,
             EmailTags=[{"Name": "a", "Value": ""}],
         )
     with pytest.raises(
