@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -232,7 +233,7 @@ async def test_messages_are_told_one_by_one_in_numbers_and_as_files(cloud: Amazo
     assert bounce["Details"]["Bounce"]["BounceType"] == "PERMANENT"
     assert bounce["Details"]["Bounce"]["BounceSubType"] == "OnAccountSuppressionList"
     with pytest.raises(v2.exceptions.NotFoundException):
-        await in_thread(v2.get_message_insights, MessageId="0100019a00000000-" + sent["MessageId"][17:52] + "0-000000")
+        await in_thread(v2.get_message_insights, MessageId=f"0100019a00000000-{uuid4()}-000000")
 
     now = datetime.now(UTC)
     times = {"StartDate": now - timedelta(days=1), "EndDate": now + timedelta(hours=1)}

@@ -5,16 +5,14 @@ is that entry's result. All entries are accepted together, unless they are so la
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mailferry.endpoints.bodies import Share
-from mailferry.endpoints.ses import addresses, ids, list_management, templated
+from mailferry.endpoints.ses import addresses, ids, templated
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
-from mailferry.endpoints.ses.list_management import Managed, Options
 from mailferry.endpoints.ses.outgoing import (
     Outgoing,
     Tag,
@@ -31,7 +29,7 @@ from mailferry.endpoints.ses.templated import Chosen, choose, merged, no_source,
 from mailferry.intake import checks
 from mailferry.intake.refusal import Reason
 from mailferry.intake.render import Rendering
-from mailferry.intake.submission import Accepted, Rcpt, Refused, Submission
+from mailferry.intake.submission import Accepted, Refused, Submission
 from mailferry.mail.address import Mailbox
 from mailferry.mail.compose import Attachment, Content
 from mailferry.resources.documents import Document
@@ -72,8 +70,6 @@ class Bulk:
     entries: Sequence[Entry]
     headers: Sequence[Mapping[str, str]] = ()
     attachments: Sequence[Mapping[str, Any]] = ()
-    #: The contact list that all of them are sent to.
-    options: Options | None = None
 
 
 #: The message's id as the client is told it, or why there is none.
@@ -111,7 +107,6 @@ async def send_v2(call: Call, params: Params) -> Result:
         list(map(_entry, params["BulkEmailEntries"])),
         template.get("Headers", ()),
         template.get("Attachments", ()),
-        list_management.given(params.get("ListManagementOptions")),
     )
     return {"BulkEmailEntryResults": [_result(sent, 1) for sent in await send(call, bulk)]}
 
@@ -128,8 +123,7 @@ async def send(call: Call, bulk: Bulk) -> list[Sent]:
     rendering = await bulk.template.open(call)
     if bulk.template.name and not rendering.knows(bulk.template.name):
         no_template(bulk.template.name)
-    listed = await list_management.managed(call, bulk.options, _everybody(bulk))
-    maker = _Maker(call, bulk, sender, chosen, await settings(call), rendering, listed)
+    maker = _Maker(call, bulk, sender, chosen, await settings(call), rendering)
     return await _in_slices(call, maker)
 
 
@@ -144,7 +138,6 @@ class _Maker:
         chosen: Document | None,
         account: Mapping[str, Any],
         rendering: Rendering,
-        listed: Managed,
     ) -> None:
         self._call = call
         self.bulk = bulk
@@ -152,7 +145,6 @@ class _Maker:
         self._chosen = chosen
         self._account = account
         self._rendering = rendering
-        self._listed = listed
         self._data = templated.data(bulk.data)
         self._attachments: tuple[Attachment, ...] = tuple(map(attachment, bulk.attachments))
 
@@ -162,7 +154,7 @@ class _Maker:
             check_tags(named)
             outgoing = await self._outgoing(entry)
             await templated.take(share, outgoing)
-            return outgoing, make(self._call, outgoing, named, self._chosen, self._account, self._listed)
+            return outgoing, make(self._call, outgoing, named, self._chosen, self._account)
         except SesError as error:
             return error
 
@@ -255,13 +247,6 @@ def _sender(source: str) -> Mailbox:
         return addresses.mailbox(source)
     except SesError:
         raise invalid(f"Invalid email address<{source}>.") from None
-
-
-def _everybody(bulk: Bulk) -> Iterator[Rcpt]:
-    """Of the entries that can be read; of the others their own results tell."""
-    for entry in bulk.entries:
-        with suppress(SesError):
-            yield from destination(entry.destination)[2]
 
 
 def _over(defaults: Sequence[Tag], own: Sequence[Tag]) -> list[Tag]:

@@ -67,7 +67,7 @@ def of_field(text: str) -> Options | None:
 
 
 async def managed(call: Call, options: Options | None, recipients: Iterable[Rcpt]) -> Managed:
-    """For one message or for a bulk of them. Raises `SesError`."""
+    """Raises `SesError`."""
     if options is None:
         return NOBODY
     document = await call.deps.documents.get(call.account_id, Kind.CONTACT_LIST, options.list_name)
