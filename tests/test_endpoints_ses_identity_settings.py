@@ -200,7 +200,7 @@ async def test_notifications_read_back(calls: Calls) -> None:
         await calls(
             "ses", "SetIdentityNotificationTopic", Identity="shop.test", NotificationType="Bounce", SnsTopic=arn
         )
-    await calls.document(Kind.TOPIC, "bounces")
+    await calls("sns", "CreateTopic", Name="bounces")
     foreign = f"arn:aws:sns:us-east-1:{calls.account + 1:012d}:bounces"
     for topic in ("bounces", arn.replace(":sns:", ":ses:"), foreign, f"{arn}:x"):
         with pytest.raises(SesError, match="not found"):

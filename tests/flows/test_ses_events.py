@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from tests.amazon import SENDER, Amazon, amazon, in_thread
 from tests.fakes.receiver import Receiver, Request
+from tests.server import DOMAIN
 
 SIMPLE = {"Subject": {"Data": "Hi"}, "Body": {"Text": {"Data": "It works.\n"}}}
 #: As the SNS developer guide lists them.
@@ -110,6 +111,13 @@ class Listener:
         request = (await until(lambda: notifications()[number:]))[0]
         envelope = await verified(request, self.verify)
         return envelope["Message"], envelope, request
+
+    def of_message(self, public_id: str) -> list[Any]:
+        """All that was told of a message by now."""
+        told = [
+            json.loads(json.loads(each.body)["Message"]) for each in self.requests if public_id.encode() in each.body
+        ]
+        return [each for each in told if each["mail"]["messageId"] == public_id]
 
     async def event(self, type_: str, count: int = 1) -> Any:
         """The last of so many events of a type."""
@@ -253,6 +261,31 @@ async def test_every_event_can_be_produced_with_the_simulator(cloud: Amazon) -> 
         assert delay["delayedRecipients"][0]["status"] == "4.2.2"
         assert delay["expirationTime"] > delay["timestamp"]
 
+        v2, v1 = cloud.client("sesv2"), cloud.client("ses")
+        template = {"Subject": "Hi {{name}}", "Text": "Hello."}
+        await in_thread(v2.create_email_template, TemplateName="welcome", TemplateContent=template)
+        unnamed = {"Template": {"TemplateName": "welcome", "TemplateData": "{}"}}
+        failed = await send(cloud, "success@simulator.amazonses.com", Content=unnamed)
+        told = await listener.event("Rendering Failure")
+        assert told["mail"]["messageId"] == failed
+        assert told["failure"]["templateName"] == "welcome"
+        assert "'name' is not present in the rendering data" in told["failure"]["errorMessage"]
+
+        await in_thread(
+            v1.set_identity_notification_topic,
+            Identity=DOMAIN,
+            NotificationType="Delivery",
+            SnsTopic=listener.topic,
+        )
+        text = (await listener.event("AmazonSnsSubscriptionSucceeded"))["message"]
+        assert text == (
+            f"You have successfully subscribed your Amazon SNS topic '{listener.topic}' to receive 'Delivery' "
+            f"notifications from Amazon SES for identity '{DOMAIN}'."
+        )
+        plain = await send(cloud, "success@simulator.amazonses.com", ConfigurationSetName="")
+        told = await until(lambda: listener.of_message(plain))
+        assert [each["notificationType"] for each in told] == ["Delivery"]
+
 
 async def test_a_link_confirms_and_a_link_unsubscribes_and_takes_that_back(cloud: Amazon) -> None:
     async with Receiver() as receiver:
@@ -264,6 +297,14 @@ async def test_a_link_confirms_and_a_link_unsubscribes_and_takes_that_back(cloud
         assert listener.requests[0].headers["authorization"] == secret
         (shown,) = (await in_thread(listener.sns.list_subscriptions))["Subscriptions"]
         assert shown["SubscriptionArn"] == "PendingConfirmation" and "secret" not in shown["Endpoint"]
+
+        path, token = "/api/accounts/1/webhooks", cloud.server.credentials["api_token"]
+        status, listed = await in_thread(cloud.server.request, "GET", path, token, None)
+        assert (status, listed["data"]) == (200, []), "Mailtrap's API does not know subscriptions"
+        (known,) = await in_thread(cloud.server.command, "webhooks", "list")
+        assert known["subscription"].startswith(f"{listener.topic}:") and "secret" not in known["url"]
+        (question,) = await in_thread(cloud.server.command, "webhooks", "log", str(known["id"]))
+        assert (question["event"], question["state"]) == ("message", "delivered")
 
         answer = (await in_thread(get, asked["SubscribeURL"])).decode()
         assert "<ConfirmSubscriptionResponse" in answer

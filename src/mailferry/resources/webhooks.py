@@ -110,9 +110,9 @@ class Wish:
     kinds: tuple[Kind, ...]
 
 
-def of_account(connection: Connection, account_id: int, *, topics: bool = False) -> list[Webhook]:
-    """``topics``: those that are subscriptions of topics, and no others; without it, all but those."""
-    found = select(webhooks).where(webhooks.c.account_id == account_id, (webhooks.c.type == TOPIC) == topics)
+def of_account(connection: Connection, account_id: int, *, subscriptions: bool = False) -> list[Webhook]:
+    """``subscriptions``: those of topics, and no others; without it, all but those."""
+    found = select(webhooks).where(webhooks.c.account_id == account_id, (webhooks.c.type == TOPIC) == subscriptions)
     return [_webhook(row) for row in connection.execute(found.order_by(webhooks.c.id))]
 
 
@@ -129,7 +129,7 @@ def create(
     connection: Connection, sealer: Sealer, account_id: int, wish: Wish, actor: Actor, now: int, subscription: str = ""
 ) -> tuple[Webhook, str]:
     """The new webhook and its secret, which is shown this once. Raises :class:`TooMany`."""
-    if len(of_account(connection, account_id, topics=bool(subscription))) >= MOST:
+    if len(of_account(connection, account_id, subscriptions=bool(subscription))) >= MOST:
         raise TooMany
     secret = secrets.token_hex(16)
     start = follow.end(connection)

@@ -41,7 +41,7 @@ def subscribe(
     """
     _clear(connection, topic.account_id, actor, now)
     known = {each.arn: each for each in topics.subscriptions(connection, topic.account_id, topic=topic.arn, most=1000)}
-    for each in webhooks.of_account(connection, topic.account_id, topics=True):
+    for each in webhooks.of_account(connection, topic.account_id, subscriptions=True):
         found = known.get(each.subscription)
         if found and each.url == str(url) and each.userinfo(sealer) == url.userinfo:
             if found.state is State.PENDING:

@@ -23,9 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 async def webhooks_list(tools: Tools, account: int = ACCOUNT) -> list[dict[str, Any]]:
     def read(connection: Connection) -> list[dict[str, Any]]:
-        found = [
-            each for topics_too in (False, True) for each in webhooks.of_account(connection, account, topics=topics_too)
-        ]
+        found = webhooks.of_account(connection, account) + webhooks.of_account(connection, account, subscriptions=True)
         return [_shown(tools, each, pending.counts(connection, each.id)) for each in found]
 
     return await tools.database.read(read)

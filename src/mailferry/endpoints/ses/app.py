@@ -173,7 +173,7 @@ def _open(wire: sigv4.Request, form: Mapping[str, str]) -> str:
     """The action of a link in a notification, which nobody signs; or nothing."""
     is_signed = "X-Amz-Signature" in form or any(name == b"authorization" for name, _ in wire.headers)
     action = form.get("Action", "")
-    return action if action in sns_links.OPEN and not is_signed else ""
+    return action if wire.method in ("GET", "POST") and action in sns_links.OPEN and not is_signed else ""
 
 
 def _form(request: Request, body: bytes) -> bytes:

@@ -52,6 +52,10 @@ class Log(Protocol):
     def exception(self, event: str, **facts: Any) -> Any: ...
 
 
+async def _no_certificate(number: int) -> bytes | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Deps:
     """Made once, by roles/."""
@@ -73,11 +77,11 @@ class Deps:
     documents: DocumentBook
     renderer: Renderer
     #: PEM, by the number that a notification's SigningCertURL has; None: there is none.
-    notification_certificate: Callable[[int], Awaitable[bytes | None]]
+    notification_certificate: Callable[[int], Awaitable[bytes | None]] = _no_certificate
     #: Of subscriptions' URLs.
-    may_have_port: Callable[[int], bool]
+    may_have_port: Callable[[int], bool] = lambda port: port in (80, 443)
     #: What links to us begin with; empty: whatever a client asks us by.
-    public_url: str
+    public_url: str = ""
     look_up_domain: Callable[[int], None] = lambda domain_id: None
     #: Although it was looked up a moment ago: its records are others now.
     look_up_anew: Callable[[int], None] = lambda domain_id: None

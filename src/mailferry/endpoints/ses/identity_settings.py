@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import identity
+from mailferry.endpoints.ses import event_destinations, identity
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.endpoints.ses.identity import V2_STATUS, Edit, Identity
-from mailferry.resources import documents, domains
+from mailferry.resources import documents, domains, topics
+from mailferry.resources.arns import account_of
 from mailferry.resources.documents import Kind
 
 KINDS = ("Bounce", "Complaint", "Delivery")
@@ -96,6 +98,8 @@ async def set_topic_v1(call: Call, params: Params) -> Result:
     if arn:
         await _check_topic(call, arn)
     await identity.change(call, params["Identity"], _put("topics", kind, arn or None))
+    if arn:
+        await event_destinations.tell(call, arn, _subscribed(params["Identity"], kind, arn))
     return {}
 
 
@@ -133,13 +137,17 @@ def _notifications(found: Identity) -> dict[str, Any]:
 
 
 async def _check_topic(call: Call, arn: str) -> None:
-    """Topics have no region here, as nothing has: the name says which."""
-    parts = arn.split(":")
-    there = None
-    if len(parts) == 6 and parts[0] == "arn" and parts[2] == "sns" and parts[4] == call.aws_account:
-        there = await call.read(lambda c: documents.get(c, call.account_id, Kind.TOPIC, parts[5]))
-    if there is None:
+    if account_of(arn) != call.account_id or await call.read(lambda c: topics.topic(c, arn)) is None:
         raise invalid(f"SNS topic <{arn[:300]}> not found.")
+
+
+def _subscribed(name: str, kind: str, arn: str) -> str:
+    """What a topic is told that an identity names; handlers know it by its type."""
+    text = (
+        f"You have successfully subscribed your Amazon SNS topic '{arn}' to receive '{kind}' notifications from Amazon SES "
+        f"for identity '{name}'."
+    )
+    return msgspec.json.encode({"notificationType": "AmazonSnsSubscriptionSucceeded", "message": text}).decode()
 
 
 async def _set_forwarding(call: Call, name: str, enabled: bool) -> None:
