@@ -7,9 +7,7 @@ from starlette.responses import Response
 from mailferry import __version__
 
 _NAME = f"Mailferry {__version__}"
-_WHAT = (
-    "Self-hosted email delivery that speaks Mailtrap's API and SMTP. This is its API; there is no dashboard to look at."
-)
+_WHAT = "Self-hosted email delivery that speaks Mailtrap's API, Amazon SES's API and SMTP. This is its API; there is no dashboard to look at."
 #: Paths, and what they are. Nothing of this installation: whoever finds the address may read it.
 _PLACES = (
     ("/api/send, /api/batch", "send mail: POST, with a token (Authorization: Bearer TOKEN)"),
@@ -19,6 +17,7 @@ _PLACES = (
     ),
     ("/api/docs", "Mailtrap's API, to read"),
     ("/api/openapi.json", "the same for programs (OpenAPI 3.1)"),
+    ("/, /v2/email/...", "Amazon SES's API in both versions, signed with a key pair"),
     ("/health", "200 while all is well"),
 )
 #: Of these, the ones that a browser can open.
