@@ -7,7 +7,10 @@ from starlette.responses import Response
 from mailferry import __version__
 
 _NAME = f"Mailferry {__version__}"
-_WHAT = "Self-hosted email delivery that speaks Mailtrap's API, Amazon SES's API and SMTP. This is its API; there is no dashboard to look at."
+_WHAT = (
+    "Self-hosted email delivery that speaks Mailtrap's API, Amazon SES's API and SMTP. "
+    "This is its API; there is no dashboard to look at."
+)
 #: Paths, and what they are. Nothing of this installation: whoever finds the address may read it.
 _PLACES = (
     ("/api/send, /api/batch", "send mail: POST, with a token (Authorization: Bearer TOKEN)"),
