@@ -16,7 +16,7 @@ setup: $(VENV)/.runtime        ## set up and start nothing
 
 test: check                    ## lint, types and all tests
 	$(BIN)/python tests/setup.py
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.development    ## lint and types
 	$(BIN)/ruff check .
