@@ -12,7 +12,8 @@ from mailferry.consumers.webhooks import pending
 from mailferry.endpoints.operations.tools import Mistake, Tools
 from mailferry.endpoints.operations.verbs import VERBS
 from mailferry.net.dns import Resolver
-from mailferry.resources import accounts
+from mailferry.resources import accounts, users
+from mailferry.resources.permissions import OWNER
 from mailferry.store.database import Database
 from mailferry.store.schema import domains, webhook_deliveries
 from tests.conftest import Clock
@@ -21,6 +22,8 @@ from tests.operator_tools import make_tools
 FIRST, SECOND = 1, 2
 SHOP = {"domain": "shop.test"}
 WEBHOOK = {"webhook": 1}
+PAIR = {"key_id": "AKIAIOSFODNN7EXAMPLE", "secret": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
+KEY = {"key": PAIR["key_id"]}
 LETTER = {"name": "Letter", "category": "Welcome"}
 
 #: In this order each of them changes something, and is told of by this event.
@@ -46,6 +49,22 @@ CHANGES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("webhooks.replay", {**WEBHOOK, "parked": True}, "webhook.replayed"),
     ("webhooks.remove", WEBHOOK, "webhook.deleted"),
     ("domains.remove", SHOP, "domain.deleted"),
+    ("keys.create", {"name": "deploy", "access": ["account=admin"], **PAIR}, "access_key.created"),
+    ("keys.disable", KEY, "access_key.disabled"),
+    ("keys.enable", KEY, "access_key.enabled"),
+    ("keys.revoke", KEY, "access_key.deleted"),
+    ("users.invite", {"email": "ann@example.net", "access": ["account=viewer"]}, "invitation.created"),
+    ("invitations.resend", {"invitation": 1}, "invitation.resent"),
+    ("invitations.revoke", {"invitation": 1}, "invitation.deleted"),
+    ("users.role", {"email": "kim@example.net", "role": "viewer"}, "permissions.updated"),
+    ("users.remove", {"email": "kim@example.net"}, "account_access.deleted"),
+    ("accounts.create", {"name": "Third"}, "account.created"),
+    ("organizations.create", {"name": "Roof"}, "organization.created"),
+    ("organizations.add-account", {"organization": 1, "account": 2}, "account.updated"),
+    ("contacts.add_list", {"name": "News"}, "contact_list.created"),
+    ("contacts.add_field", {"tag": "city"}, "contact_field.created"),
+    ("contacts.import", {"rows": [["bob@example.net", {}, [], False]], "first": True}, "contact.imported"),
+    ("contacts.delete", {"contact": "bob@example.net"}, "contact.deleted"),
 )
 #: These only look; ``verify`` asks the DNS, ``test`` sends what is invented, ``rebuild`` counts what happened once more.
 LOOKS = {
@@ -61,6 +80,8 @@ LOOKS = {
         "stats.show",
     ),
     *("stats.rebuild", "suppressions.list", "suppressions.export", "templates.list", "templates.show", "tokens.list"),
+    *("accounts.list", "contacts.export", "contacts.fields", "contacts.list", "contacts.lists", "contacts.show"),
+    *("invitations.list", "keys.list", "keys.smtp_password", "organizations.list", "users.list"),
     *("webhooks.list", "webhooks.show", "webhooks.test", "webhooks.log", "webhooks.attempts"),
 }
 
@@ -69,6 +90,8 @@ LOOKS = {
 async def tools(database: Database, clock: Clock) -> AsyncIterator[Tools]:
     for name in ("First", "Second"):
         await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
+    for email in ("owner@example.net", "kim@example.net"):
+        await database.write(lambda c, email=email: users.create(c, FIRST, email, "", OWNER, clock()))  # type: ignore[misc]  # a default binds the loop variable
     resolver = Resolver([], clock=clock)
     yield make_tools(database, clock, resolver)
     await resolver.close()

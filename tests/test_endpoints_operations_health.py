@@ -46,7 +46,7 @@ async def test_a_database_that_is_gone_is_unwell(
     await opened.close()
     for unwell in (app, metrics_app(opened, content, clock)):
         answer = await asgi.call(unwell, "GET", "/health")
-        assert (answer.status, answer.json) == (503, {"status": "unwell", "database": "RuntimeError"})
+        assert (answer.status, answer.json) == (503, {"status": "unwell", "database": "Busy"})
 
 
 async def test_a_database_that_hangs_is_unwell_and_well_again(app: Starlette, opened: Database) -> None:

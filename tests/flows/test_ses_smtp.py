@@ -17,10 +17,7 @@ from tests.flows.test_tracking import check_signatures
 from tests.server import DOMAIN
 
 TEXT = f"From: {SENDER}\r\nTo: a@dest.test\r\nBcc: b@dest.test\r\nSubject: S\r\nMessage-ID: <mine@app.test>\r\n"
-CONTROLS = (
-    "X-SES-MESSAGE-TAGS: order=7, category=shop\r\nX-SES-TENANT: one\r\n"
-    "X-SES-LIST-MANAGEMENT-OPTIONS: news; topic=weekly\r\n"
-)
+CONTROLS = "X-SES-MESSAGE-TAGS: order=7, category=shop\r\nX-SES-TENANT: one\r\n"
 
 
 @pytest.fixture
