@@ -266,6 +266,21 @@ async def test_an_organization_s_token_reaches_its_accounts(house: MailtrapHouse
         assert (answer.status, answer.json) == (403, {"errors": "Access forbidden"})
 
 
+@pytest.mark.parametrize("kind", [Resource.ACCOUNT, Resource.ORGANIZATION])
+async def test_an_admin_makes_no_secret_of_a_token_that_may_more(house: MailtrapHouse, kind: Resource) -> None:
+    organization = await house.organize()
+    grant = Grant(kind, house.account, OWNER) if kind is Resource.ACCOUNT else Grant(kind, organization, ADMIN)
+    secret = await house.token(grant, name="Group")
+    (token_id,) = [each["id"] for each in (await house.ask("GET", "api_tokens")).json if each["name"] == "Group"]
+    for method, path in (("POST", f"api_tokens/{token_id}/reset"), ("DELETE", f"api_tokens/{token_id}")):
+        refused = await house.ask(method, path)
+        assert (refused.status, refused.json) == (403, {"errors": "Access forbidden"}), path
+    renewed = await house.ask("POST", f"api_tokens/{token_id}/reset", token=secret)
+    assert renewed.status == 200
+    gone = await house.ask("DELETE", f"api_tokens/{renewed.json['id']}", token=renewed.json["token"])
+    assert gone.status == 204
+
+
 async def test_a_sub_account_needs_a_name(house: MailtrapHouse) -> None:
     organization = await house.organize()
     secret = await house.token(Grant(Resource.ORGANIZATION, organization, ADMIN))

@@ -272,3 +272,26 @@ async def test_an_access_key_goes_with_its_access(house: MailtrapHouse) -> None:
     (access,) = await house.database.read(lambda c: accesses.of_specifier(c, Specifier.ACCESS_KEY, identity))
     assert (await house.ask("DELETE", f"account_accesses/{access.id}")).status == 200
     assert await house.database.read(lambda c: c.execute(select(schema.access_keys)).all()) == []
+
+
+@pytest.mark.parametrize("kind", [Resource.ACCOUNT, Resource.ORGANIZATION])
+async def test_an_admin_neither_ends_nor_renews_what_is_offered_to_an_owner(
+    house: MailtrapHouse, post: Post, kind: Resource
+) -> None:
+    organization = await house.organize()
+    grant = Grant(kind, house.account if kind is Resource.ACCOUNT else organization, OWNER)
+    made = await house.database.write(
+        lambda c: invitations.create(c, house.account, ANN, [grant], "Olga", house.clock())
+    )
+    assert isinstance(made, invitations.Made)
+    for method, path in (("DELETE", f"invitations/{made.id}"), ("POST", f"invitations/{made.id}/resend")):
+        refused = await house.ask(method, path)
+        assert (refused.status, refused.json) == (403, {"errors": "Access forbidden"}), path
+    assert post.sent == [] and await accept(house, made.secret)
+    mightier = await house.token(grant)
+    again = await house.database.write(
+        lambda c: invitations.create(c, house.account, "bob@dest.test", [grant], "Olga", house.clock())
+    )
+    assert isinstance(again, invitations.Made)
+    assert (await house.ask("POST", f"invitations/{again.id}/resend", token=mightier)).status == 200
+    assert (await house.ask("DELETE", f"invitations/{again.id}", token=mightier)).status == 204

@@ -78,5 +78,17 @@ class Rights:
             return None
         return frozenset(identity for (each, identity), level in self.grants.items() if each is kind and level >= least)
 
+    def cover(self, grants: Iterable[Grant]) -> bool:
+        """Whether who holds these may be changed or removed, or have a secret made that holds them.
+
+        An owner's are another owner's to change, and what is granted on the organization theirs who have as much of it.
+        """
+        mine = {Resource.ACCOUNT: self.account, Resource.ORGANIZATION: self.organization}
+        return not any(
+            grant.level > mine.get(grant.kind, OWNER)
+            for grant in grants
+            if grant.level >= OWNER or grant.kind is Resource.ORGANIZATION
+        )
+
     def _own(self, kind: Resource, identity: int) -> int:
         return self.grants.get((kind, identity), NONE)

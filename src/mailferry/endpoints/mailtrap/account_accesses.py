@@ -53,7 +53,7 @@ async def remove(call: Call) -> Response:
         if not found:
             return Fault.NOT_FOUND
         (access,) = found
-        if _is_beyond(call, access):
+        if not call.rights.cover(access.grants):
             return Fault.FORBIDDEN
         if users.is_last_owner(connection, access):
             return LAST_OWNER
@@ -98,7 +98,7 @@ async def update_permissions(call: Call) -> Response:
         if missing := [c for c in changes if (c.grant.kind, c.grant.id) not in there]:
             kind = names.resource(missing[0].grant.kind, call.legacy)
             return f"{kind} {missing[0].grant.id} is no resource of this account"
-        if _is_beyond(call, access):
+        if not call.rights.cover(access.grants):
             return Fault.FORBIDDEN
         if _ends_ownership(access, changes) and users.is_last_owner(connection, access):
             return LAST_OWNER
@@ -166,16 +166,6 @@ def _told(access: Access, changes: Sequence[_Change]) -> dict[str, tuple[Any, An
     }
 
 
-def _is_beyond(call: Call, access: Access) -> bool:
-    """Nobody takes an account away from its owner but another owner, nor from who has more in its organization."""
-    mine = {Resource.ACCOUNT: call.rights.account, Resource.ORGANIZATION: call.rights.organization}
-    return any(
-        grant.level > mine.get(grant.kind, OWNER)
-        for grant in access.grants
-        if grant.level >= OWNER or grant.kind is Resource.ORGANIZATION
-    )
-
-
 def _ends_ownership(access: Access, changes: Sequence[_Change]) -> bool:
     owned = {(grant.kind, grant.id) for grant in access.grants if grant.level >= OWNER}
     return any((change.grant.kind, change.grant.id) in owned for change in changes)
@@ -210,7 +200,7 @@ def _wanted(call: Call) -> set[tuple[Resource, int]]:
 
 def _access(call: Call, access: Access, specifier: Mapping[str, Any]) -> dict[str, Any]:
     mine = access.specifier is Specifier.API_TOKEN and access.specifier_id == call.token.id
-    changeable = not _is_beyond(call, access)
+    changeable = call.rights.cover(access.grants)
     return {
         "id": access.id,
         "specifier_type": names.SPECIFIERS[access.specifier],

@@ -74,16 +74,18 @@ async def delete(call: Call) -> Response:
     token_id = _visible_id(call)
     now = call.deps.clock()
 
-    def write(connection: Connection) -> bool:
+    def write(connection: Connection) -> Fault | None:
         row = tokens.by_id(connection, call.account_id, token_id, now)
         if row is None:
-            return False
+            return Fault.NOT_FOUND
+        if not call.rights.cover(_granted(connection, token_id)):
+            return Fault.FORBIDDEN
         tokens.remove(connection, token_id)
         audit.note(connection, call.account_id, call.actor, "api_token.deleted", ("api_token", token_id, row.name), now)
-        return True
+        return None
 
-    if not await call.write(write):
-        refuse(call, Fault.NOT_FOUND)
+    if wrong := await call.write(write):
+        refuse(call, wrong)
     call.deps.credentials.forget()
     return Response(status_code=204)
 
@@ -95,16 +97,19 @@ async def reset(call: Call) -> Response:
     expires_at = _expires_at(form, now)
     form.check()
 
-    def write(connection: Connection) -> dict[str, Any] | str:
+    def write(connection: Connection) -> dict[str, Any] | Fault | None:
         if tokens.by_id(connection, call.account_id, token_id, now) is None:
-            return "gone"
+            return Fault.NOT_FOUND
+        # The secret is the caller's from then on, and with it whatever the token may do.
+        if not call.rights.cover(_granted(connection, token_id)):
+            return Fault.FORBIDDEN
         made = tokens.reset(connection, call.account_id, token_id, now, expires_at)
-        return _made(call, connection, "api_token.reset", *made, now) if made else "ends"
+        return _made(call, connection, "api_token.reset", *made, now) if made else None
 
     found = await call.write(write)
-    if found == "gone":
-        refuse(call, Fault.NOT_FOUND)
-    if found == "ends":
+    if isinstance(found, Fault):
+        refuse(call, found)
+    if found is None:
         invalid({"base": ["This token was reset already, or expires within 12 hours."]})
     call.deps.credentials.forget()
     return answer(found)
@@ -157,9 +162,6 @@ def _made(call: Call, connection: Connection, event: str, token_id: int, secret:
 
 
 def _token(call: Call, connection: Connection, row: Row[Any]) -> dict[str, Any]:
-    granted = tuple(
-        grant for access in accesses.of_specifier(connection, Specifier.API_TOKEN, row.id) for grant in access.grants
-    )
     return {
         "id": row.id,
         "name": row.name,
@@ -167,8 +169,13 @@ def _token(call: Call, connection: Connection, row: Row[Any]) -> dict[str, Any]:
         "created_by": row.created_by,
         "expires_at": time(row.expires_at),
         "last_used_at": time(row.last_used_at),
-        "resources": names.grants(granted, call.legacy),
+        "resources": names.grants(_granted(connection, row.id), call.legacy),
     }
+
+
+def _granted(connection: Connection, token_id: int) -> tuple[Grant, ...]:
+    found = accesses.of_specifier(connection, Specifier.API_TOKEN, token_id)
+    return tuple(grant for access in found for grant in access.grants)
 
 
 def time(ms: int) -> str | None:

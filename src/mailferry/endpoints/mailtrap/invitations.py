@@ -75,29 +75,43 @@ async def resend(call: Call) -> Response:
     invitation_id = identity(call, "invitation_id")
     now = call.deps.clock()
 
-    def write(connection: Connection) -> tuple[dict[str, Any], Mail] | None:
-        if invitations.by_id(connection, invitation_id, call.account_id) is None:
-            return None
+    def write(connection: Connection) -> tuple[dict[str, Any], Mail] | Fault:
+        row = _changeable(call, connection, invitation_id)
+        if isinstance(row, Fault):
+            return row
         made = invitations.resend(connection, invitation_id, now)
-        return _told(call, connection, made, "invitation.resent", now) if made else None
+        return _told(call, connection, made, "invitation.resent", now) if made else Fault.NOT_FOUND
 
     found = await call.write(write)
-    return await _sent(call, *found) if found else refuse(call, Fault.NOT_FOUND)
+    return refuse(call, found) if isinstance(found, Fault) else await _sent(call, *found)
 
 
 async def delete(call: Call) -> Response:
     invitation_id = identity(call, "invitation_id")
     now = call.deps.clock()
 
-    def write(connection: Connection) -> bool:
-        row = invitations.by_id(connection, invitation_id, call.account_id)
-        if row is None or not invitations.remove(connection, invitation_id):
-            return False
+    def write(connection: Connection) -> Fault | None:
+        row = _changeable(call, connection, invitation_id)
+        if isinstance(row, Fault):
+            return row
+        if not invitations.remove(connection, invitation_id):
+            return Fault.NOT_FOUND
         resource = ("invitation", invitation_id, row.email)
         audit.note(connection, call.account_id, call.actor, "invitation.deleted", resource, now)
-        return True
+        return None
 
-    return Response(status_code=204) if await call.write(write) else refuse(call, Fault.NOT_FOUND)
+    wrong = await call.write(write)
+    return refuse(call, wrong) if wrong else Response(status_code=204)
+
+
+def _changeable(call: Call, connection: Connection, invitation_id: int) -> Row[Any] | Fault:
+    """As `account_accesses` has it of the same access: one that offers more than the caller has is not theirs."""
+    row = invitations.by_id(connection, invitation_id, call.account_id)
+    if row is None:
+        return Fault.NOT_FOUND
+    offered = accesses.of_specifier(connection, Specifier.INVITE, invitation_id)
+    covered = all(call.rights.cover(access.grants) for access in offered)
+    return row if covered else Fault.FORBIDDEN
 
 
 def _told(call: Call, connection: Connection, made: Made, event: str, now: int) -> tuple[dict[str, Any], Mail]:
