@@ -9,6 +9,7 @@ from mailtrap.webhooks import verify_signature
 from sqlalchemy import Connection, insert
 from structlog.testing import capture_logs
 
+from mailferry.consumers.webhooks.places import Places
 from mailferry.consumers.webhooks.sender import CONCURRENT
 from mailferry.journal import follow
 from mailferry.journal.events import Kind
@@ -181,6 +182,37 @@ async def test_receivers_of_one_customer_that_hang_leave_room_for_anothers(
         (message,) = await house.messages(1, Kind.DELIVERY, account_id=8)
         await node.service.step()
         await eventually(lambda: told(receiver, message) == ["delivery"])
+
+
+@pytest.mark.parametrize("deed", ["pause", "delete"])
+async def test_a_webhook_that_is_stopped_while_it_waits_for_a_place_sends_nothing(
+    house: WebhookHouse, receiver: Receiver, deed: str
+) -> None:
+    webhook, node = await house.add(receiver.url()), house.node()
+    node.service.sender._places = Places(1)
+    await house.messages(3, Kind.DELIVERY)
+    async with node.service.sender._places.one(8):
+        await node.service.step()
+        if deed == "pause":
+            await house.change(webhook, active=False)
+        else:
+            await house.database.write(lambda c: webhooks.remove(c, webhook, ACTOR, house.clock()))
+        await node.service.step()
+    await node.service.sender.idle()
+    assert receiver.requests == [] and await house.states(webhook) == {"waiting": 3}
+
+
+async def test_lanes_that_wait_for_a_place_do_not_go_on_when_one_has_failed(
+    house: WebhookHouse, receiver: Receiver
+) -> None:
+    await house.add(receiver.url())
+    node = house.node()
+    node.service.sender._places = Places(1)
+    receiver.answer = lambda request: 503
+    await house.messages(40, Kind.DELIVERY)
+    await node.service.step()
+    await node.service.sender.idle()
+    assert len(receiver.requests) == 1
 
 
 async def test_a_server_that_dies_between_sending_and_writing_sends_again(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from mailferry.consumers.webhooks import deeds
+from mailferry.consumers.webhooks import audits, deeds
 from mailferry.journal.events import Kind
 from mailferry.resources import audit
 from mailferry.resources.audit import Actor
@@ -101,3 +101,16 @@ async def test_a_test_sends_an_invented_one(house: WebhookHouse, receiver: Recei
     webhook, node = await hooked(house, receiver.url()), house.node()
     assert (await deeds.test(house.database, node.poster, webhook, house.clock())).status == 200
     assert [each["event"] for each in receiver.taken] == ["activity_log.sending_domain.updated"]
+
+
+async def test_one_that_was_made_meanwhile_misses_nothing(house: WebhookHouse, receiver: Receiver) -> None:
+    standing, node = [await hooked(house, receiver.url("/one"))], house.node()
+    await node.work()
+    await hooked(house, receiver.url("/two"))
+    await do(house, "domain.updated")
+    held = node.service._held
+    assert held is not None
+    node.service.sender.came_in(await audits.gather(house.database, held, standing, house.clock()))
+    await node.work()
+    last = {each.path: each.events[-1]["event"] for each in receiver.requests}
+    assert last == dict.fromkeys(("/one", "/two"), "activity_log.sending_domain.updated")

@@ -15,7 +15,7 @@ from mailferry.consumers.webhooks import pending, signing
 from mailferry.journal import follow
 from mailferry.journal.events import Kind
 from mailferry.journal.follow import Cursor
-from mailferry.resources import audit
+from mailferry.resources import audit, webhooks
 from mailferry.resources.webhooks import AUDIT_LOG, Webhook
 from mailferry.store.database import Database
 
@@ -24,9 +24,10 @@ SOME = 200
 
 
 async def gather(database: Database, held: Cursor, standing: Sequence[Webhook], now: int) -> frozenset[int]:
-    """For which webhooks something was queued."""
-    asking = [each for each in standing if each.type == AUDIT_LOG]
-    found = await database.read(lambda connection: audit.wanted(connection, SOME)) if asking else []
+    """For which webhooks something was queued. ``standing``, of a moment ago, says whether it is worth a look."""
+    if not any(each.type == AUDIT_LOG for each in standing):
+        return frozenset()
+    found, asking = await database.read(_read)
     if not found:
         return frozenset()
     deliveries = [
@@ -45,6 +46,13 @@ async def gather(database: Database, held: Cursor, standing: Sequence[Webhook], 
 
     written = await database.write(write)
     return frozenset(each["webhook_id"] for each in deliveries) if written else frozenset()
+
+
+def _read(connection: Connection) -> tuple[list[Row[Any]], list[Webhook]]:
+    # The webhooks after the rows: one that was made before a row was written is among them, or the row would be taken for
+    # told without it.
+    found = audit.wanted(connection, SOME)
+    return found, [each for each in webhooks.every(connection) if each.type == AUDIT_LOG] if found else []
 
 
 def _delivery(webhook: Webhook, row: Row[Any], now: int) -> dict[str, Any]:

@@ -163,13 +163,19 @@ class Sender:
     async def _run(self, line: _Line, lane: _Lane) -> None:
         try:
             async with self._places.one(line.webhook.account_id):
-                await self._send(line, lane)
+                if self._may_still(line):
+                    await self._send(line, lane)
         except Exception:  # the database, most likely
             lane.not_before = self._clock() + judge.FIRST_MS
             log.exception("webhook_failed", webhook=line.webhook.id)
         finally:
             lane.busy = False
             self._kick()
+
+    def _may_still(self, line: _Line) -> bool:
+        """A place may have been waited for: meanwhile the webhook was paused or deleted, perhaps, or another lane failed."""
+        stands = self._lines.get(line.webhook.id) is line and line.webhook.active
+        return stands and line.hold_until <= self._clock()
 
     # --- sending ---------------------------------------------------------------------------------------------------
 
