@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from mailferry.store.database import Database, open_database
 from mailferry.store.engines import postgres_engine, sqlite_engine
 from mailferry.store.migrations import migrate
+from tests.beside import Beside, beside_of
 from tests.peers.postgres import Cluster
 
 pytest_plugins = ["tests.peers.fixtures"]
@@ -105,3 +106,9 @@ async def eventually(check: Callable[[], object], seconds: float = 10.0) -> None
     while not check():
         assert time.monotonic() < until, f"not within {seconds} s: {check}"
         await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def beside(database: Database, database_url: str, tmp_path: Path) -> AsyncIterator[Beside]:
+    async with beside_of(database, database_url, tmp_path) as made:
+        yield made

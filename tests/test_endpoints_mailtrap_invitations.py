@@ -15,6 +15,7 @@ from mailferry.resources.permissions import ADMIN, OWNER, VIEWER, VIEWER_PLUS, G
 from mailferry.resources.system_mail import Mail
 from mailferry.store import schema
 from mailferry.store.database import Database
+from tests.beside import Beside
 from tests.conftest import Clock
 from tests.mailtrap_house import SEALER, MailtrapHouse, levels
 
@@ -295,3 +296,15 @@ async def test_an_admin_neither_ends_nor_renews_what_is_offered_to_an_owner(
     assert isinstance(again, invitations.Made)
     assert (await house.ask("POST", f"invitations/{again.id}/resend", token=mightier)).status == 200
     assert (await house.ask("DELETE", f"invitations/{again.id}", token=mightier)).status == 204
+
+
+async def test_an_access_that_is_deleted_while_its_invitation_is_accepted_is_gone(
+    house: MailtrapHouse, post: Post, beside: Beside
+) -> None:
+    made = (await house.ask("POST", "invitations", body(house))).json
+    accepted, answer = await beside.during(
+        lambda c: invitations.accept(c, post.secret, "Ann", "hash", house.clock()),
+        lambda: house.ask("DELETE", f"account_accesses/{made['account_access_id']}"),
+    )
+    assert accepted and answer.status == 200
+    assert ANN not in [each["specifier"]["email"] for each in (await house.ask("GET", "account_accesses")).json]

@@ -20,6 +20,7 @@ from mailferry.resources.permissions import ADMIN, OWNER
 from mailferry.resources.system_mail import Mail
 from mailferry.store.database import Database
 from mailferry.store.schema import audit_log
+from tests.beside import Beside
 from tests.commands import add_own_domain, ask_later, first_run, run_command
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
@@ -121,6 +122,20 @@ async def test_an_invitation_is_sent_again_and_revoked(operator: Operator) -> No
     assert (await operator.mistake("invitations.revoke", invitation=made["id"])).startswith("there is no invitation")
     events = [event for event, _ in await operator.events()]
     assert events == ["invitation.created", "invitation.resent", "invitation.deleted"]
+
+
+@pytest.mark.parametrize("verb", ["invitations.resend", "invitations.revoke"])
+async def test_an_invitation_that_is_accepted_meanwhile_is_said_to_be_gone(
+    operator: Operator, beside: Beside, clock: Clock, verb: str
+) -> None:
+    made = await operator.ask("users.invite", email=ANN, access=["account=admin"])
+    secret = made["link"].rpartition("/")[2]
+    accepted, said = await beside.during(
+        lambda c: invitations.accept(c, secret, "Ann", "hash", clock()),
+        lambda: operator.mistake(verb, invitation=made["id"]),
+    )
+    assert accepted and said == f"there is no invitation {made['id']}; mailferry invitations list shows them"
+    assert await operator.events() == [("invitation.created", "operator")]
 
 
 async def test_what_is_no_invitation(operator: Operator) -> None:

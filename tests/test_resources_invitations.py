@@ -1,7 +1,6 @@
 """Invitations and people on both databases: what is accepted once, by whom, and what nobody can lose."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -15,10 +14,10 @@ from mailferry.resources.invitations import LIFE_MS, MOST, Accepted, Made, Unwan
 from mailferry.resources.permissions import ADMIN, OWNER, VIEWER, VIEWER_PLUS, Grant, Resource
 from mailferry.store import schema
 from mailferry.store.database import Database, open_database
+from tests.beside import Beside
 from tests.conftest import Clock
 
 T = TypeVar("T")
-U = TypeVar("U")
 ANN, OWNED_BY = "ann@dest.test", "olga@shop.test"
 
 
@@ -207,35 +206,6 @@ async def test_who_loses_the_last_access_is_forgotten(house: House) -> None:
 # --- at the same time --------------------------------------------------------------------------------------------------
 
 
-class Beside:
-    """Two writes, of which the second begins while the first one is done and not committed; on SQLite it waits by itself."""
-
-    def __init__(self, first: Database, second: Database) -> None:
-        self.first, self.second = first, second
-
-    async def run(self, before: Callable[[Connection], T], after: Callable[[Connection], U]) -> tuple[T, U]:
-        done, loop = asyncio.Event(), asyncio.get_running_loop()
-
-        def held(connection: Connection) -> T:
-            result = before(connection)
-            loop.call_soon_threadsafe(done.set)
-            time.sleep(0.3)  # for the second one to come as far as it can
-            return result
-
-        running = asyncio.create_task(self.first.write(held))
-        await done.wait()
-        later = await self.second.write(after)
-        return await running, later
-
-
-@pytest.fixture
-async def beside(house: House, database_url: str, tmp_path: Path) -> AsyncIterator[Beside]:
-    second = open_database(database_url, tmp_path, 2) if database_url else house.database
-    yield Beside(house.database, second)
-    if second is not house.database:
-        await second.close()
-
-
 async def test_who_loses_an_access_while_another_one_is_accepted_is_not_forgotten(house: House, beside: Beside) -> None:
     await house.accept(await house.secret())
     access, secret = await house.access(ANN), await house.secret(account=house.other)
@@ -329,3 +299,24 @@ def test_one_person_is_one_address_in_whatever_case() -> None:
     assert users.spelled("Ann.Lee@dest.test") == "ann.lee@dest.test"
     # The Kelvin sign is k in lower case: its owner would be taken for kim.
     assert users.spelled("\N{KELVIN SIGN}im@dest.test") != "kim@dest.test"
+
+
+async def test_of_two_resets_at_once_one_makes_a_token(house: House, beside: Beside) -> None:
+    granted = [Grant(Resource.ACCOUNT, house.account, ADMIN)]
+    token_id, _ = await house.run(lambda c: tokens.create(c, house.account, "CI", granted, house.clock()))
+
+    def reset(connection: Connection) -> tuple[int, str] | None:
+        return tokens.reset(connection, house.account, token_id, house.clock())
+
+    first, second = await beside.run(reset, reset)
+    assert first and second is None
+
+
+async def test_a_token_that_is_removed_makes_no_other_meanwhile(house: House, beside: Beside) -> None:
+    granted = [Grant(Resource.ACCOUNT, house.account, ADMIN)]
+    token_id, _ = await house.run(lambda c: tokens.create(c, house.account, "CI", granted, house.clock()))
+    _, made = await beside.run(
+        lambda c: tokens.remove(c, token_id), lambda c: tokens.reset(c, house.account, token_id, house.clock())
+    )
+    assert made is None
+    assert await house.run(lambda c: tokens.of_account(c, house.account, house.clock())) == []

@@ -79,6 +79,8 @@ def reset(
     The new one ends when the old one would have, or at another time, 0 for never. None when there is no such token, or
     when it ends within 12 hours anyway: mostly because it was reset before.
     """
+    # One after the other: of two resets the second finds it reset, and none makes another of what is being removed.
+    connection.execute(select(tokens.c.id).where(tokens.c.id == token_id).with_for_update())
     row = by_id(connection, account_id, token_id, now)
     if row is None or 0 < row.expires_at <= now + OVERLAP_MS:
         return None
@@ -91,9 +93,9 @@ def reset(
 
 
 def remove(connection: Connection, token_id: int) -> None:
+    connection.execute(delete(tokens).where(tokens.c.id == token_id))
     taken = accesses.of_specifier(connection, Specifier.API_TOKEN, token_id)
     accesses.take_away(connection, [access.id for access in taken])
-    connection.execute(delete(tokens).where(tokens.c.id == token_id))
 
 
 def rename(connection: Connection, token_id: int, name: str) -> None:

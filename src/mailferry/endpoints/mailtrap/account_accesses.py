@@ -61,7 +61,8 @@ async def remove(call: Call) -> Response:
             case Specifier.USER:
                 users.remove_access(connection, access)
             case Specifier.INVITE:
-                invitations.remove(connection, access.specifier_id)
+                if not invitations.remove(connection, access.specifier_id):
+                    return write(connection)  # it was accepted just now: the access is a person's
             case Specifier.API_TOKEN:
                 tokens.remove(connection, access.specifier_id)
             case Specifier.ACCESS_KEY:

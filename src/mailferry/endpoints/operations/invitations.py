@@ -32,7 +32,8 @@ async def invitations_resend(tools: Tools, invitation: int, account: int = 0) ->
     def write(connection: Connection) -> tuple[dict[str, Any], Mail]:
         _known(connection, invitation, account)
         made = invitations.resend(connection, invitation, now)
-        assert made is not None
+        if made is None:  # it was accepted just now
+            raise _none(invitation, account)
         return told(tools, connection, made, "invitation.resent", now)
 
     return await sent(tools, *await tools.database.write(write))
@@ -43,7 +44,8 @@ async def invitations_revoke(tools: Tools, invitation: int, account: int = 0) ->
 
     def write(connection: Connection) -> dict[str, Any]:
         row = _known(connection, invitation, account)
-        invitations.remove(connection, invitation)
+        if not invitations.remove(connection, invitation):  # as above
+            raise _none(invitation, account)
         resource = ("invitation", row.id, row.email)
         audit.note(connection, row.account_id, OPERATOR, "invitation.deleted", resource, now)
         return {"revoked": row.id, "email": row.email, "account_id": row.account_id}
@@ -80,9 +82,13 @@ def _base(tools: Tools) -> str:
 def _known(connection: Connection, invitation: int, account: int) -> Row[Any]:
     row = invitations.by_id(connection, invitation, account)
     if row is None:
-        where = f" of account {account}" if account else ""
-        raise Mistake(f"there is no invitation {invitation}{where}; mailferry invitations list shows them")
+        raise _none(invitation, account)
     return row
+
+
+def _none(invitation: int, account: int) -> Mistake:
+    where = f" of account {account}" if account else ""
+    return Mistake(f"there is no invitation {invitation}{where}; mailferry invitations list shows them")
 
 
 def _shown(connection: Connection, row: Row[Any], now: int) -> dict[str, Any]:
