@@ -16,6 +16,10 @@ from mailferry.journal.ids import Ids
 from mailferry.mail import links
 from mailferry.mail.links import Key, Kind, Link
 from mailferry.resources import domains, tracking_opt_outs
+from mailferry.resources.suppressions import UNSUBSCRIPTION
+from mailferry.resources.suppressions import add as add_suppressions
+from mailferry.resources.suppressions import entry as unsubscribed
+from mailferry.store.schema import domains as domains_table
 from mailferry.store.schema import events, suppressions
 from tests import delivery_support
 from tests.asgi import Answer, call
@@ -193,6 +197,22 @@ async def test_preferences(site: Site) -> None:
     answer = await site.post(path, ("action", "choose"), ("want", "bulk"), ("want", "tracking"))
     assert ticked(answer) == {"bulk", "tracking"} and await site.stopped() == ["transactional"]
     assert await site.kinds() == ["unsubscribe", "unsubscribe"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left"), [((), ["any"]), (("transactional",), ["bulk"]), (("bulk", "transactional"), [])]
+)
+async def test_one_stream_that_is_wanted_again_does_not_bring_back_the_other(
+    site: Site, wanted: tuple[str, ...], left: list[str]
+) -> None:
+    office = site.office
+    account_id = (await office.rows(domains_table, id=office.domain))[0].account_id
+    both = unsubscribed(account_id, "a<b>@dest.test", 1, domain_id=office.domain, type=UNSUBSCRIPTION)
+    await office.database.write(lambda c: add_suppressions(c, [both]))
+    path = f"/t/p/{site.choice}"
+    assert ticked(await site.ask("GET", path)) == {"tracking"}
+    answer = await site.post(path, ("action", "choose"), ("want", "tracking"), *(("want", each) for each in wanted))
+    assert ticked(answer) == {"tracking", *wanted} and await site.stopped() == left
 
 
 @pytest.mark.parametrize("headers", [{"user-agent": "Mozilla/5.0"}, {"sec-purpose": "prefetch"}])

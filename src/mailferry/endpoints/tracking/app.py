@@ -37,6 +37,7 @@ from mailferry.store.database import Database
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 
 _GONE = frozenset((domains.SUSPENDED, domains.NON_COMPLIANT))
+_STREAMS = ("bulk", "transactional")
 _UNREAD = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
 
 
@@ -114,13 +115,15 @@ class _Site:
         if form.get("action") != ["choose"]:
             return pages.odd()
         wanted = frozenset(form.get("want", ()))
-        before = await self._reader(link, request)
-        for stream in ("bulk", "transactional"):
-            stopped = bool({stream, suppressions.ANY} & before.streams)
-            if stream in wanted and stopped:
-                await self._resubscribe(link, stream, suppressions.ANY)
-            elif stream not in wanted and not stopped:
+        before = (await self._reader(link, request)).streams
+        lifted = [each for each in _STREAMS if each in wanted and {each, suppressions.ANY} & before]
+        # An unsubscription from both is lifted with either: what is not wanted of them stands by itself first.
+        standing = before - {suppressions.ANY} if lifted else before
+        for stream in _STREAMS:
+            if stream not in wanted and not {stream, suppressions.ANY} & standing:
                 await self._unsubscribe(link, request, stream)
+        if lifted:
+            await self._resubscribe(link, *lifted, suppressions.ANY)
         await self._follow(link, "tracking" in wanted)
         return pages.choices(await self._reader(link, request), saved=True)
 
