@@ -1,5 +1,8 @@
 """Amazon's names of accounts and of things: ``arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE``."""
 
+#: Of an account's number: more than Amazon's twelve, and fewer than 64 bits hold.
+_DIGITS = 18
+
 
 def aws_account(account_id: int) -> str:
     """An account's number as Amazon writes them: twelve digits."""
@@ -14,4 +17,6 @@ def arn(service: str, region: str, account_id: int, resource: str) -> str:
 def account_of(name: str) -> int | None:
     """Whose a thing is by its ARN."""
     parts = name.split(":", 5)
-    return int(parts[4]) if len(parts) == 6 and parts[4].isascii() and parts[4].isdecimal() else None
+    number = parts[4] if len(parts) == 6 else ""
+    # Longer ones are nobody's, and no number of a database or of `int`.
+    return int(number) if number.isascii() and number.isdecimal() and len(number) <= _DIGITS else None

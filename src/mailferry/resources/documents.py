@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, Row, delete, false, func, select
 
 from mailferry.store.database import Database
 from mailferry.store.given import insert_if_new
@@ -125,6 +125,8 @@ def remove(connection: Connection, account_id: int, kind: Kind, name: str) -> bo
 
 
 def _at(account_id: int, kind: Kind, name: str) -> Sequence[Any]:
+    if "\0" in name:  # of a header of mail, say: PostgreSQL takes none, and no document has one in its name
+        return (false(),)
     return documents.c.account_id == account_id, documents.c.kind == str(kind), documents.c.name == name
 
 

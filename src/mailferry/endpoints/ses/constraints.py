@@ -7,6 +7,9 @@ from typing import Any
 
 from mailferry.endpoints.ses.model import Shape
 
+#: Subjects and bodies.
+_CONTENT = "MessageData"
+
 
 def problems(shape: Shape, given: Any, where: str = "") -> list[str]:
     """All of them, in the model's order."""
@@ -48,6 +51,9 @@ def _string(shape: Shape, given: str, where: str) -> list[str]:
             f"Value '{given[:200]}' at '{where}' failed to satisfy constraint: Member must satisfy enum value set: [{words}]"
         ]
     found = _size(shape, len(given), where, given)
+    # PostgreSQL keeps no NUL, and nothing that has a name has one in it. What a message says is composed, not kept.
+    if "\0" in given and shape.name != _CONTENT:
+        found.append(f"Value '{given[:200]}' at '{where}' failed to satisfy constraint: Member must not hold a NUL")
     if not found and shape.pattern and not shape.pattern.fullmatch(given):
         found.append(
             f"Value '{given[:200]}' at '{where}' failed to satisfy constraint: "

@@ -10,6 +10,8 @@ from mailferry.consumers.stats.reading import Counts, Query
 from mailferry.store.schema import domains
 
 _DAY_MS = 86_400_000
+#: Of one question: every day of it is answered, whether anything was counted or not.
+MOST_DAYS = 731
 #: What of the counters a metric is. A suppressed recipient was sent to, as Amazon counts; opens are those of people.
 _METRICS = {
     "SEND": lambda counts: counts.sent + counts.rejected,
@@ -52,6 +54,8 @@ def counted(
     connection: Connection, account_id: int, asked: Asked, seen: frozenset[int] | None = None
 ) -> dict[int, Counts]:
     """Those days of which anything was counted."""
+    if len(asked.days) > MOST_DAYS:
+        raise Uncounted(f"The period is longer than {MOST_DAYS} days: ask for a part of it.")
     identity = asked.dimensions.get("EMAIL_IDENTITY")
     if "CONFIGURATION_SET" in asked.dimensions:
         raise Uncounted("Nothing is counted by configuration set here: ask by EMAIL_IDENTITY or ISP.")

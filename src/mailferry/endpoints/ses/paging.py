@@ -23,7 +23,10 @@ def after(params: Params, name: str = "NextToken") -> str:
     """The last name of the page before; empty: from the start. Raises `SesError`."""
     token = params.get(name, "")
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
+        found = base64.urlsafe_b64decode(token.encode()).decode()
+        if "\0" in found:  # PostgreSQL takes none, and no name has one
+            raise UnicodeError
+        return found
     except (UnicodeError, binascii.Error):
         raise SesError("InvalidNextToken", f"Invalid {name} <{token[:100]}>.") from None
 

@@ -87,7 +87,7 @@ def _scalar(shape: Shape, text: str, where: str) -> Any:
             case "boolean":
                 return {"true": True, "false": False}[text.lower()]
             case "integer" | "long":
-                return int(text)
+                return whole(shape.kind, int(text))
             case "double" | "float":
                 return float(text)
             case "blob":
@@ -104,6 +104,14 @@ def milliseconds(text: str) -> int:
     """Unix milliseconds of an ISO-8601 moment. Raises `ValueError`."""
     found = datetime.fromisoformat(text.strip())
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def whole(kind: str, number: int) -> int:
+    """An integer or long as Java holds it: databases hold no more either. Raises `ValueError`."""
+    bits = 31 if kind == "integer" else 63
+    if not -(1 << bits) <= number < 1 << bits:
+        raise ValueError
+    return number
 
 
 def iso(ms: int) -> str:

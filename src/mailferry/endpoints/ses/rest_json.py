@@ -10,7 +10,7 @@ import msgspec
 
 from mailferry.endpoints.ses.errors import SesError
 from mailferry.endpoints.ses.model import Operation, Shape
-from mailferry.endpoints.ses.query import milliseconds
+from mailferry.endpoints.ses.query import milliseconds, whole
 
 _SCALARS: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -22,6 +22,8 @@ _SCALARS: Mapping[str, tuple[type, ...]] = {
     "timestamp": (int, float, str),
     "blob": (str,),
 }
+#: Years 1 to 9999, in Unix seconds: what can be written as a date.
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799
 _JAVA = {"string": "String", "boolean": "Boolean", "integer": "Integer", "long": "Long", "blob": "ByteBuffer"}
 
 
@@ -68,7 +70,7 @@ def _from_query(shape: Shape, values: list[str], name: str) -> Any:
     try:
         match shape.kind:
             case "integer" | "long":
-                return int(text)
+                return whole(shape.kind, int(text))
             case "boolean":
                 return {"true": True, "false": False}[text.lower()]
             case "timestamp":
@@ -114,10 +116,19 @@ def _scalar(shape: Shape, given: Any) -> Any:
         if shape.kind == "blob":
             return base64.b64decode(value, validate=True)
         if shape.kind == "timestamp":
-            return milliseconds(value) if isinstance(value, str) else int(value * 1000)
+            return milliseconds(value) if isinstance(value, str) else _moment(value)
+        if shape.kind in ("integer", "long"):
+            return whole(shape.kind, value)
     except (ValueError, OverflowError, binascii.Error):
         raise SesError("SerializationException", f"{str(given)[:100]!r} is no {shape.kind}") from None
     return value
+
+
+def _moment(seconds: float) -> int:
+    """Unix milliseconds. Raises `ValueError` and `OverflowError`."""
+    if not _FIRST <= seconds <= _LAST:
+        raise ValueError
+    return int(seconds * 1000)
 
 
 def _token(given: Any) -> str:

@@ -46,7 +46,7 @@ async def create(call: Call, params: Params) -> Result:
 
 
 async def get(call: Call, params: Params) -> Result:
-    name = _known_form(params)
+    name = params["TemplateName"]
     found = await call.read(lambda connection: documents.get(connection, call.account_id, _KIND, name))
     tags = await call.read(lambda connection: template_tags.of(connection, call, VERIFICATION_TEMPLATE, name))
     return {"TemplateName": name, **(found or _missing(name)).body, "Tags": tags or None}
@@ -54,7 +54,7 @@ async def get(call: Call, params: Params) -> Result:
 
 async def update(call: Call, params: Params) -> Result:
     """Only what is given changes."""
-    name, changes = _known_form(params), _body(params)
+    name, changes = params["TemplateName"], _body(params)
 
     def write(connection: Connection) -> None:
         found = documents.get(connection, call.account_id, _KIND, name) or _missing(name)
@@ -99,19 +99,13 @@ async def _list(call: Call, params: Params, most: int) -> Result:
 
 async def _delete(call: Call, name: str) -> bool:
     def write(connection: Connection) -> bool:
-        removed = "\0" not in name and documents.remove(connection, call.account_id, _KIND, name)
+        removed = documents.remove(connection, call.account_id, _KIND, name)
         if removed:
             template_tags.forget(connection, call, VERIFICATION_TEMPLATE, name)
             _note(call, connection, name, "deleted")
         return removed
 
     return await call.write(write)
-
-
-def _known_form(params: Params) -> str:
-    """The name, unless no template can have it: PostgreSQL takes no NUL. Raises `SesError`."""
-    name: str = params["TemplateName"]
-    return _missing(name) if "\0" in name else name
 
 
 def _shown(document: Document) -> dict[str, Any]:
