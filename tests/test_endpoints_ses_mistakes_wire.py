@@ -177,3 +177,8 @@ def test_what_is_no_request_of_amazon_s_is_told_in_its_shape(cloud: Amazon) -> N
     status, headers, text = ask(cloud, "POST", "/", form(Action="Nothing"))
     assert (status, headers["content-type"].partition(";")[0]) == (400, "text/xml")
     assert "Could not find operation Nothing for version 2010-12-01" in text
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 30, "-1", "x"])
+def test_no_number_of_a_certificate_is_a_mistake_of_ours(cloud: Amazon, number: str) -> None:
+    assert ask(cloud, "GET", f"/SimpleNotificationService-{number}.pem")[0] == 404

@@ -283,3 +283,18 @@ async def test_messages_are_told_one_by_one_in_numbers_and_as_files(cloud: Amazo
         await in_thread(fetch, job["ExportDestination"]["S3Url"][:-1])
     with caught.value as error:
         assert error.code == 404
+
+
+async def test_a_nul_in_a_file_of_contacts_costs_its_line_or_the_file_and_holds_up_nothing(cloud: Amazon) -> None:
+    v2 = cloud.client("sesv2")
+    await in_thread(v2.create_contact_list, ContactListName="L")
+    to_list = {"ContactListDestination": {"ContactListName": "L", "ContactListImportAction": "PUT"}}
+    head = await imported(cloud, b"emailAddress,topicPreferences.a\0b\nx@dest.test,OPT_IN\n", "CSV", **to_list)
+    assert head["JobStatus"] == "FAILED" and "NUL" in head["FailureInfo"]["ErrorMessage"]
+    lines = b'emailAddress,attributesData\nx@dest.test,"a\0b"\ny@dest.test,kept\n'
+    record = b'{"emailAddress":"z@dest.test","attributesData":"a\\u0000b"}\n'
+    for content, form, count in ((lines, "CSV", 2), (record, "JSON", 1)):
+        job = await imported(cloud, content, form, **to_list)
+        assert (job["JobStatus"], job["ProcessedRecordsCount"], job["FailedRecordsCount"]) == ("COMPLETED", count, 1)
+    found = await in_thread(v2.list_contacts, ContactListName="L")
+    assert [each["EmailAddress"] for each in found["Contacts"]] == ["y@dest.test"]

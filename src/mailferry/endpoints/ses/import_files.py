@@ -146,6 +146,8 @@ class _Contacts(_Reader):
     def is_head(self, line: str) -> bool:
         if self.request.format != "CSV" or self._columns:
             return False
+        if "\0" in line:
+            raise Hopeless("The first line holds a NUL character: save the file as UTF-8.")
         try:
             self._columns = [cell.strip() for cell in cells_of(line)]
         except Wrong as error:
@@ -172,6 +174,8 @@ class _Contacts(_Reader):
     def record(self, members: Mapping[str, Any]) -> None:
         attributes = members.get("attributesData") or ""
         text = attributes if isinstance(attributes, str) else msgspec.json.encode(attributes).decode()
+        if "\0" in text:  # PostgreSQL keeps none, and would not keep the lines beside it either
+            raise Wrong("attributesData holds a NUL character")
         self._wishes.append(
             Wish(email_of(members), self._said(members), _truth(members.get("unsubscribeAll")), text, whole=True)
         )
