@@ -45,7 +45,8 @@ async def subscribe(call: Call, params: Params) -> Result:
     )
 
     def write(connection: Connection) -> Subscription:
-        topic = own(connection, call, params["TopicArn"])
+        # One at a time, or what is asked for twice at once stands twice.
+        topic = own(connection, call, params["TopicArn"], locked=True)
         return deeds.subscribe(connection, call.deps.sealer, topic, url, wanted, call.actor, now)
 
     try:
