@@ -45,15 +45,12 @@ class Document:
 
 
 def get(connection: Connection, account_id: int, kind: Kind, name: str, *, locked: bool = False) -> Document | None:
-    """``locked``: nobody else changes it until the transaction ends, so that it may be written back changed."""
+    """``locked``: nobody else changes it until the transaction ends, so that it may be written back changed.
+
+    SQLite has one writer anyway.
+    """
     found = select(documents).where(*_at(account_id, kind, name))
     row = connection.execute(found.with_for_update() if locked else found).one_or_none()
-    return _document(row) if row else None
-
-
-def lock(connection: Connection, account_id: int, kind: Kind, name: str) -> Document | None:
-    """As it stands now, until this transaction ends: for changing a part of it. SQLite has one writer anyway."""
-    row = connection.execute(select(documents).where(*_at(account_id, kind, name)).with_for_update()).one_or_none()
     return _document(row) if row else None
 
 
@@ -118,6 +115,26 @@ def replace(connection: Connection, account_id: int, kind: Kind, name: str, body
     """False: there is none."""
     changed = documents.update().where(*_at(account_id, kind, name)).values(body=_json(body), updated_at=now)
     return connection.execute(changed).rowcount > 0
+
+
+def change(
+    connection: Connection,
+    account_id: int,
+    kind: Kind,
+    name: str,
+    edit: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    now: int,
+    *,
+    made: bool = False,
+) -> bool:
+    """What ``edit`` makes of its body. Two who change different parts of it at the same moment do not undo each other.
+
+    ``made``: an empty one is there first. False: there is none.
+    """
+    if made:
+        add(connection, account_id, kind, name, {}, now)
+    found = get(connection, account_id, kind, name, locked=True)
+    return found is not None and replace(connection, account_id, kind, name, edit(found.body), now)
 
 
 def remove(connection: Connection, account_id: int, kind: Kind, name: str) -> bool:

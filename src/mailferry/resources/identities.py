@@ -28,7 +28,7 @@ def change(
     """
     if "@" not in name:  # a domain may be there without any settings
         documents.add(connection, account_id, Kind.IDENTITY, name, {}, now)
-    locked = documents.lock(connection, account_id, Kind.IDENTITY, name)
+    locked = documents.get(connection, account_id, Kind.IDENTITY, name, locked=True)
     if locked is None:
         return None
     before = locked.body

@@ -35,11 +35,13 @@ def settings(connection: Connection, account_id: int) -> Mapping[str, Any]:
 
 
 async def change(call: Call, **members: Any) -> None:
-    def write(connection: Connection) -> None:
-        body = {**settings(connection, call.account_id), **members}
-        documents.put(connection, call.account_id, Document.ACCOUNT, DOCUMENT, body, call.now())
-
-    await call.write(write)
+    """These alone."""
+    now = call.now()
+    await call.write(
+        lambda connection: documents.change(
+            connection, call.account_id, Document.ACCOUNT, DOCUMENT, lambda body: {**body, **members}, now, made=True
+        )
+    )
     call.deps.documents.forget()
 
 

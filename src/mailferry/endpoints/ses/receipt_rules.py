@@ -186,12 +186,12 @@ async def _set(call: Call, name: str) -> Document:
 
 
 async def _change(call: Call, name: str, changed: Any) -> None:
+    def edited(body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {_RULES: changed(list(body[_RULES]))}
+
     def write(connection: Connection) -> None:
-        found = documents.get(connection, call.account_id, _SET, name)
-        if found is None:
+        if not documents.change(connection, call.account_id, _SET, name, edited, call.now()):
             raise _no_set(name)
-        body = {_RULES: changed(list(found.body[_RULES]))}
-        documents.replace(connection, call.account_id, _SET, name, body, call.now())
         _note(connection, call, "receipt_rule_set.updated", name)
 
     await call.write(write)

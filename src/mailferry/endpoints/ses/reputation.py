@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from sqlalchemy import Connection
-
 from mailferry.endpoints.ses import paging
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError
 from mailferry.resources import documents
-from mailferry.resources.documents import Document, Kind
+from mailferry.resources.documents import Kind
 
 
 async def get_entity(call: Call, params: Params) -> Result:
@@ -38,14 +36,12 @@ async def update_policy(call: Call, params: Params) -> Result:
 
 
 async def _put(call: Call, params: Params, **members: Any) -> None:
-    reference = _reference(params)
-
-    def write(connection: Connection) -> None:
-        found: Document | None = documents.get(connection, call.account_id, Kind.REPUTATION, reference)
-        body = {**(found.body if found else {}), **members}
-        documents.put(connection, call.account_id, Kind.REPUTATION, reference, body, call.now())
-
-    await call.write(write)
+    reference, now = _reference(params), call.now()
+    await call.write(
+        lambda connection: documents.change(
+            connection, call.account_id, Kind.REPUTATION, reference, lambda body: {**body, **members}, now, made=True
+        )
+    )
 
 
 def _reference(params: Params) -> str:

@@ -6,6 +6,7 @@ What is tagged must be there. Nothing has a region here, so an ARN of any region
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -109,14 +110,15 @@ def _merged(kept: Tags, given: Tags) -> Tags:
 async def _change(call: Call, resource: str, changed: Callable[[Tags], Tags]) -> None:
     place = _place(resource)
 
+    def edited(body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**body, MEMBER: changed(body.get(MEMBER) or [])}
+
     def write(connection: Connection) -> None:
-        if place.made:
-            documents.add(connection, call.account_id, place.kind, place.name, {}, call.now())
-        found = documents.lock(connection, call.account_id, place.kind, place.name)
-        if found is None:
+        there = documents.change(
+            connection, call.account_id, place.kind, place.name, edited, call.now(), made=place.made
+        )
+        if not there:
             raise not_found(f"Resource {resource[:300]} does not exist.")
-        body = {**found.body, MEMBER: changed(found.body.get(MEMBER) or [])}
-        documents.replace(connection, call.account_id, place.kind, place.name, body, call.now())
 
     await call.write(write)
     call.deps.documents.forget()

@@ -135,13 +135,9 @@ async def _tenant(call: Call, name: str) -> Document:
 
 
 async def _change(call: Call, name: str, changed: Any) -> None:
-    def write(connection: Connection) -> None:
-        found = documents.get(connection, call.account_id, Kind.TENANT, name)
-        if found is None:
-            raise _none(name)
-        documents.replace(connection, call.account_id, Kind.TENANT, name, changed(found.body), call.now())
-
-    await call.write(write)
+    now = call.now()
+    if not await call.write(lambda c: documents.change(c, call.account_id, Kind.TENANT, name, changed, now)):
+        raise _none(name)
 
 
 def _shown(found: Document) -> dict[str, Any]:

@@ -57,7 +57,7 @@ async def update(call: Call, params: Params) -> Result:
     name, changes = params["TemplateName"], _body(params)
 
     def write(connection: Connection) -> None:
-        found = documents.get(connection, call.account_id, _KIND, name) or _missing(name)
+        found = documents.get(connection, call.account_id, _KIND, name, locked=True) or _missing(name)
         if "FromEmailAddress" in changes:
             _check_sender(call, connection, changes["FromEmailAddress"])
         documents.replace(connection, call.account_id, _KIND, name, {**found.body, **changes}, call.now())
