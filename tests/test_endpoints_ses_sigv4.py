@@ -157,3 +157,34 @@ def test_nothing_at_all_is_missing() -> None:
     with pytest.raises(SignatureError) as caught:
         sigv4.read_claim(Request("POST", b"/", [], b""))
     assert caught.value.wrong is Wrong.MISSING
+
+
+@pytest.mark.parametrize(
+    "odd", ["%C3%A9", "%E4%B8%AD", "%00", "%D9%A9"]
+)  # é, 中, NUL, and a digit that is none of ASCII's
+@pytest.mark.parametrize("member", ["Credential", "Date", "SignedHeaders", "Signature"])
+def test_what_is_said_of_a_signature_is_ascii(member: str, odd: str) -> None:
+    said = {
+        "Algorithm": "AWS4-HMAC-SHA256",
+        "Credential": "K/20261124/us-east-1/ses/aws4_request",
+        "Date": "20261124T020019Z",
+        "Expires": "60",
+        "SignedHeaders": "host",
+        "Signature": "ab",
+    }
+    said[member] = odd + said[member]
+    query = "&".join(f"X-Amz-{name}={value}" for name, value in said.items())
+    with pytest.raises(SignatureError) as caught:
+        accepted(Request("GET", f"/?{query}".encode(), [(b"host", b"mail.test:8025")], b""))
+    assert caught.value.wrong is Wrong.INCOMPLETE
+
+
+def test_a_header_s_signature_of_other_octets_is_refused() -> None:
+    request = signed("GET", "/", {}, b"")
+    odd = [
+        (name, value.replace(b"Signature=", b"Signature=\xe9") if name == b"authorization" else value)
+        for name, value in request.headers
+    ]
+    with pytest.raises(SignatureError) as caught:
+        accepted(Request("GET", b"/", odd, b""))
+    assert caught.value.wrong is Wrong.INCOMPLETE

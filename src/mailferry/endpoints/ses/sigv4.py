@@ -104,7 +104,7 @@ def verify(request: Request, claim: Claim, secret: str, service: str, now_ms: in
     to_sign = "\n".join((ALGORITHM, claim.moment, claim.scope, hashlib.sha256(canonical.encode("latin-1")).hexdigest()))
     key = signing_key(secret, claim.day, claim.region, claim.service)
     expected = hmac.new(key, to_sign.encode("latin-1"), hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected, claim.signature.encode("utf-8", "replace").decode("latin-1").lower()):
+    if not hmac.compare_digest(expected, claim.signature.lower()):
         raise SignatureError(
             Wrong.MISMATCH,
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key"
@@ -211,6 +211,8 @@ def _from_query(query: Mapping[str, str]) -> Claim:
 
 
 def _claim(credential: str, signed: str, signature: str, moment: str, *, expires: int = 0) -> Claim:
+    if not all(map(_is_plain, (credential, signed, signature, moment))):
+        raise SignatureError(Wrong.INCOMPLETE, "What is said of a signature is printable ASCII.")
     found = _CREDENTIAL.fullmatch(credential)
     if found is None:
         raise SignatureError(
@@ -222,6 +224,11 @@ def _claim(credential: str, signed: str, signature: str, moment: str, *, expires
         raise SignatureError(Wrong.INCOMPLETE, "'Host' must be a signed header.")
     key_id, day, region, service = (str(group) for group in found.groups())
     return Claim(key_id, day, region, service, names, signature, moment, expires)
+
+
+def _is_plain(text: str) -> bool:
+    """Nothing else is compared, encoded or looked up: a database takes no NUL, a digest is compared with ASCII alone."""
+    return text.isascii() and text.isprintable()
 
 
 def _check_scope(claim: Claim, service: str) -> None:
