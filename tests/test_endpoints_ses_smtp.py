@@ -27,7 +27,7 @@ def key(office: Office, *granted: Grant) -> AccessKey:
     return AccessKey(1, office.account, "MFAKTEST", "shop", "secret", False, 0, rights)
 
 
-async def send(office: Office, message: bytes, *to: str, by: AccessKey | None = None) -> Outcome:
+async def send(office: Office, message: bytes, *to: str, by: AccessKey | None = None, sender: str = SENDER) -> Outcome:
     deps = make_deps(
         office.database,
         office.clock,
@@ -40,7 +40,7 @@ async def send(office: Office, message: bytes, *to: str, by: AccessKey | None = 
     interface = SmtpInterface(deps)
     recipients = to or ("a@dest.test",)
     return await interface.send(
-        by or key(office), "eu-west-1", "192.0.2.1", SENDER, recipients, message + b"\r\nHi\r\n"
+        by or key(office), "eu-west-1", "192.0.2.1", sender, recipients, message + b"\r\nHi\r\n"
     )
 
 
@@ -78,8 +78,26 @@ async def test_a_key_sends_from_its_own_domain_only(office: Office) -> None:
     other = await office.add_domain("other.test")
     confined = key(office, Grant(Resource.DOMAIN, other.id, ADMIN))
     refused = await send(office, TEXT, by=confined)
-    assert refused.code == "MessageRejected" and refused.text.endswith(f"in region EU-WEST-1: {SENDER}")
-    taken = await send(office, TEXT.replace(DOMAIN.encode(), b"other.test"), by=confined)
+    assert refused.code == "MessageRejected" and refused.text.endswith(f"in region EU-WEST-1: App <{SENDER}>, {SENDER}")
+    taken = await send(office, TEXT.replace(DOMAIN.encode(), b"other.test"), by=confined, sender="app@other.test")
     assert taken.message_id
     (row,) = await office.rows(messages)
     assert row.sender == "app@other.test"
+
+
+@pytest.mark.parametrize("sender", ["bounces@elsewhere.test", "app@other.test"])
+async def test_the_envelope_s_sender_is_an_identity_too(office: Office, sender: str) -> None:
+    """One that is nobody's, and one that the key may not use."""
+    other, mine = await office.add_domain("other.test"), await office.add_domain("mine.test")
+    assert other.id != mine.id
+    text = TEXT.replace(DOMAIN.encode(), b"mine.test")
+    confined = key(office, Grant(Resource.DOMAIN, mine.id, ADMIN))
+    refused = await send(office, text, by=confined, sender=sender)
+    assert refused.code == "MessageRejected" and refused.text.endswith(f"in region EU-WEST-1: {sender}")
+    assert await office.rows(messages) == []
+    assert (await send(office, text, by=confined, sender="bounces+7@news.mine.test")).message_id
+
+
+async def test_what_is_not_verified_is_named(office: Office) -> None:
+    refused = await send(office, b"From: Eve <eve@elsewhere.test>\r\nSubject: S\r\n")
+    assert refused.text.endswith("in region EU-WEST-1: Eve <eve@elsewhere.test>, eve@elsewhere.test")

@@ -6,6 +6,7 @@ yes. A refusal is a value; nothing of a refused message is kept.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from mailferry.delivery.job import Job
@@ -125,6 +126,10 @@ class Intake:
         if isinstance(found, Refused):
             return found
         domain = await self.sender(submission, found)
+        envelope = checks.envelope_domain(submission)
+        if isinstance(domain, Domain) and envelope not in ("", found):
+            other = await self.sender(submission, envelope)
+            domain = domain if isinstance(other, Domain) else replace(other, field="envelope_from")
         if isinstance(domain, Refusal):
             return Refused((domain,))
         ids = [self._ids.new() for _ in range(1 + len(submission.recipients))]

@@ -94,6 +94,13 @@ def sender_domain(submission: Submission) -> str:
     return address.split(sender(submission).address)[1]
 
 
+def envelope_domain(submission: Submission) -> str:
+    """What the sender rule is asked about too; empty: From's is the only one, or must be the same."""
+    if submission.publishing is None or not submission.envelope_from:
+        return ""
+    return address.split(address.parse(submission.envelope_from))[1]
+
+
 # --- of every submission -------------------------------------------------------------------------------------------
 
 
@@ -216,7 +223,9 @@ def _raw(submission: Submission, limits: Limits) -> Iterator[Refusal]:
     if isinstance(found, Refusal):
         yield found
     elif submission.publishing is not None:
-        return  # both are asked about by its sender rule
+        if submission.envelope_from and not _valid(submission.envelope_from):
+            yield Refusal(Reason.FROM_INVALID, "from", detail="the envelope's sender is no address")
+        return  # its sender rule is asked about both (accept.py)
     elif submission.envelope_from and _domain(submission.envelope_from) != address.split(found.address)[1]:
         yield Refusal(Reason.FROM_MISMATCH, "from", detail=submission.envelope_from)
 

@@ -43,12 +43,13 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One message to be sent. ``source`` is the sender as the call gave it."""
+    """One message to be sent. ``source`` is the sender as the call gave it, ``author`` what its own From says."""
 
     source: str
     recipients: tuple[Rcpt, ...]
     content: Content | None = None
     raw: bytes | None = None
+    author: str = ""
     set_name: str = ""
     envelope_from: str = ""
     #: Why it cannot be rendered although it is accepted.
@@ -194,7 +195,8 @@ def refused(call: Call, outgoing: Outgoing, refusal: Refusal) -> SesError:
     """The intake's first reason, in Amazon's words where they are known."""
     match refusal.reason:
         case Reason.SENDER_NOT_ALLOWED | Reason.DEMO_RECIPIENT:
-            return rejected(_not_verified(call, outgoing))
+            at_fault = outgoing.source if refusal.field == "envelope_from" else outgoing.author or outgoing.source
+            return rejected(_not_verified(call, at_fault))
         case Reason.ADDRESS_INVALID:
             return invalid("Illegal address")
         case Reason.RECIPIENT_REQUIRED:
@@ -207,9 +209,9 @@ def refused(call: Call, outgoing: Outgoing, refusal: Refusal) -> SesError:
     return invalid(f"{where}{refusal.reason.replace('_', ' ')}{f' ({refusal.detail})' if refusal.detail else ''}")
 
 
-def _not_verified(call: Call, outgoing: Outgoing) -> str:
-    bare = addresses.mailbox(outgoing.source).address
-    shown = outgoing.source if outgoing.source == bare else f"{outgoing.source}, {bare}"
+def _not_verified(call: Call, sender: str) -> str:
+    bare = addresses.mailbox(sender).address
+    shown = sender if sender == bare else f"{sender}, {bare}"
     return (
         "Email address is not verified. The following identities failed the check in region "
         f"{call.region.upper()}: {shown[:300]}"

@@ -34,9 +34,10 @@ class Message:
             changed["Reply-To"] = addresses.mailboxes(reply_to)
         if changed:
             self._put(changed)
-        if not self._field("from"):
+        self.author = self._field("from")
+        if not self.author:
             raise invalid("Missing required header 'From'.")
-        self.source = source or self._field("from")
+        self.source = source or self.author
         self.envelope_from = addresses.mailbox(source).address if source else ""
 
     def octets(self) -> bytes:

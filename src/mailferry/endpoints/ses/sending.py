@@ -71,6 +71,7 @@ async def _send_raw(
         message.source,
         tuple(given) or message.recipients(),
         raw=message.octets(),
+        author=message.author,
         set_name=params.get("ConfigurationSetName") or message.set_name,
         envelope_from=message.envelope_from,
         options=list_management.given(params.get("ListManagementOptions")) or message.options,
