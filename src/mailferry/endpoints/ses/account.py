@@ -1,16 +1,17 @@
 """The account as a whole: quota, sending switch, the numbers of the last two weeks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.journal.events import Kind
 from mailferry.journal.ids import first_at
 from mailferry.resources import documents
 from mailferry.resources.documents import Kind as Document
-from mailferry.store.schema import events, recipients
+from mailferry.resources.permissions import VIEWER, Resource
+from mailferry.store.schema import events, messages, recipients
 
 DAY_MS = 86_400_000
 #: The name under which the account's settings are kept.
@@ -60,13 +61,15 @@ async def get_account(call: Call, params: Params) -> Result:
         "SendQuota": quota,
         "SendingEnabled": found.get("sending", True),
         "SuppressionAttributes": {"SuppressedReasons": found.get("suppressed", ["BOUNCE", "COMPLAINT"])},
-        "Details": found.get("details"),
+        # Who is behind the account is for those alone who may read all of it.
+        "Details": found.get("details") if call.rights.account >= VIEWER else None,
         "VdmAttributes": found.get("vdm"),
     }
 
 
 async def get_send_statistics(call: Call, params: Params) -> Result:
-    points = await call.read(lambda c: _points(c, call.account_id, call.now() - _POINTS_MS))
+    seen = call.rights.granted(Resource.DOMAIN)
+    points = await call.read(lambda c: _points(c, call.account_id, seen, call.now() - _POINTS_MS))
     return {"SendDataPoints": points}
 
 
@@ -90,11 +93,13 @@ def _sent(connection: Connection, account_id: int, since: int) -> int:
     return int(connection.execute(found).scalar_one())
 
 
-def _points(connection: Connection, account_id: int, since: int) -> list[dict[str, Any]]:
+def _points(connection: Connection, account_id: int, seen: Collection[int] | None, since: int) -> list[dict[str, Any]]:
+    """``seen``: the domains that may be; None = all."""
     point = events.c.at - events.c.at % _POINT_MS
     rows = connection.execute(
         select(point.label("at"), events.c.kind, func.count().label("number"))
         .where(events.c.account_id == account_id, events.c.at >= since, events.c.kind.in_(_COUNTED))
+        .where(*([] if seen is None else [events.c.message_id.in_(_of_domains(account_id, seen))]))
         .group_by(point, events.c.kind)
         .order_by(point)
     )
@@ -103,6 +108,10 @@ def _points(connection: Connection, account_id: int, since: int) -> list[dict[st
         counts = found.setdefault(row.at, {"Timestamp": row.at, **dict.fromkeys(_COUNTED.values(), 0)})
         counts[_COUNTED[Kind(row.kind)]] = row.number
     return list(found.values())
+
+
+def _of_domains(account_id: int, seen: Collection[int]) -> Select[Any]:
+    return select(messages.c.id).where(messages.c.account_id == account_id, messages.c.domain_id.in_(sorted(seen)))
 
 
 async def put_details(call: Call, params: Params) -> Result:

@@ -15,6 +15,7 @@ from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid, not_found
 from mailferry.resources import documents
 from mailferry.resources.documents import Kind
+from mailferry.resources.permissions import VIEWER
 
 #: Of one resource, and characters of one (quotas).
 MAX_TAGS = 50
@@ -135,6 +136,8 @@ async def _resource(call: Call, arn: str) -> str:
         raise SesError("AccessDenied", f"The resource {arn[:300]} is of another account.", status=403)
     if word == "identity":
         return f"identity/{(await identity.existing(call, name)).name}"
+    if call.rights.account < VIEWER:
+        raise call.denied(arn[:300])
     kind = _HOLDING.get(word) or _CLOSED.get(word)
     key = _place(resource).name if word in _HOLDING else name
     if kind and not await call.read(lambda connection: documents.get(connection, call.account_id, kind, key)):
