@@ -65,7 +65,11 @@ async def test_control_fields_do_what_parameters_of_the_api_do(office: Office) -
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("none", "ConfigurationSetDoesNotExist"), ("paused", "ConfigurationSetSendingPausedException")],
+    [
+        ("none", "ConfigurationSetDoesNotExist"),
+        ("=?utf-8?q?a=00b?=", "ConfigurationSetDoesNotExist"),
+        ("paused", "ConfigurationSetSendingPausedException"),
+    ],
 )
 async def test_a_configuration_set_that_cannot_be_used(office: Office, name: str, code: str) -> None:
     await configure(office, "paused", SendingOptions={"SendingEnabled": False})

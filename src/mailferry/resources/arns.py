@@ -1,7 +1,9 @@
 """Amazon's names of accounts and of things: ``arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE``."""
 
-#: Of an account's number: more than Amazon's twelve, and fewer than 64 bits hold.
-_DIGITS = 18
+import re
+
+#: No database takes a NUL.
+_OWNED = re.compile(r"[^:\0]*(?::[^:\0]*){3}:([0-9]{12}):[^\0]*")
 
 
 def aws_account(account_id: int) -> str:
@@ -16,7 +18,5 @@ def arn(service: str, region: str, account_id: int, resource: str) -> str:
 
 def account_of(name: str) -> int | None:
     """Whose a thing is by its ARN."""
-    parts = name.split(":", 5)
-    number = parts[4] if len(parts) == 6 else ""
-    # Longer ones are nobody's, and no number of a database or of `int`.
-    return int(number) if number.isascii() and number.isdecimal() and len(number) <= _DIGITS else None
+    found = _OWNED.fullmatch(name)
+    return int(found[1]) if found else None

@@ -49,6 +49,8 @@ def get(connection: Connection, account_id: int, kind: Kind, name: str, *, locke
 
     SQLite has one writer anyway.
     """
+    if "\0" in name:  # PostgreSQL does not even look
+        return None
     found = select(documents).where(*_at(account_id, kind, name))
     row = connection.execute(found.with_for_update() if locked else found).one_or_none()
     return _document(row) if row else None

@@ -24,11 +24,11 @@ def after(params: Params, name: str = "NextToken") -> str:
     token = params.get(name, "")
     try:
         found = base64.urlsafe_b64decode(token.encode()).decode()
-        if "\0" in found:  # PostgreSQL takes none, and no name has one
-            raise UnicodeError
-        return found
     except (UnicodeError, binascii.Error):
-        raise SesError("InvalidNextToken", f"Invalid {name} <{token[:100]}>.") from None
+        found = "\0"
+    if "\0" in found:
+        raise SesError("InvalidNextToken", f"Invalid {name} <{token[:100]}>.")
+    return found
 
 
 def token(last: str) -> str:

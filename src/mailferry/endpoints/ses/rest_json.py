@@ -24,6 +24,8 @@ _SCALARS: Mapping[str, tuple[type, ...]] = {
 }
 #: Years 1 to 9999, in Unix seconds: what can be written as a date.
 _FIRST, _LAST = -62_135_596_800, 253_402_300_799
+#: In one list. No operation takes more than a hundred; what is looked at before its own limit is asked is bounded by this.
+MAX_ITEMS = 1_000
 _JAVA = {"string": "String", "boolean": "Boolean", "integer": "Integer", "long": "Long", "blob": "ByteBuffer"}
 
 
@@ -93,6 +95,8 @@ def _value(shape: Shape, given: Any) -> Any:
         case "list":
             if not isinstance(given, list):
                 raise SesError("SerializationException", "Expected list or null")
+            if len(given) > MAX_ITEMS:
+                raise SesError("SerializationException", f"A list has at most {MAX_ITEMS} members.")
             item = shape.item
             assert item
             return [_value(item, each) for each in given if each is not None]

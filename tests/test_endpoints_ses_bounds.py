@@ -1,0 +1,73 @@
+"""What is too much, or what no database takes, is refused before it costs anything, and is no mistake of the server."""
+
+import base64
+
+import msgspec
+import pytest
+
+from mailferry.endpoints.ses import rest_json
+from mailferry.endpoints.ses.errors import SesError
+from mailferry.endpoints.ses.model import service
+from mailferry.resources.arns import account_of
+from mailferry.store.database import Database
+from tests.conftest import Clock
+from tests.ses_calls import Calls
+
+DAY = 86_400_000
+
+
+@pytest.fixture
+async def calls(database: Database, clock: Clock) -> Calls:
+    return await Calls.furnished(database, clock)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "operation", "member"),
+    [
+        ("sesv2", "GetTenant", "TenantName"),
+        ("sesv2", "CreateTenant", "TenantName"),
+        ("sesv2", "GetDedicatedIpPool", "PoolName"),
+        ("ses", "DescribeReceiptRuleSet", "RuleSetName"),
+        ("ses", "CreateReceiptRuleSet", "RuleSetName"),
+    ],
+)
+async def test_no_name_holds_a_nul(calls: Calls, dialect: str, operation: str, member: str) -> None:
+    with pytest.raises(SesError, match="must not hold a NUL"):
+        await calls(dialect, operation, **{member: "a\0b"})
+
+
+async def test_no_page_s_token_holds_a_nul(calls: Calls) -> None:
+    with pytest.raises(SesError, match="Invalid NextToken"):
+        await calls("sesv2", "ListTenants", NextToken=base64.urlsafe_b64encode(b"a\0b").decode())
+
+
+@pytest.mark.parametrize(
+    "name", ["arn:aws:sns:us-east-1:000000000001:a\0", f"arn:aws:sns:us-east-1:{'9' * 20}:a", f"a:b:c:d:{'9' * 5000}:e"]
+)
+def test_an_arn_without_an_account_that_can_be(name: str) -> None:
+    """Whoever has no key asks by ARNs too."""
+    assert account_of(name) is None
+
+
+def test_lists_have_an_end() -> None:
+    operation = service("sesv2").operations["SendEmail"]
+    many = msgspec.json.encode({"Content": {}, "EmailTags": [{"Name": "a", "Value": "b"}] * 1001})
+    with pytest.raises(SesError, match="at most 1000") as caught:
+        rest_json.read(operation, {}, [], many)
+    assert caught.value.code == "SerializationException"
+
+
+@pytest.mark.parametrize("moment", ["1e300", "1e15", "-1", "253402300800"])
+def test_moments_are_of_this_calendar(moment: str) -> None:
+    operation = service("sesv2").operations["BatchGetMetricData"]
+    body = b'{"Queries": [{"Id": "a", "Namespace": "VDM", "Metric": "SEND", "StartDate": %b, "EndDate": 1}]}'
+    with pytest.raises(SesError, match="is no timestamp"):
+        rest_json.read(operation, {}, [], body % moment.encode())
+
+
+async def test_a_query_of_metrics_is_about_some_years(calls: Calls) -> None:
+    query = {"Id": "a", "Namespace": "VDM", "Metric": "SEND", "StartDate": 0, "EndDate": 1_100 * DAY}
+    found = await calls("sesv2", "BatchGetMetricData", Queries=[query])
+    assert len(found["Results"][0]["Values"]) == 1_100
+    with pytest.raises(SesError, match="at most 1100 days"):
+        await calls("sesv2", "BatchGetMetricData", Queries=[query | {"EndDate": 1_100 * DAY + 1}])
