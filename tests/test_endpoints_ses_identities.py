@@ -276,7 +276,7 @@ async def test_changing_needs_the_whole_account(calls: Calls) -> None:
 
     confined = Rights.of(calls.account, 0, [Grant(Resource.DOMAIN, 1, ADMIN)])
     reading = {"Get", "List"}
-    for dialect, operations in TABLE.items():
-        for name, op in operations.items():
+    for dialect in ("ses", "sesv2"):
+        for name, op in TABLE[dialect].items():
             if op.function and ("Identit" in name or "Tag" in name):
                 assert op.allows(confined) is any(name.startswith(word) for word in reading), (dialect, name)
