@@ -7,28 +7,15 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, Select, select
 
+from mailferry.consumers.ses import words
+from mailferry.consumers.ses.words import Happened, Told
 from mailferry.journal.events import Kind
 from mailferry.journal.ids import first_at
-from mailferry.resources import suppressions
 from mailferry.store.given import among, pack, rows
 from mailferry.store.schema import events, messages, recipients
 
 #: An id is drawn within the millisecond of its message, unless a clock was set back.
 _DRIFT_MS = 86_400_000
-_PLAIN = {
-    Kind.ACCEPTED: "SEND",
-    Kind.DELIVERY: "DELIVERY",
-    Kind.SOFT_BOUNCE: "DELIVERY_DELAY",
-    Kind.SPAM: "COMPLAINT",
-    Kind.OPEN: "OPEN",
-    Kind.CLICK: "CLICK",
-    Kind.UNSUBSCRIBE: "SUBSCRIPTION",
-}
-#: Categories of bounces that say something of the address.
-_LASTING = frozenset({"badrecipient", "dnsFail", "generalfail"})
-_SUPPRESSED = {suppressions.why_rejected(kind): "OnAccountSuppressionList" for kind in suppressions.TYPES} | {
-    suppressions.why_rejected(suppressions.UNSUBSCRIPTION): "UnsubscribedRecipient"
-}
 _BOUNCES = {"PERMANENT": "PERMANENT_BOUNCE", "TRANSIENT": "TRANSIENT_BOUNCE"}
 
 
@@ -96,25 +83,22 @@ def page(
 
 def told(kind: str, facts: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
     """Type and details; None: Amazon has no word for it."""
-    if plain := _PLAIN.get(Kind(kind)):
-        return plain, {}
-    if kind == Kind.BOUNCE:
-        lasting = facts.get("reason") != "expired" and facts.get("category", "") in _LASTING
-        return "BOUNCE", _bounce("PERMANENT" if lasting else "TRANSIENT", "General", _reply(facts))
-    if kind == Kind.REJECT:
-        reason = str(facts.get("reason", ""))
-        if sub := _SUPPRESSED.get(reason):
-            return "BOUNCE", _bounce("PERMANENT", sub, reason)
-        return ("RENDERING_FAILURE" if reason.startswith("rendering_failure") else "REJECT"), {}
-    return None
+    # Of the rest, which events are told with, nothing is told here.
+    event = Happened(Kind(kind), 0, facts, "", "", True, False, "", 0, 0, {}, "")
+    found = words.told(event)
+    return (found.type, _details(found)) if found else None
 
 
-def _bounce(kind: str, sub: str, diagnostic: str) -> dict[str, Any]:
-    return {"Bounce": {"BounceType": kind, "BounceSubType": sub, "DiagnosticCode": diagnostic}}
-
-
-def _reply(facts: Mapping[str, Any]) -> str:
-    return " ".join(str(facts[name]) for name in ("code", "enhanced", "response") if facts.get(name))
+def _details(found: Told) -> Mapping[str, Any]:
+    block = found.block
+    if found.type == "BOUNCE":
+        bounce = {"BounceType": block["bounceType"].upper(), "BounceSubType": block["bounceSubType"]}
+        return {"Bounce": {**bounce, "DiagnosticCode": block["bouncedRecipients"][0]["diagnosticCode"]}}
+    if found.type == "COMPLAINT":
+        given = {"ComplaintSubType": "complaintSubType", "ComplaintFeedbackType": "complaintFeedbackType"}
+        complaint = {name: block[key] for name, key in given.items() if block.get(key)}
+        return {"Complaint": complaint} if complaint else {}
+    return {}
 
 
 def _published(account_id: int) -> Select[Any]:
