@@ -57,17 +57,9 @@ def test_lists_have_an_end() -> None:
     assert caught.value.code == "SerializationException"
 
 
-@pytest.mark.parametrize("moment", ["1e300", "1e15", "-1", "253402300800"])
+@pytest.mark.parametrize("moment", ["1e300", "1e15", "-1e12", "253402300800"])
 def test_moments_are_of_this_calendar(moment: str) -> None:
     operation = service("sesv2").operations["BatchGetMetricData"]
     body = b'{"Queries": [{"Id": "a", "Namespace": "VDM", "Metric": "SEND", "StartDate": %b, "EndDate": 1}]}'
     with pytest.raises(SesError, match="is no timestamp"):
         rest_json.read(operation, {}, [], body % moment.encode())
-
-
-async def test_a_query_of_metrics_is_about_some_years(calls: Calls) -> None:
-    query = {"Id": "a", "Namespace": "VDM", "Metric": "SEND", "StartDate": 0, "EndDate": 1_100 * DAY}
-    found = await calls("sesv2", "BatchGetMetricData", Queries=[query])
-    assert len(found["Results"][0]["Values"]) == 1_100
-    with pytest.raises(SesError, match="at most 1100 days"):
-        await calls("sesv2", "BatchGetMetricData", Queries=[query | {"EndDate": 1_100 * DAY + 1}])

@@ -83,7 +83,7 @@ async def test_no_document_is_found_by_a_name_with_a_nul(database: Database, clo
     account = await database.write(lambda c: accounts.create_account(c, "Shop", clock()))
     kind, name = Kind.CONFIGURATION_SET, "a\0b"
     assert await database.read(lambda c: documents.get(c, account, kind, name)) is None
-    assert await database.write(lambda c: documents.lock(c, account, kind, name)) is None
+    assert await database.write(lambda c: documents.get(c, account, kind, name, locked=True)) is None
     assert not await database.write(lambda c: documents.replace(c, account, kind, name, {}, clock()))
     assert not await database.write(lambda c: documents.remove(c, account, kind, name))
 

@@ -12,8 +12,6 @@ from mailferry.endpoints.ses.stories import Story
 from mailferry.resources.permissions import Resource
 
 _DAY_MS = 86_400_000
-#: Of one query, each of which has a value in the answer. Amazon's go back some sixty.
-MAX_DAYS = 1_100
 
 
 async def get_message(call: Call, params: Params) -> Result:
@@ -55,8 +53,6 @@ async def batch_get_metric_data(call: Call, params: Params) -> Result:
     for each in queries:
         if each["StartDate"] >= each["EndDate"]:
             raise invalid("StartDate must be before EndDate")
-        if each["EndDate"] - each["StartDate"] > MAX_DAYS * _DAY_MS:
-            raise invalid(f"A query is about at most {MAX_DAYS} days.")
     results, errors = await call.read(read)
     return {"Results": results, "Errors": errors}
 
