@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import Engine
 
 from mailferry.store.database import Database, open_database
@@ -28,6 +29,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     from hypothesis import HealthCheck, settings
 
+    # A logger that was kept under an earlier configuration is heard by no test that captures what is said.
+    configure = structlog.configure
+    structlog.configure = lambda **given: configure(**given | {"cache_logger_on_first_use": False})
+
     # A noisy machine must not fail a property by its clock.
     settings.register_profile("mailferry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("mailferry")
@@ -47,6 +52,13 @@ class Clock:
 
     def forward(self, *, seconds: float = 0, hours: float = 0) -> None:
         self.now += int(seconds * 1000 + hours * 3_600_000)
+
+
+@pytest.fixture(autouse=True)
+def _default_logging() -> Iterator[None]:
+    """Commands that ran in this process have set a level, which the next test's logs would have."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.amazon import SENDER, Amazon, amazon, in_thread
 
@@ -108,14 +109,18 @@ async def test_a_template_has_one_life_in_both_versions_and_in_mailtraps_api(clo
         await in_thread(v1.delete_template, TemplateName="Tagged")
     await in_thread(v2.create_email_template, TemplateName="Tagged", TemplateContent=HELLO)
     assert "Tags" not in await in_thread(v2.get_email_template, TemplateName="Tagged")
-    for unkeepable in ("a\0b", "x" * 5000):
-        for name in ("get_email_template", "get_custom_verification_email_template"):
-            with pytest.raises(v2.exceptions.NotFoundException):
-                await in_thread(getattr(v2, name), TemplateName=unkeepable)
-        with pytest.raises(v1.exceptions.TemplateDoesNotExistException):
-            await in_thread(v1.test_render_template, TemplateName=unkeepable, TemplateData="{}")
-        await in_thread(v1.delete_template, TemplateName=unkeepable)
-        await in_thread(v1.delete_custom_verification_email_template, TemplateName=unkeepable)
+    long = "x" * 5000
+    for name in ("get_email_template", "get_custom_verification_email_template"):
+        with pytest.raises(v2.exceptions.NotFoundException):
+            await in_thread(getattr(v2, name), TemplateName=long)
+        with pytest.raises(v2.exceptions.BadRequestException, match="must not hold a NUL"):
+            await in_thread(getattr(v2, name), TemplateName="a\0b")
+    with pytest.raises(v1.exceptions.TemplateDoesNotExistException):
+        await in_thread(v1.test_render_template, TemplateName=long, TemplateData="{}")
+    await in_thread(v1.delete_template, TemplateName=long)
+    await in_thread(v1.delete_custom_verification_email_template, TemplateName=long)
+    with pytest.raises(ClientError, match="must not hold a NUL"):
+        await in_thread(v1.delete_template, TemplateName="a\0b")
 
 
 async def test_every_way_of_sending_from_a_template_and_what_a_missing_variable_makes_of_it(cloud: Amazon) -> None:
