@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import pytest
 from botocore.config import Config
 
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.server import DOMAIN, Mailferry, add_domain, running
+
+#: For stories whose operations are held on both databases in process (tests/test_endpoints_ses_*.py): a server costs seconds.
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 T = TypeVar("T")
 SENDER = f"app@{DOMAIN}"

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.amazon import SENDER, Amazon, amazon, in_thread
+from tests.amazon import ON_SQLITE, SENDER, Amazon, amazon, in_thread
 from tests.fakes.receiver import Receiver
 from tests.flows.test_ses_events import SIMPLE, Listener, send, with_set
+
+pytestmark = ON_SQLITE
 
 ARCHIVE = f"arn:aws:ses:us-east-1:000000000001:mailmanager-archive/a-{'x' * 24}"
 

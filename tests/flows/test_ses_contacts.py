@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.amazon import SENDER, Amazon, amazon, in_thread
+from tests.amazon import ON_SQLITE, SENDER, Amazon, amazon, in_thread
 from tests.flows.test_tracking import URL, check_signatures, visit
+
+pytestmark = ON_SQLITE
 
 LIST = "Readers"
 TOPICS = [

@@ -17,8 +17,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.amazon import SENDER, Amazon, amazon, in_thread
+from tests.amazon import ON_SQLITE, SENDER, Amazon, amazon, in_thread
 from tests.server import DOMAIN
+
+pytestmark = ON_SQLITE
 
 BODY = {"Subject": {"Data": "Hi"}, "Body": {"Text": {"Data": "It works."}}}
 RECORDS = 10_000

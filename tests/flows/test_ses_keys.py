@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.amazon import SENDER, Amazon, amazon, in_thread
+from tests.amazon import ON_SQLITE, SENDER, Amazon, amazon, in_thread
 from tests.commands import add_own_domain, ask_later
 from tests.server import DOMAIN
+
+pytestmark = ON_SQLITE
 
 THEIRS = {"key_id": "AKIAIOSFODNN7EXAMPLE", "secret": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
 TO = {"ToAddresses": ["a@dest.test"]}

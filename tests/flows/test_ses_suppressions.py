@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.amazon import SENDER, Amazon, amazon, in_thread
+from tests.amazon import ON_SQLITE, SENDER, Amazon, amazon, in_thread
+
+pytestmark = ON_SQLITE
 
 CONTENT = {"Simple": {"Subject": {"Data": "Hi"}, "Body": {"Text": {"Data": "It works."}}}}
 

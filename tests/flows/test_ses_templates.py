@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.amazon import SENDER, Amazon, amazon, in_thread
+from tests.amazon import ON_SQLITE, SENDER, Amazon, amazon, in_thread
+
+pytestmark = ON_SQLITE
 
 TO = {"ToAddresses": ["a@dest.test"]}
 HELLO = {"Subject": "Hi {{name}}", "Html": "<p>{{name}} of {{shop.city}}</p>", "Text": "{{name}} of {{shop.city}}"}
