@@ -13,7 +13,8 @@ from mailferry.endpoints.operations.tools import Mistake, Tools
 from mailferry.endpoints.operations.verbs import VERBS
 from mailferry.net.dns import Resolver
 from mailferry.resources import accounts, aws_regions
-from mailferry.resources.access_keys import AccessKeys, region_of, smtp_password
+from mailferry.resources.access_keys import AccessKeys, region_of
+from mailferry.resources.aws_regions import smtp_password
 from mailferry.resources.permissions import ADMIN, NONE, VIEWER, Resource
 from mailferry.store.database import Database
 from mailferry.store.schema import access_keys, audit_log

@@ -10,7 +10,8 @@ from mailferry.endpoints.ses.smtp import Outcome
 from mailferry.endpoints.smtp.amazon import AmazonBackend
 from mailferry.endpoints.smtp.dialects import Dialects
 from mailferry.endpoints.smtp.server import Listener, Server
-from mailferry.resources.access_keys import AccessKey, smtp_password
+from mailferry.resources.access_keys import AccessKey
+from mailferry.resources.aws_regions import smtp_password
 from mailferry.resources.permissions import Rights
 from tests.endpoints_smtp_support import (
     PASSWORD,

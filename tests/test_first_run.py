@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select
 
-from mailferry import first_run
+from mailferry import credentials, first_run
 from mailferry.config import Config, load
 from mailferry.house import House, clock, open_house
 from mailferry.resources.domains import DEMO, fresh_keys
@@ -50,16 +50,16 @@ async def test_a_first_start_makes_all_of_it_and_a_second_nothing(tmp_path: Path
     config = configured(tmp_path, database__url=database_url)
     async with open_house(config) as house:
         await furnish(house)
-        made = first_run.recall(tmp_path)
+        made = credentials.recall(tmp_path)
         await furnish(house)
-        assert first_run.recall(tmp_path) == made
+        assert credentials.recall(tmp_path) == made
         counted = [accounts, users, projects, inboxes, domains]
         numbers = await house.database.read(
             lambda connection: [connection.scalar(select(func.count()).select_from(table)) for table in counted]
         )
         assert numbers == [1, 1, 1, 1, 1]
         demo = await house.database.read(lambda c: c.execute(select(domains.c.name, domains.c.state)).one())
-        assert tuple(demo) == (first_run.DEMO_DOMAIN, DEMO)
+        assert tuple(demo) == (credentials.DEMO_DOMAIN, DEMO)
         assert await account_of(house, made["api_token"]) == made["account_id"] == 1
     assert set(made) == {"account_id", "api_token", "ses", "sandbox", "owner"}
     assert stat.S_IMODE((tmp_path / "first-run.json").stat().st_mode) == 0o600
@@ -89,9 +89,9 @@ async def test_a_first_run_that_is_cut_off_before_its_commit_is_made_anew(tmp_pa
 
         with pytest.raises(KeyError):
             await house.database.write(cut_off)
-        lost = first_run.recall(tmp_path)["api_token"]
+        lost = credentials.recall(tmp_path)["api_token"]
         await furnish(house)
-        found = first_run.recall(tmp_path)["api_token"]
+        found = credentials.recall(tmp_path)["api_token"]
         assert found != lost
         assert await account_of(house, found) == 1
         assert await account_of(house, lost) is None
@@ -106,15 +106,15 @@ async def test_credentials_have_exactly_the_promised_keys(tmp_path: Path) -> Non
     config = configured(tmp_path)
     async with open_house(config) as house:
         await furnish(house)
-    found = first_run.credentials(config, tmp_path / "ca" / "ca.pem")
+    found = credentials.credentials(config, tmp_path / "ca" / "ca.pem")
     assert shape(found) == KEYS
     assert (found["http_url"], found["https_url"]) == ("http://127.0.0.1:8025", "https://127.0.0.1:8443")
     assert found["smtp"]["username"] == "api" and found["bulk_smtp"]["username"] == "bulk"
     assert found["api_token"] == found["smtp"]["password"] == found["bulk_smtp"]["password"]
 
-    assert first_run.forget(tmp_path)
-    assert not first_run.forget(tmp_path)
-    forgotten = first_run.credentials(config, tmp_path / "ca" / "ca.pem")
+    assert credentials.forget(tmp_path)
+    assert not credentials.forget(tmp_path)
+    forgotten = credentials.credentials(config, tmp_path / "ca" / "ca.pem")
     assert set(forgotten) == set(KEYS)
     assert forgotten["api_token"] is forgotten["account_id"] is forgotten["sandbox"] is None
     assert forgotten["smtp"] == {"host": "127.0.0.1", "port": 2525, "username": "api", "password": None}
@@ -132,21 +132,21 @@ async def test_credentials_have_exactly_the_promised_keys(tmp_path: Path) -> Non
 )
 def test_credentials_say_what_listens(tmp_path: Path, settings: dict[str, str], found: dict[str, Any]) -> None:
     config = load(None, {}, {"server.data_dir": str(tmp_path), **settings})
-    said = first_run.credentials(config, tmp_path / "ca.pem")
+    said = credentials.credentials(config, tmp_path / "ca.pem")
     assert {name: said[name] for name in found} == found
 
 
 def test_clients_are_told_of_the_listener_with_starttls(tmp_path: Path) -> None:
     config = configured(tmp_path, smtp__listen="tls://0.0.0.0:465,[::]:587")
-    assert first_run.smtp_listener(config) == ("::1", 587, False)
-    assert first_run.credentials(config, tmp_path)["smtp"]["port"] == 587
-    assert first_run.smtp_listener(configured(tmp_path, smtp__listen="tls://0.0.0.0:465")) == ("127.0.0.1", 465, True)
+    assert credentials.smtp_listener(config) == ("::1", 587, False)
+    assert credentials.credentials(config, tmp_path)["smtp"]["port"] == 587
+    assert credentials.smtp_listener(configured(tmp_path, smtp__listen="tls://0.0.0.0:465")) == ("127.0.0.1", 465, True)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     for damage in ("", "{", "[]", '{"api_token": '):
         (tmp_path / "first-run.json").write_text(damage)
-        with pytest.raises(first_run.BadFile, match=r"first-run\.json cannot be read"):
-            first_run.recall(tmp_path)
+        with pytest.raises(credentials.BadFile, match=r"first-run\.json cannot be read"):
+            credentials.recall(tmp_path)
     (tmp_path / "first-run.json").write_text(json.dumps({"api_token": "t"}))
-    assert first_run.recall(tmp_path) == {"api_token": "t"}
+    assert credentials.recall(tmp_path) == {"api_token": "t"}

@@ -22,6 +22,7 @@ FLOORS = (
     ("housekeeping", "listening", "ending", "readiness"),
     ("first_run", "house"),
     ("endpoints",),
+    ("credentials",),
     ("intake",),
     ("feedback",),
     ("delivery", "consumers"),

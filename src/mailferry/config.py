@@ -41,6 +41,9 @@ class Setting:
         return f"{self.section}.{self.name}"
 
 
+#: In the data folder, where no [database] url is set (see store/database.py).
+SQLITE_FILE = "mailferry.db"
+
 ROLES = ("api", "smtp", "delivery", "consumers", "housekeeping")
 
 SETTINGS: tuple[Setting, ...] = (

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from mailferry.config import Config
+from mailferry.config import SQLITE_FILE, Config
 from mailferry.delivery import queue as queues
 from mailferry.journal import follow
 from mailferry.net.dns import Resolver
@@ -46,9 +46,6 @@ CLOCK_MOST = 60.0
 #: A database whose connections break while we start (it is restarted, say) is waited for so long, and asked this often.
 PATIENCE_SECONDS = 20.0
 PAUSE_SECONDS = 0.2
-
-#: In the data folder, where no [database] url is set (see store/database.py).
-SQLITE_FILE = "mailferry.db"
 
 
 class Unusable(RuntimeError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mailferry.first_run import DEMO_DOMAIN, SIMULATOR_DOMAIN
+from mailferry.credentials import DEMO_DOMAIN, SIMULATOR_DOMAIN
 from tests.clients.programs import run_program
 from tests.commands import ask, first_run, run_command
 from tests.peers.namespaces import Own

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mailferry.resources.access_keys import smtp_password
+from mailferry.resources.aws_regions import smtp_password
 from tests.amazon import SENDER, Amazon, amazon, in_thread
 from tests.clients.programs import run_program
 from tests.peers.swaks import Said

@@ -14,8 +14,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from mailferry.first_run import REGION
-from mailferry.resources.access_keys import smtp_password
+from mailferry.credentials import REGION
+from mailferry.resources.aws_regions import smtp_password
 from tests.commands import ask
 from tests.hostile import Target, besieged, connected, said_until_closed
 from tests.server import message

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mailferry.resources.access_keys import smtp_password
+from mailferry.resources.aws_regions import smtp_password
 from tests.amazon import SENDER, Amazon, amazon, in_thread
 from tests.commands import ask, ask_later
 from tests.flows.test_tracking import check_signatures

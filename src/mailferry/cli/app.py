@@ -9,39 +9,15 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
-from mailferry import __version__, first_run, logs
-from mailferry.cli import (
-    audit,
-    card,
-    contacts,
-    domains,
-    invitations,
-    keys,
-    messages,
-    nouns,
-    organizations,
-    show,
-    stats,
-    suppressions,
-    templates,
-    tokens,
-    users,
-    webhooks,
-)
+from mailferry import __version__, credentials
+from mailferry.cli import card, nouns, show
 from mailferry.cli.options import HERE, Flag, Json, Where
 from mailferry.cli.reach import Failure, check_house, tell
 from mailferry.cli.show import Column
 from mailferry.config import ROLES, SETTINGS, BadSetting, Config, Setting
-from mailferry.house import Unusable
-from mailferry.net import authority
 from mailferry.net.hosts import BadHost, certificate_names
-from mailferry.net.tls_server import server_context, tls_problem
 from mailferry.net.trust import trust_instructions
 from mailferry.store.lock import AlreadyRunning
-
-#: What the operator can put right; everything else is a fault of ours and shows where it happened.
-MISTAKES = (Failure, Unusable, BadSetting, BadHost, first_run.BadFile, authority.AuthorityError, PermissionError)
-
 
 FORGOTTEN = (
     "This copy of the first run's secrets is deleted. The token and the password stay valid, and cannot be shown again; "
@@ -63,21 +39,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-app.command(audit.audit)
-app.command(organizations.accounts)
-app.command(contacts.contacts)
-app.command(domains.domains)
-app.command(invitations.invitations)
-app.command(keys.keys)
 nouns.register(app)
-app.command(messages.messages)
-app.command(organizations.organizations)
-app.command(stats.stats)
-app.command(suppressions.suppressions)
-app.command(templates.templates)
-app.command(tokens.tokens)
-app.command(users.users)
-app.command(webhooks.webhooks)
 
 
 @app.command
@@ -90,16 +52,18 @@ def serve(
 ) -> int:
     """Start the server. Ctrl-C or SIGTERM ends it within ten seconds, and nothing is lost."""
     config = where.load(roles)
-    logs.configure(config["log.format"], config["log.level"])
+    from mailferry import logs
     from mailferry.roles import serve as run_roles
+
+    logs.configure(config["log.format"], config["log.level"])
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(run_roles(config, card.announce))
     return 0
 
 
-@app.command
-def credentials(
+@app.command(name="credentials")
+def credentials_(
     *,
     where: Where = HERE,
     json: Json = False,
@@ -108,14 +72,16 @@ def credentials(
     ] = False,
 ) -> int:
     """Show what the first run made, token and passwords, and where the server is found."""
+    from mailferry.net.authority import ca_file
+
     config = where.load()
     if forget:
-        gone = first_run.forget(config.data_dir)
+        gone = credentials.forget(config.data_dir)
         show.line(FORGOTTEN if gone else "There was nothing to delete.")
         return 0
     listeners = tell(config, "server.listeners")
     config = config.but(listeners or {})
-    found = first_run.credentials(config, authority.ca_file(config.data_dir))
+    found = credentials.credentials(config, ca_file(config.data_dir))
     if json:
         show.as_json(found)
         return 0
@@ -155,6 +121,8 @@ def certificates(
 
 
 def _issue(config: Config, hosts: tuple[str, ...]) -> dict[str, Any]:
+    from mailferry.net import authority
+
     check_house(config)
     wanted = certificate_names(hosts)
     authority.ensure_authority(config.data_dir)
@@ -180,6 +148,8 @@ def _issued(result: dict[str, Any]) -> None:
 
 
 def _load_given(config: Config, hosts: tuple[str, ...]) -> dict[str, Any]:
+    from mailferry.net.tls_server import server_context, tls_problem
+
     certificate, key = Path(config["tls.certificate"]), Path(config["tls.key"])
     if hosts:
         raise Failure(f"names are those of [tls] certificate, {certificate}, and are served by [http] hosts")
@@ -252,12 +222,22 @@ def run(arguments: list[str]) -> int:
     except AlreadyRunning as error:
         print(f"mailferry: {error}: stop it first, or name another folder with --data", file=sys.stderr)
         return 1
-    except MISTAKES as error:
-        print(f"mailferry: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `mailferry messages list | head`; at its end the interpreter flushes what is left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        if not isinstance(error, _mistakes()):
+            raise
+        print(f"mailferry: {error}", file=sys.stderr)
+        return 1
     return status if isinstance(status, int) else 0
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    """What the operator can put right; everything else is a fault of ours and shows where it happened."""
+    from mailferry.house import Unusable
+    from mailferry.net.authority import AuthorityError
+
+    return (Failure, Unusable, BadSetting, BadHost, credentials.BadFile, AuthorityError, PermissionError)

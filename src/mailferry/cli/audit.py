@@ -3,15 +3,16 @@
 from typing import Annotated, Any
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from mailferry.cli import show
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, Json, Limit, OfAccount, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 
-audit = App(name="audit", help="Who changed what, and when.", help_format="plaintext")
+audit = noun("audit")
 
 #: Characters of a value in the table; --json has all of them.
 LONGEST = 60

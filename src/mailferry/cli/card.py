@@ -6,16 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mailferry import first_run
+from mailferry import credentials
 from mailferry.config import Config
-from mailferry.net import authority
 from mailferry.net.hosts import url_host
 
-SUCCESS = f"success@{first_run.SIMULATOR_DOMAIN}"
+SUCCESS = f"success@{credentials.SIMULATOR_DOMAIN}"
 RUNS = "Mailferry runs."
 STOPPED = "Mailferry does not run, or is just starting."
 EXPECTED = "With the settings of this command it will be found here:"
-SENDER = f"hello@{first_run.DEMO_DOMAIN}"
+SENDER = f"hello@{credentials.DEMO_DOMAIN}"
 
 
 def announce(config: Config) -> None:
@@ -32,7 +31,9 @@ def text(config: Config, *, runs: bool) -> str:
 
     ``config``: the running server's; of one that does not run nobody knows the settings of its next start.
     """
-    found = first_run.credentials(config, authority.ca_file(config.data_dir))
+    from mailferry.net import authority
+
+    found = credentials.credentials(config, authority.ca_file(config.data_dir))
     lines = ["", *([RUNS] if runs else [f"{STOPPED} Start it: {command(config, 'serve')}", EXPECTED]), ""]
     lines += [*_places(config, found), ""]
     if found["api_token"]:
@@ -45,7 +46,7 @@ def text(config: Config, *, runs: bool) -> str:
 
 def _first_message(config: Config, found: dict[str, Any]) -> list[str]:
     lines = []
-    before = f"The demo domain {first_run.DEMO_DOMAIN} writes to its simulator. Send a first message"
+    before = f"The demo domain {credentials.DEMO_DOMAIN} writes to its simulator. Send a first message"
     if found["http_url"] or found["https_url"]:
         lines += [f"{before} by the API:", "", _curl(config, found), ""]
         before = "or"
@@ -78,7 +79,7 @@ def _places(config: Config, found: dict[str, Any]) -> list[str]:
         if found[key]:
             lines.append(f"  {name:<7} {found[key]}")
     if found["smtp"]:
-        host, port, tls = first_run.smtp_listener(config)
+        host, port, tls = credentials.smtp_listener(config)
         lines.append(
             f"  SMTP    {_bracketed(host)}:{port}, {'TLS' if tls else 'STARTTLS'}; "
             "user api (transactional) or bulk, password: the token"
@@ -125,7 +126,7 @@ def _host_port(at: str) -> tuple[str, int]:
 
 
 def _smtp(config: Config, found: dict[str, Any]) -> str:
-    host, port, tls = first_run.smtp_listener(config)
+    host, port, tls = credentials.smtp_listener(config)
     connect, at = _named(config, _bracketed(host), port)
     return (
         f"  printf 'From: {SENDER}\\r\\nTo: {SUCCESS}\\r\\nSubject: Hello\\r\\n\\r\\nIt works.\\r\\n' | "

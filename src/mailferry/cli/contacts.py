@@ -11,24 +11,21 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from mailferry.cli import show
 from mailferry.cli.contact_import import Result, take_over
 from mailferry.cli.imports import STDIO
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, ForAccount, Json, Limit, Where
 from mailferry.cli.reach import Failure, call, pieces
 from mailferry.cli.show import Column
-from mailferry.endpoints.operations.tools import ACCOUNT
+from mailferry.credentials import ACCOUNT
 from mailferry.resources.contacts import exports
 from mailferry.resources.contacts.contacts import Contact
 from mailferry.resources.contacts.values import DataType
 
-contacts = App(
-    name="contacts",
-    help="People by their address, with fields and lists.",
-    help_format="plaintext",
-)
+contacts = noun("contacts")
 
 
 def _option(name: str, text: str) -> Parameter:

@@ -2,19 +2,18 @@
 
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from mailferry import first_run
+from mailferry import credentials
 from mailferry.cli import card, reviews, show
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, Account, ForAccount, Json, OfAccount, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
-from mailferry.endpoints.operations.tools import ACCOUNT
+from mailferry.credentials import ACCOUNT
 from mailferry.resources.domains import DEMO, IN_REVIEW, NON_COMPLIANT, UNDER_REVIEW, UNVERIFIED
 
-domains = App(
-    name="domains", help="Sending domains: add, publish the records, verify, approve.", help_format="plaintext"
-)
+domains = noun("domains")
 
 #: What a state means for new mail, where that is not plain.
 REMARKS = {
@@ -104,7 +103,7 @@ def _row(domain: dict[str, Any]) -> dict[str, Any]:
 def _demo(domain: str) -> str:
     return (
         f"{domain} is the demo domain: it needs no DNS records, since its mail goes to its simulator only "
-        f"(success@, bounce@ and softbounce@{first_run.SIMULATOR_DOMAIN})."
+        f"(success@, bounce@ and softbounce@{credentials.SIMULATOR_DOMAIN})."
     )
 
 

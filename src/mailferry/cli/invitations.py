@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from mailferry.cli import show
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, Json, OfAccount, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 from mailferry.cli.users import invited
 
-invitations = App(name="invitations", help="Invitations that nobody has accepted yet.", help_format="plaintext")
+invitations = noun("invitations")
 
 Id = Annotated[int, Parameter(help="Its id, as invitations list shows it.")]
 

@@ -4,16 +4,17 @@ import getpass
 import sys
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from mailferry.cli import show
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, ForAccount, Json, OfAccount, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 from mailferry.cli.tokens import EVERYTHING
-from mailferry.endpoints.operations.tools import ACCOUNT
+from mailferry.credentials import ACCOUNT
 
-keys = App(name="keys", help="Access keys of Amazon SES's API, and its SMTP passwords.", help_format="plaintext")
+keys = noun("keys")
 
 KeyId = Annotated[str, Parameter(help="Its id, as keys list shows it.")]
 #: More than any secret has; what is piped in by mistake is not read to its end.

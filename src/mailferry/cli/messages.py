@@ -8,9 +8,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from mailferry.cli import show
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, Json, Limit, OfAccount, Where
 from mailferry.cli.reach import Failure, call, pieces
 from mailferry.cli.show import Column
@@ -19,7 +20,7 @@ from mailferry.journal import files
 from mailferry.journal.events import State
 from mailferry.journal.files import Form
 
-messages = App(name="messages", help="What was accepted, and the whole story of each message.", help_format="plaintext")
+messages = noun("messages")
 
 Identity = Annotated[
     str, Parameter(name="ID", help="A message's, or a recipient's, which is the id that its sender was given.")

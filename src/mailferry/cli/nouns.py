@@ -1,62 +1,37 @@
-"""``mailferry NOUN VERB``: dns, queue. Each command is a verb of the control socket and a way to show it."""
+"""The nouns of ``mailferry NOUN VERB``: where each is, and what it is for."""
 
-from typing import Annotated
+from cyclopts import App
 
-from cyclopts import App, Parameter
+#: Noun -> the module here that has it, and its line in --help. The module, which needs half the house, is imported when
+#: its noun is asked for.
+NOUNS = {
+    "accounts": ("organizations", "Accounts: each has domains, mail and people of its own."),
+    "audit": ("audit", "Who changed what, and when."),
+    "contacts": ("contacts", "People by their address, with fields and lists."),
+    "dns": ("dns", "Your own DNS zone, where you have set [dns] zone."),
+    "domains": ("domains", "Sending domains: add, publish the records, verify, approve."),
+    "invitations": ("invitations", "Invitations that nobody has accepted yet."),
+    "keys": ("keys", "Access keys of Amazon SES's API, and its SMTP passwords."),
+    "messages": ("messages", "What was accepted, and the whole story of each message."),
+    "organizations": ("organizations", "Organizations: several accounts under one roof."),
+    "queue": ("queue", "What waits, why, since when and until when."),
+    "stats": ("stats", "What became of mail, in numbers."),
+    "suppressions": (
+        "suppressions",
+        "Addresses that are not written to: bounces, unsubscriptions, complaints, imports.",
+    ),
+    "templates": ("templates", "Templates that messages are rendered from."),
+    "tokens": ("tokens", "API tokens, which are the SMTP passwords too."),
+    "users": ("users", "People, and what they may do in accounts."),
+    "webhooks": ("webhooks", "URLs that are told what happens to mail: deliveries, bounces."),
+}
 
-from mailferry.cli import show
-from mailferry.cli.options import HERE, Json, Limit, OfAccount, Where
-from mailferry.cli.reach import call
-from mailferry.cli.show import Column
 
-dns = App(name="dns", help="Your own DNS zone, where you have set [dns] zone.", help_format="plaintext")
-queue = App(name="queue", help="What waits, why, since when and until when.", help_format="plaintext")
+def noun(name: str) -> App:
+    """The command that the verbs of ``name`` are added to."""
+    return App(name=name, help=NOUNS[name][1], help_format="plaintext")
 
 
 def register(app: App) -> None:
-    for noun in (dns, queue):
-        app.command(noun)
-
-
-@dns.command
-def export(*, where: Where = HERE, json: Json = False) -> None:
-    """Print the zone file of [dns] zone: what the CNAME records of all sending domains point at."""
-    result = call(where.load(), "dns.export")
-    show.as_json(result) if json else print(result["zone"], end="")
-
-
-@queue.default
-def list_queue(
-    *,
-    where: Where = HERE,
-    limit: Annotated[Limit, Parameter(help="Rows shown, the oldest first.")] = 50,
-    account: OfAccount = 0,
-    json: Json = False,
-) -> None:
-    """Show what waits, of all accounts or of one: why, since when, and until when."""
-    result = call(where.load(), "queue.list", limit=limit, account=account)
-    if json:
-        show.as_json(result)
-        return
-    columns = [
-        *show.account_column(result["oldest"]),
-        Column("id", "Id"),
-        Column("to", "To", folds=True),
-        Column("state", "State"),
-        Column("why", "Why", folds=True),
-        Column("since", "Since (UTC)"),
-        Column("next_attempt", "Next attempt"),
-        Column("until", "Until"),
-    ]
-    times = ("since", "next_attempt", "until")
-    rows = [{**each, **{name: show.moment(each[name]) for name in times}} for each in result["oldest"]]
-    show.table(rows, columns, "Nothing waits.")
-    if result["waiting"]:
-        show.line("")
-    for each in result["waiting"]:
-        reason = f": {each['reason']}" if each["reason"] else ""
-        show.line(f"{_number(each['recipients'], 'recipient')} {each['state']}{reason}")
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    for name, (module, help_) in NOUNS.items():
+        app.command(f"mailferry.cli.{module}:{name}", name=name, help=help_)

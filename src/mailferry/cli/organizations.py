@@ -2,19 +2,18 @@
 
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from mailferry.cli import show
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, ForAccount, Json, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
-from mailferry.endpoints.operations.tools import ACCOUNT
+from mailferry.credentials import ACCOUNT
 
-accounts = App(name="accounts", help="Accounts: each has domains, mail and people of its own.", help_format="plaintext")
-organizations = App(
-    name="organizations", help="Organizations: several accounts under one roof.", help_format="plaintext"
-)
+accounts = noun("accounts")
+organizations = noun("organizations")
 
 
 @accounts.command(name="list")

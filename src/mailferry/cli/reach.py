@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mailferry import logs
-from mailferry.config import Config
+from mailferry.config import SQLITE_FILE, Config
 from mailferry.store.lock import AlreadyRunning
 
 if TYPE_CHECKING:
@@ -66,8 +65,6 @@ def check_house(config: Config) -> None:
 
     Nothing is made by other commands: a folder that was named by mistake would be filled with keys and a database.
     """
-    from mailferry.house import SQLITE_FILE
-
     if not config.data_dir.is_dir() or not (config["database.url"] or (config.data_dir / SQLITE_FILE).exists()):
         raise Failure(f"there is no Mailferry in {config.data_dir}; serve makes it, --data names another folder")
 
@@ -126,6 +123,7 @@ def _opened(config: Config) -> Iterator[Callable[[str, dict[str, Any]], dict[str
 
 @contextlib.asynccontextmanager
 async def _tools(config: Config) -> AsyncIterator["Tools"]:
+    from mailferry import logs
     from mailferry.consumers.stats.counter import Counter
     from mailferry.consumers.webhooks.post import Poster
     from mailferry.endpoints.operations.tools import Tools

@@ -2,14 +2,15 @@
 
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from mailferry.cli import show
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, ForAccount, Json, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 
-stats = App(name="stats", help="What became of mail, in numbers.", help_format="plaintext")
+stats = noun("stats")
 
 Dimension = Literal["day", "domain", "category", "provider", "stream", "template"]
 

@@ -9,23 +9,20 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from mailferry.cli import show
 from mailferry.cli.imports import STDIO
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, ForAccount, Json, Limit, Where
 from mailferry.cli.reach import Failure, call, pieces
 from mailferry.cli.show import Column
 from mailferry.cli.suppression_import import Fixed, Result, take_over
-from mailferry.endpoints.operations.tools import ACCOUNT
+from mailferry.credentials import ACCOUNT
 from mailferry.resources import suppressions as resource
 from mailferry.resources.suppressions import files
 
-suppressions = App(
-    name="suppressions",
-    help="Addresses that are not written to: bounces, unsubscriptions, complaints, imports.",
-    help_format="plaintext",
-)
+suppressions = noun("suppressions")
 
 
 class Stream(StrEnum):

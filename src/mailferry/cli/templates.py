@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from mailferry.cli import show, template_files
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, ForAccount, Json, Where
 from mailferry.cli.reach import Failure, call
 from mailferry.cli.show import Column
-from mailferry.endpoints.operations.tools import ACCOUNT
+from mailferry.credentials import ACCOUNT
 
-templates = App(name="templates", help="Templates that messages are rendered from.", help_format="plaintext")
+templates = noun("templates")
 
 
 @templates.command(name="list")

@@ -2,15 +2,16 @@
 
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from mailferry.cli import show
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, ForAccount, Json, OfAccount, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
-from mailferry.endpoints.operations.tools import ACCOUNT
+from mailferry.credentials import ACCOUNT
 
-tokens = App(name="tokens", help="API tokens, which are the SMTP passwords too.", help_format="plaintext")
+tokens = noun("tokens")
 
 EVERYTHING = ("account=admin",)
 

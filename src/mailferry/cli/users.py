@@ -2,15 +2,16 @@
 
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from mailferry.cli import show
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, ForAccount, Json, OfAccount, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
-from mailferry.endpoints.operations.tools import ACCOUNT
+from mailferry.credentials import ACCOUNT
 
-users = App(name="users", help="People, and what they may do in accounts.", help_format="plaintext")
+users = noun("users")
 
 Email = Annotated[str, Parameter(help="Their mail address.")]
 

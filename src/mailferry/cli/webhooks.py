@@ -3,20 +3,19 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from mailferry.cli import show
+from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, Account, Flag, Json, Limit, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 from mailferry.consumers.mailtrap_words import WEBHOOK_KIND
 from mailferry.consumers.webhooks.pending import State
-from mailferry.endpoints.operations.tools import ACCOUNT
+from mailferry.credentials import ACCOUNT
 from mailferry.resources import webhooks as resource
 
-webhooks = App(
-    name="webhooks", help="URLs that are told what happens to mail: deliveries, bounces.", help_format="plaintext"
-)
+webhooks = noun("webhooks")
 
 
 class Stream(StrEnum):

@@ -5,7 +5,6 @@ They are scoped like API tokens, by what is granted to them. The secret also mak
 
 import asyncio
 import base64
-import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
@@ -86,14 +85,6 @@ def create(
     return made, key_id, secret
 
 
-def smtp_password(secret: str, region: str) -> str:
-    """The password of SMTP that Amazon's consoles and scripts derive (SES developer guide, "smtp-credentials")."""
-    key = ("AWS4" + secret).encode()
-    for part in ("11111111", region, "ses", "aws4_request", "SendRawEmail"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    return base64.b64encode(b"\x04" + key).decode()
-
-
 def region_of(secret: str, password: str) -> str:
     """The region that ``password`` of SMTP was derived for; empty: it is wrong.
 
@@ -108,7 +99,7 @@ def region_of(secret: str, password: str) -> str:
 
 @lru_cache(maxsize=DERIVED)
 def _smtp_passwords(secret: str) -> tuple[tuple[str, bytes], ...]:
-    return tuple((region, smtp_password(secret, region).encode()) for region in aws_regions.names())
+    return tuple((region, aws_regions.smtp_password(secret, region).encode()) for region in aws_regions.names())
 
 
 def of_account(connection: Connection, account_id: int) -> list[Row[Any]]:

@@ -23,6 +23,7 @@ from mailferry.consumers.ses.publishing import Publisher
 from mailferry.consumers.stats.counter import Counter
 from mailferry.consumers.webhooks.post import Poster
 from mailferry.consumers.webhooks.service import Webhooks
+from mailferry.credentials import DEMO_DOMAIN
 from mailferry.delivery import queue as queues
 from mailferry.delivery.job import HandoffBudget
 from mailferry.delivery.transports.simulator import Simulator
@@ -111,7 +112,7 @@ class Parts:
         self._ending = ending
         self._config = house.config
         self._roles = frozenset(house.config["server.roles"])
-        self._simulator = Simulator(first_run.DEMO_DOMAIN)
+        self._simulator = Simulator(DEMO_DOMAIN)
         self._hits = Hits(house.database, Ids(house.clock), house.clock)
         self._notification_keys = NotificationKeys(house.database, house.sealer, house.clock)
         self._worker: Worker | None = None

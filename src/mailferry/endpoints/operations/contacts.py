@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb
 from mailferry.resources import audit
 from mailferry.resources.contacts import contacts, exports, fields, lists, segments, subscription
 from mailferry.resources.contacts.contacts import Change, Contact, Found, Identifier

@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations.lookups import check_domain, operator_of
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb
 from mailferry.mail import address
 from mailferry.resources import accounts, dns_records, domain_alerts, domain_changes, domains
 from mailferry.resources.dns_records import RecordStatus

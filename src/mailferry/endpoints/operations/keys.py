@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations import access_words
 from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb, one_line
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb, one_line
 from mailferry.resources import access_keys, accesses, audit, aws_regions
 from mailferry.resources.accesses import Specifier
 
@@ -88,7 +89,7 @@ async def keys_smtp_password(tools: Tools, key: str, region: str, account: int =
     def read(connection: Connection) -> dict[str, Any]:
         found = access_keys.find(connection, tools.sealer, _row(connection, key, account).key_id)
         assert found is not None
-        password = access_keys.smtp_password(found.secret, region)
+        password = aws_regions.smtp_password(found.secret, region)
         return {"smtp_username": found.key_id, "smtp_password": password, "region": region}
 
     return await tools.database.read(read)

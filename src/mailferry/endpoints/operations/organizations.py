@@ -4,9 +4,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb, one_line
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb, one_line
 from mailferry.resources import accounts, audit, organizations, users
 
 

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 from mailferry.consumers.stats import reading
 from mailferry.consumers.stats.counter import CountedElsewhere
 from mailferry.consumers.stats.reading import Counts, Query
-from mailferry.endpoints.operations.tools import ACCOUNT, Mistake, Tools, Verb
+from mailferry.credentials import ACCOUNT
+from mailferry.endpoints.operations.tools import Mistake, Tools, Verb
 from mailferry.resources import domains, templates
 
 _EPOCH = date(1970, 1, 1)

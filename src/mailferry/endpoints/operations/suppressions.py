@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb
 from mailferry.mail import address
 from mailferry.mail.address import BadAddress
 from mailferry.resources import audit, domains, suppressions

@@ -10,9 +10,10 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb
 from mailferry.intake import texts as rules
 from mailferry.resources import template_syntax, templates
 from mailferry.resources.templates import MAX_BODY, MAX_LINE, Facts, Head, Template, Texts

@@ -5,10 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations import access_words
 from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb, one_line
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb, one_line
 from mailferry.resources import accesses, audit, tokens
 from mailferry.resources.accesses import Specifier
 

@@ -15,8 +15,6 @@ from mailferry.store.content import Content
 from mailferry.store.database import Database
 from mailferry.store.secrets import Sealer
 
-#: The account that the first start made: what the operator adds is its, where no other is named.
-ACCOUNT = 1
 #: Who changed something, as the audit log names it.
 OPERATOR = Actor("operator", 0, "command line")
 

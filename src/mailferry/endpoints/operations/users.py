@@ -5,11 +5,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations import access_words
 from mailferry.endpoints.operations import invitations as invitation_verbs
 from mailferry.endpoints.operations.domains import known_account, one_or_all
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb
 from mailferry.mail import address
 from mailferry.resources import accesses, accounts, audit, invitations, users
 from mailferry.resources.accesses import Access, Specifier

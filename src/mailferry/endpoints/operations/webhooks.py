@@ -10,9 +10,10 @@ from mailferry.consumers.webhooks import deeds, pending, replays, signing
 from mailferry.consumers.webhooks import topics as deeds_of_topics
 from mailferry.consumers.webhooks.pending import State
 from mailferry.consumers.webhooks.replays import Replay
+from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import ACCOUNT, OPERATOR, Mistake, Tools, Verb
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb
 from mailferry.journal.events import Kind
 from mailferry.net.http_call import BadUrl, Url, parse_url
 from mailferry.resources import domains, topics, webhooks
