@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.commands import ask, first_run
+from tests.commands import first_run
 from tests.conftest import eventually
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
@@ -129,8 +129,8 @@ class Target:
         assert status == 200
         await self.send_good()
         await self.mx.received(self.good)
-        await eventually(lambda: not ask(self.server, "queue.list")["waiting"])
-        kept = ask(self.server, "messages.list", limit=10_000)
+        await eventually(lambda: not self.server.ask("queue.list")["waiting"])
+        kept = self.server.ask("messages.list", limit=10_000)
         assert len(kept) == self.good and {each["state"] for each in kept} == {"delivered"}
         assert len(self.mx.transactions) == self.good
         assert not [each for each in self.mx.transactions if EVE in each.recipients or EVE.encode() in each.content]

@@ -20,7 +20,6 @@ import pytest
 from mailferry import first_run
 from mailferry.cli import card
 from mailferry.config import load
-from tests.commands import ask
 from tests.peers.certificates import Authority
 from tests.server import START_SECONDS, Mailferry
 
@@ -97,10 +96,10 @@ def test_the_lines_of_the_card_work_as_printed_at_any_width(tmp_path: Path) -> N
             assert (done.returncode, done.stderr) == (0, "") or beginning == "curl ", done.stderr
             assert done.returncode == 0 and done.stdout, "it says what became of it"
         until = time.monotonic() + 30
-        while len(ask(server, "messages.list", state="delivered")) < 3:
+        while len(server.ask("messages.list", state="delivered")) < 3:
             assert time.monotonic() < until
             time.sleep(0.05)
-        stories = ask(server, "messages.list")
+        stories = server.ask("messages.list")
         assert [(each["to"], each["subject"]) for each in stories] == [(card.SUCCESS, "Hello")] * 3
 
         with terminal(server, "credentials", columns=120) as again:
@@ -136,7 +135,7 @@ def test_the_smtp_line_works_with_an_operator_s_certificate_and_implicit_tls(
                 ["sh", "-c", line(printed, beginning)], capture_output=True, text=True, env=trust, timeout=60
             )
             assert done.returncode == 0, done.stderr
-        assert len(ask(server, "messages.list")) == 2
+        assert len(server.ask("messages.list")) == 2
         assert "CA  " not in printed and f"SMTP    127.0.0.1:{server.smtp}, TLS;" in printed
     finally:
         server.stop()

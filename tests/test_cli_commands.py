@@ -16,11 +16,11 @@ from cyclopts import App
 from mailferry.cli import app as cli
 from mailferry.net.authority import issued_hosts
 from mailferry.store.lock import DataLock
-from tests.commands import add_own_domain, ask, ask_later, first_run, run_command
+from tests.commands import ask_later, first_run, run_command
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.peers.process import free_port
-from tests.server import DOMAIN, Mailferry, message, running
+from tests.server import DOMAIN, Mailferry, add_domain, message, running
 
 DEMO = "demo.mailferry.test"
 
@@ -311,7 +311,7 @@ async def test_the_zone_holds_what_the_cnames_point_at(tmp_path: Path, run: Run)
         FakeDNS({"mail.mailferry.test": {"A": "127.0.0.1"}}) as dns,
         running(tmp_path, dns, dns__zone="ferry.test") as server,
     ):
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         status, out, _ = await asyncio.to_thread(run, server.data, "dns", "export")
         assert status == 0 and "$ORIGIN ferry.test.\n" in out
         _, told, _ = await asyncio.to_thread(run, server.data, "dns", "export", "--json")
@@ -334,21 +334,21 @@ def test_what_waits_says_when_it_is_tried_next(tmp_path: Path, run: Run) -> None
         (identity,) = answer["message_ids"]
         waits: dict[str, Any] = {}
         while not waits.get("next_attempt") or "tried once" not in waits["why"]:
-            waits = ask(server, "messages.show", message=identity)["recipients"][0]["waits"]
+            waits = server.ask("messages.show", message=identity)["recipients"][0]["waits"]
         out = run(server.data, "messages", "show", identity)[1]
         facts = {name: value for name, _, value in (text.partition("  ") for text in out.splitlines())}
         assert facts["next attempt (UTC)"].strip() == waits["next_attempt"][:19].replace("T", " ")
         assert facts["given up at (UTC)"].strip() == waits["until"][:19].replace("T", " ")
         assert facts["waits because"].strip() == "tried once, last heard: 452 mailbox full (simulated)"
-        assert waits["next_attempt"] == ask(server, "queue.list")["oldest"][0]["next_attempt"]
+        assert waits["next_attempt"] == server.ask("queue.list")["oldest"][0]["next_attempt"]
         body = message("success@simulator.demo.mailferry.test", sender=f"hello@{DEMO}")
         (gone,) = server.post("/api/send", body, first_run(server)["api_token"])[1]["message_ids"]
-        while (story := ask(server, "messages.show", message=gone)["recipients"][0])["state"] != "delivered":
+        while (story := server.ask("messages.show", message=gone)["recipients"][0])["state"] != "delivered":
             pass
         assert story["waits"] is None and "next attempt" not in run(server.data, "messages", "show", gone)[1]
         body = message("suppressionlist@simulator.demo.mailferry.test", sender=f"hello@{DEMO}")
         (refused,) = server.post("/api/send", body, first_run(server)["api_token"])[1]["message_ids"]
-        while ask(server, "messages.show", message=refused)["recipients"][0]["state"] != "rejected":
+        while server.ask("messages.show", message=refused)["recipients"][0]["state"] != "rejected":
             pass
         (told,) = [text for text in run(server.data, "messages", "show", refused)[1].splitlines() if " reject " in text]
         assert told.count("Recipient in suppression list") == 1
@@ -371,7 +371,7 @@ def test_commands_work_beside_a_server_without_one_and_after_one_that_was_killed
             f"mailferry: process {server.process.pid} holds {server.data}: stop it first, or name another folder with "  # type: ignore[union-attr]  # it is started
             "--data\n"
         )
-        ask(server, "domains.add", domain="beside.test")
+        server.ask("domains.add", domain="beside.test")
         server.kill()
         assert control.exists()  # a stale socket is no server
         listed = run_command(server, "domains", "list", "--json")
@@ -380,7 +380,7 @@ def test_commands_work_beside_a_server_without_one_and_after_one_that_was_killed
         assert added.returncode == 0 and added.stdout.startswith("offline.test is added.")
 
         server.start()
-        assert len(ask(server, "domains.list")) == 3
+        assert len(server.ask("domains.list")) == 3
         assert server.stop() < 30
         assert not control.exists()
         lock = DataLock(server.data)

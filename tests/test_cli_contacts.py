@@ -11,7 +11,7 @@ import pytest
 
 from mailferry.cli import app as cli
 from mailferry.cli import contact_import
-from tests.commands import ask, run_command
+from tests.commands import run_command
 from tests.peers.process import free_port
 from tests.server import Mailferry
 
@@ -23,9 +23,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailferry]:
     made = Mailferry(tmp_path_factory.mktemp("cli") / "data", {"dns.nameservers": f"127.0.0.1:{free_port()}"})
     made.start()
     for tag, type in (("name", "text"), ("age", "integer"), ("email_ok", "boolean"), ("status", "text")):
-        ask(made, "contacts.add_field", tag=tag, type=type)
+        made.ask("contacts.add_field", tag=tag, type=type)
     for name in ("News", "Old"):
-        ask(made, "contacts.add_list", name=name)
+        made.ask("contacts.add_list", name=name)
     yield made
     made.end()
 
@@ -45,10 +45,10 @@ def run(server: Mailferry, capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture(autouse=True)
 def empty(server: Mailferry) -> None:
-    for each in ask(server, "contacts.list", limit=100_000):
-        ask(server, "contacts.delete", contact=each["id"])
-    for each in ask(server, "suppressions.list", limit=100_000):
-        ask(server, "suppressions.remove", email=each["email"])
+    for each in server.ask("contacts.list", limit=100_000):
+        server.ask("contacts.delete", contact=each["id"])
+    for each in server.ask("suppressions.list", limit=100_000):
+        server.ask("suppressions.remove", email=each["email"])
 
 
 def imported(run: Run, file: Path, *options: str) -> dict[str, int]:

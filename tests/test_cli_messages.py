@@ -13,7 +13,7 @@ import pytest
 from mailferry.cli import app as cli
 from mailferry.endpoints.operations.messages import COLUMNS
 from mailferry.journal.search import STRETCH
-from tests.commands import ask, first_run
+from tests.commands import first_run
 from tests.peers.process import free_port
 from tests.server import Mailferry, message
 
@@ -54,7 +54,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 def newest(server: Mailferry) -> dict[str, Any]:
-    (found,) = ask(server, "messages.list", limit=1)
+    (found,) = server.ask("messages.list", limit=1)
     return dict(found)
 
 
@@ -136,7 +136,7 @@ def test_the_bytes_of_a_message(server: Mailferry, run: Run, tmp_path: Path) -> 
     status, out, err = run("raw", last["id"])
     assert (status, err) == (0, "")
     assert "\r\nFrom: " in f"\r\n{out}" and out.endswith("\r\n")
-    size = ask(server, "messages.show", message=last["id"])["size"]
+    size = server.ask("messages.show", message=last["id"])["size"]
     file = tmp_path / "message.eml"
     assert run("raw", last["message_id"], "--output", str(file)) == (0, "", "")
     assert file.read_bytes() == out.encode() and len(out.encode()) == size

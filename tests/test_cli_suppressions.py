@@ -13,7 +13,7 @@ import pytest
 from mailferry.cli import app as cli
 from mailferry.cli import suppression_import
 from mailferry.cli.suppression_import import PIECE_OCTETS
-from tests.commands import ask, run_command
+from tests.commands import run_command
 from tests.peers.process import free_port
 from tests.server import Mailferry
 
@@ -44,8 +44,8 @@ def run(server: Mailferry, capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def empty(server: Mailferry) -> None:
-    for each in ask(server, "suppressions.list", limit=100_000):
-        ask(server, "suppressions.remove", email=each["email"], stream=each["stream"], domain=each["domain"])
+    for each in server.ask("suppressions.list", limit=100_000):
+        server.ask("suppressions.remove", email=each["email"], stream=each["stream"], domain=each["domain"])
 
 
 def imported(run: Run, file: Path, *options: str) -> dict[str, int]:

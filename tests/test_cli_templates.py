@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mailferry.cli import app as cli
-from tests.commands import ask, first_run
+from tests.commands import first_run
 from tests.peers.process import free_port
 from tests.server import Mailferry
 
@@ -44,13 +44,13 @@ def empty(server: Mailferry) -> None:
 
 def clear(server: Mailferry) -> None:
     token = first_run(server)["api_token"]
-    for each in ask(server, "templates.list"):
+    for each in server.ask("templates.list"):
         assert server.request("DELETE", f"/api/email_templates/{each['id']}", token)[0] == 204
 
 
 def put(server: Mailferry, **changes: Any) -> dict[str, Any]:
     given = {"name": "Welcome", "category": "onboarding", "subject": "Hi {{name}}", "body_html": "<p>{{name}}</p>\r\n"}
-    return dict(ask(server, "templates.put", **(given | changes)))
+    return dict(server.ask("templates.put", **(given | changes)))
 
 
 def folder(path: Path, *, facts: Any = None, **files: str) -> Path:
@@ -108,13 +108,13 @@ def test_what_is_exported_is_imported_unchanged(server: Mailferry, run: Run, tmp
         "strict": False,
         "test_data": {"name": "Ö"},
     }
-    before = [ask(server, "templates.show", template=each["uuid"]) for each in (first, second)]
+    before = [server.ask("templates.show", template=each["uuid"]) for each in (first, second)]
     assert run("import", str(target)) == (0, f"{folders[0]}: unchanged\n{folders[1]}: unchanged\n", "")
 
     clear(server)
     status, out, _ = run("import", str(target), "--json")
     assert ([each["result"] for each in json.loads(out)], status) == (["created", "created"], 0)
-    after = [ask(server, "templates.show", template=each["uuid"]) for each in (first, second)]
+    after = [server.ask("templates.show", template=each["uuid"]) for each in (first, second)]
     kept = ("uuid", "name", "category", "subject", "body_html", "body_text", "escape", "strict", "test_data")
     assert [[each[name] for name in kept] for each in after] == [[each[name] for name in kept] for each in before]
 
@@ -124,11 +124,11 @@ def test_a_folder_without_facts_needs_a_category(server: Mailferry, run: Run, tm
     assert run("import", str(path)) == (1, f"{path}: refused: category is missing: it stands in template.json\n", "")
     folder(path, facts={"category": "c"})
     assert run("import", str(path)) == (0, f"{path}: created\n", "")
-    shown = ask(server, "templates.show", template="Bye")
+    shown = server.ask("templates.show", template="Bye")
     assert (shown["subject"], shown["body_text"], shown["body_html"]) == ("Bye {{name}}", "Bye", "")
     folder(path, body_html="<b>")
     assert run("import", str(path))[1] == f"{path}: updated\n"
-    assert ask(server, "templates.show", template="Bye")["version"] == 2
+    assert server.ask("templates.show", template="Bye")["version"] == 2
     put(server, name="Bye", uuid="11111111-1111-4111-8111-111111111111")
     assert "2 templates are called 'Bye'" in run("import", str(path))[1]
 
@@ -145,7 +145,7 @@ def test_what_mailtrap_lists_moves_in_with_its_uuids(server: Mailferry, run: Run
     for content in (listed, {"data": listed, "pagination": {}}):
         file.write_text(json.dumps(content))
         assert run("import", str(file))[0] == 0
-    assert sorted(each["uuid"] for each in ask(server, "templates.list")) == sorted(uuids)
+    assert sorted(each["uuid"] for each in server.ask("templates.list")) == sorted(uuids)
     assert run("import", str(file))[1] == f"{file}, number 1: unchanged\n{file}, number 2: unchanged\n"
 
 

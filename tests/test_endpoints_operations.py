@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mailferry import __version__
-from tests.commands import ask, first_run
+from tests.commands import first_run
 from tests.peers.process import free_port
 from tests.server import Mailferry, message
 
@@ -139,7 +139,7 @@ def test_the_first_label_chooses_the_stream(server: Mailferry) -> None:
         status, answer = server.post(f"{prefix}/api/send", DEMO_MAIL, token, {"Host": host})
         assert status == 200, answer
         sent[host] = answer["message_ids"][0]
-    streams = {each["id"]: each["stream"] for each in ask(server, "messages.list")}
+    streams = {each["id"]: each["stream"] for each in server.ask("messages.list")}
     assert {host: streams[identity] for host, identity in sent.items()} == {
         "localhost": "transactional",
         "send.localhost": "transactional",
@@ -147,11 +147,11 @@ def test_the_first_label_chooses_the_stream(server: Mailferry) -> None:
         "bulk.mail.example.test": "bulk",
         "LOCALHOST": "bulk",
     }
-    before = len(ask(server, "messages.list", limit=1000))
+    before = len(server.ask("messages.list", limit=1000))
     for path in ("/api/send", "/api/batch", "/api/send/1"):
         status, _ = server.post(path, DEMO_MAIL, token, {"Host": "sandbox.localhost"})
         assert 400 <= status < 500
-    assert len(ask(server, "messages.list", limit=1000)) == before
+    assert len(server.ask("messages.list", limit=1000)) == before
 
 
 # --- the front page ---------------------------------------------------------------------------------------------------
@@ -266,18 +266,18 @@ def test_clients_that_leave_or_never_end_do_no_harm(server: Mailferry) -> None:
         for _ in range(64):
             line.say(b"x" * (1 << 16))
         assert line.hear() is not None
-    assert isinstance(ask(server, "domains.list"), list)
+    assert isinstance(server.ask("domains.list"), list)
 
 
 def test_many_commands_at_once(server: Mailferry) -> None:
     def add(number: int) -> str:
-        ask(server, "messages.list")
-        return str(ask(server, "domains.add", domain=f"d{number % 4}.test")["domain"])
+        server.ask("messages.list")
+        return str(server.ask("domains.add", domain=f"d{number % 4}.test")["domain"])
 
     with ThreadPoolExecutor(8) as threads:
         added = sorted(threads.map(add, range(8)))
     assert added == sorted([f"d{number}.test" for number in range(4)] * 2)
-    names = [each["domain"] for each in ask(server, "domains.list")]
+    names = [each["domain"] for each in server.ask("domains.list")]
     assert len(names) == len(set(names)) == 5
 
 

@@ -16,7 +16,7 @@ from mailferry.resources.permissions import ADMIN, NONE, VIEWER, Resource
 from mailferry.resources.tokens import Credentials
 from mailferry.store.database import Database
 from mailferry.store.schema import audit_log
-from tests.commands import ask, first_run, run_command
+from tests.commands import first_run, run_command
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
 from tests.operator_tools import make_tools
@@ -135,7 +135,7 @@ async def test_the_way_back_after_the_first_token_is_lost(tmp_path: Any) -> None
         lost = first_run(server)["api_token"]
         assert run_command(server, "credentials", "--forget").returncode == 0
         made = server.command("tokens", "create", "Second", "--access", "domain:demo.mailferry.test=admin")
-        (first,) = [each for each in ask(server, "tokens.list") if each["name"] == "First token"]
+        (first,) = [each for each in server.ask("tokens.list") if each["name"] == "First token"]
         printed = run_command(server, "tokens", "list").stdout
         assert "domain:demo.mailferry.test=admin" in printed and made["token"] not in printed and lost not in printed
         body = message("success@simulator.demo.mailferry.test", sender="hello@demo.mailferry.test")

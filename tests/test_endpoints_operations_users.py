@@ -21,12 +21,12 @@ from mailferry.resources.system_mail import Mail
 from mailferry.store.database import Database
 from mailferry.store.schema import audit_log
 from tests.beside import Beside
-from tests.commands import add_own_domain, ask_later, first_run, run_command
+from tests.commands import ask_later, first_run, run_command
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.operator_tools import make_tools
-from tests.server import Mailferry, running
+from tests.server import Mailferry, add_domain, running
 
 FIRST, SECOND = 1, 2
 OLGA, ANN = "olga@shop.test", "ann@dest.test"
@@ -256,7 +256,7 @@ async def test_the_mail_arrives_and_its_text_is_shown_to_no_token(tmp_path: Path
         FakeDNS(zone) as dns,
         running(tmp_path, dns, smtp_port=mx.port, server__public_url="https://mail.shop.test") as server,
     ):
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         made = await ask_later(server, "users.invite", email=ANN, access=["account=viewer"])
         assert made["email_sent"] and made["link"].startswith("https://mail.shop.test/invitations/")
         (arrived,) = await mx.received(1)

@@ -30,11 +30,11 @@ from mailferry.resources.permissions import ADMIN, Grant, Resource
 from mailferry.resources.tokens import digest
 from mailferry.roles import Parts, furnish
 from mailferry.store.schema import tokens as tokens_table
-from tests.commands import add_own_domain, ask_later, first_run
+from tests.commands import ask_later, first_run
 from tests.fakes.dns import FakeDNS
 from tests.peers.certificates import Authority, Certificate
 from tests.peers.process import free_port
-from tests.server import DOMAIN, Mailferry, message, running
+from tests.server import DOMAIN, Mailferry, add_domain, message, running
 
 ROLES = frozenset({"api", "smtp"})
 YEAR_MS = 365 * 86_400_000
@@ -337,7 +337,7 @@ async def test_mail_is_not_sent_in_circles(tmp_path: Path) -> None:
     zone |= {"mail.mailferry.test": {"A": "127.0.0.1"}, "ferry.example.test": {"A": "127.0.0.1"}}
     settings = {"server__public_url": "https://ferry.example.test", "http__hosts": "mx.example.test"}
     async with FakeDNS(zone) as dns, running(tmp_path, dns, **settings) as server:
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         to = [{"email": f"x@{domain}"} for domain in ours]
         body = message("x@a.test", sender=f"app@{DOMAIN}") | {"to": to}
         status, _ = await asyncio.to_thread(server.post, "/api/send", body, first_run(server)["api_token"])

@@ -16,12 +16,12 @@ import pytest
 from mailferry.consumers.mailtrap_words import PAYLOAD_EVENT
 from tests.clients.anymail_webhook import Refused, normalised
 from tests.clients.programs import run_program
-from tests.commands import add_own_domain, ask_later, first_run
+from tests.commands import ask_later, first_run
 from tests.conftest import eventually
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.fakes.receiver import Receiver
-from tests.server import DOMAIN, Mailferry, message, running
+from tests.server import DOMAIN, Mailferry, add_domain, message, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 PROGRAM = Path(__file__).with_name("anymail_sends.py")
@@ -34,7 +34,7 @@ SECRET = "0123456789abcdef" * 2
 
 async def test_what_anymail_sends_arrives(tmp_path: Path) -> None:
     async with FakeDNS(ZONE) as dns, FakeMX() as mx, running(tmp_path, dns, smtp_port=mx.port) as server:
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         told = await send(server, await asyncio.to_thread(template, server))
         got = await mx.received(len(ARRIVING) + 1)  # the copy of a batch goes once a request
         log = {entry["id"]: entry for entry in await ask_later(server, "messages.list", limit=100)}
@@ -136,7 +136,7 @@ async def test_its_webhook_view_takes_what_our_webhooks_send(tmp_path: Path) -> 
         Receiver() as receiver,
         running(tmp_path, dns, smtp_port=mx.port) as server,
     ):
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         token = first_run(server)["api_token"]
         wanted = {"url": receiver.url(), "webhook_type": "email_sending", "sending_stream": "transactional"}
         wanted["event_types"] = ["delivery", "bounce"]

@@ -14,7 +14,7 @@ import pytest
 
 from mailferry.credentials import DEMO_DOMAIN, SIMULATOR_DOMAIN
 from tests.clients.programs import run_program
-from tests.commands import ask, first_run, run_command
+from tests.commands import first_run, run_command
 from tests.peers.namespaces import Own
 from tests.server import START_SECONDS, Mailferry
 
@@ -80,7 +80,7 @@ async def test_the_program_of_the_page_sends(
             "MAILTRAP_TOKEN": first_run(server)["api_token"],
         }
         said = await run_program(server, [*own_hosts.beside(server.process.pid), "node", str(program)], environment)
-        (entry,) = await asyncio.to_thread(ask, server, "messages.list")
+        (entry,) = await asyncio.to_thread(server.ask, "messages.list")
     assert re.fullmatch(r"\{ success: true, message_ids: \[ '[0-9a-f-]{36}' \] \}", " ".join(said.split()))
     assert (entry["to"], entry["stream"]) == (f"success@{SIMULATOR_DOMAIN}", "transactional")
 
@@ -91,7 +91,7 @@ async def test_the_sdk_and_its_nodemailer_transport(tmp_path: Path, own_hosts: O
         arguments = [first_run(server)["api_token"], "1", DEMO_DOMAIN, SIMULATOR_DOMAIN]
         command = [*own_hosts.beside(server.process.pid), "node", str(TOUR), *arguments]
         await run_program(server, command, {"NODE_PATH": str(mailtrap_node / "node_modules")})
-        sent = await asyncio.to_thread(ask, server, "messages.list", limit=100)
+        sent = await asyncio.to_thread(server.ask, "messages.list", limit=100)
     names = ("one", "copy", "two", "three", "mailer", "second", "blind", "template", "template2")
     assert {entry["to"] for entry in sent} == {f"success+{name}@{SIMULATOR_DOMAIN}" for name in names}
 

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.commands import add_own_domain, ask_later, first_run, run_command
+from tests.commands import ask_later, first_run, run_command
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.fakes.proxy import ConnectProxy
-from tests.server import DOMAIN, Mailferry, running
+from tests.server import DOMAIN, Mailferry, add_domain, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 
@@ -81,7 +81,7 @@ async def test_the_sdk_sends_one_a_batch_and_bulk(tmp_path: Path) -> None:
         running(tmp_path, dns, smtp_port=mx.port) as server,
         ConnectProxy(server.https) as proxy,
     ):
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         issued = await asyncio.to_thread(run_command, server, "certificates", *NAMES)
         assert issued.returncode == 0, issued.stderr
         host = f"localhost:{server.https}"

@@ -11,11 +11,11 @@ from mailferry.resources.permissions import ADMIN, Grant, Resource
 from mailferry.store.database import open_database
 from tests.clients.programs import run_program
 from tests.clients.sdk_tour import NOT_YET, methods
-from tests.commands import add_own_domain, first_run, run_command
+from tests.commands import first_run, run_command
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.fakes.proxy import ConnectProxy
-from tests.server import DOMAIN, Mailferry, running
+from tests.server import DOMAIN, Mailferry, add_domain, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 TOUR = Path(__file__).with_name("sdk_tour.py")
@@ -28,7 +28,7 @@ OTHER_PRODUCTS = frozenset({"testing_api", "inbound_api", "email_campaigns_api"}
 async def test_every_method_of_the_sdk_gives_what_it_promises(tmp_path: Path) -> None:
     async with FakeDNS(ZONE) as dns, FakeMX() as mx, running(tmp_path, dns, smtp_port=mx.port) as server:
         organization, secret = await organize(server)
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         issued = await asyncio.to_thread(run_command, server, "certificates", *NAMES)
         assert issued.returncode == 0, issued.stderr
         arguments = [first_run(server)["api_token"], str(organization), secret, DOMAIN]

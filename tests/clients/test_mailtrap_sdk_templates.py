@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.commands import add_own_domain, ask_later, first_run
+from tests.commands import ask_later, first_run
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
-from tests.server import DOMAIN, running
+from tests.server import DOMAIN, add_domain, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 
@@ -89,7 +89,7 @@ assert old.get_list() == []
 
 async def test_the_sdk_keeps_templates_and_sends_by_them(tmp_path: Path) -> None:
     async with FakeDNS(ZONE) as dns, FakeMX() as mx, running(tmp_path, dns, smtp_port=mx.port) as server:
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         made = first_run(server)
         clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         done = await asyncio.to_thread(

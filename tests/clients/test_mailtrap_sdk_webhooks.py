@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from tests.clients.test_mailtrap_sdk import environment
-from tests.commands import add_own_domain, ask_later, first_run, run_command
+from tests.commands import ask_later, first_run, run_command
 from tests.fakes.dns import FakeDNS
 from tests.fakes.proxy import ConnectProxy
-from tests.server import DOMAIN, running
+from tests.server import DOMAIN, add_domain, running
 
 SCRIPT = """
 import sys
@@ -50,7 +50,7 @@ except mt.APIError as error:
 
 async def test_every_method_of_the_sdk(tmp_path: Path) -> None:
     async with FakeDNS({}) as dns, running(tmp_path, dns) as server, ConnectProxy(server.https) as proxy:
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         issued = await asyncio.to_thread(run_command, server, "certificates", "mailtrap.io")
         assert issued.returncode == 0, issued.stderr
         (domain,) = [each for each in await ask_later(server, "domains.list") if each["domain"] == DOMAIN]

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from tests.commands import add_own_domain, ask_later, first_run
+from tests.commands import ask_later, first_run
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
-from tests.server import DOMAIN, Mailferry, running
+from tests.server import DOMAIN, Mailferry, add_domain, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 SENDER = {"email": f"app@{DOMAIN}", "name": "Größe"}
@@ -83,7 +83,7 @@ class House:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with FakeDNS(ZONE) as dns, FakeMX() as mx, running(tmp_path, dns, smtp_port=mx.port) as server:
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         yield House(server, mx)
 
 

@@ -4,11 +4,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from tests.commands import add_own_domain, ask_later, first_run
+from tests.commands import ask_later, first_run
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.peers.relays import SmarthostClient
-from tests.server import DOMAIN, Mailferry, running
+from tests.server import DOMAIN, Mailferry, add_domain, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 #: Complete, so that Postfix adds nothing but its Received field.
@@ -33,7 +33,7 @@ async def test_a_smarthost_client_sends_plain_eight_bit_several_and_blind_copies
     tmp_path: Path, postfix_client: Any
 ) -> None:
     async with FakeDNS(ZONE) as dns, FakeMX() as mx, running(tmp_path, dns, smtp_port=mx.port) as server:
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         client = await asyncio.to_thread(connect, server, postfix_client, "api")
         for message, recipients in (
             (PLAIN, ["a@dest.test"]),
@@ -78,7 +78,7 @@ async def test_a_smarthost_client_sends_plain_eight_bit_several_and_blind_copies
 async def test_a_smarthost_client_sends_bulk_to_a_postfix(tmp_path: Path, postfix_client: Any, postfix_mx: Any) -> None:
     mx = await asyncio.to_thread(postfix_mx, "dest.test", tls=True)
     async with FakeDNS(ZONE) as dns, running(tmp_path, dns, smtp_port=mx.port) as server:
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         client = await asyncio.to_thread(connect, server, postfix_client, "bulk")
         await asyncio.to_thread(send, client, EIGHT, ["a@dest.test", "b@dest.test"])
         for raw in await asyncio.to_thread(mx.wait_for, 2):

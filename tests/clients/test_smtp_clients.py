@@ -6,12 +6,12 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.commands import add_own_domain, ask_later, first_run
+from tests.commands import ask_later, first_run
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.peers.process import free_port
 from tests.peers.swaks import Said
-from tests.server import DOMAIN, Mailferry, running
+from tests.server import DOMAIN, Mailferry, add_domain, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 TEXT = f"From: app@{DOMAIN}\r\nTo: a@dest.test\r\nSubject: S\r\nX-MT-Category: c\r\n\r\nGrüße\r\n"
@@ -40,7 +40,7 @@ async def test_smtplib_submits_to_both_streams(tmp_path: Path) -> None:
         running(tmp_path, dns, smtp_port=mx.port, smtp__listen=listen) as server,
     ):
         server.smtp = int(listen.split(",")[0].rpartition(":")[2])
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         await asyncio.to_thread(submit, server, first_run(server)["api_token"])
         got = await mx.received(3)
         assert all(b"X-MT-Category" not in t.content and t.content.endswith("\r\n\r\nGrüße\r\n".encode()) for t in got)
@@ -50,7 +50,7 @@ async def test_smtplib_submits_to_both_streams(tmp_path: Path) -> None:
 
 async def test_swaks_submits_to_both_streams(tmp_path: Path, run_swaks: Callable[..., Said]) -> None:
     async with FakeDNS(ZONE) as dns, FakeMX() as mx, running(tmp_path, dns, smtp_port=mx.port) as server:
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         secret = ["--auth-password", first_run(server)["api_token"]]
         there = ["--server", f"localhost:{server.smtp}", "--from", f"app@{DOMAIN}"]
         # The line that `mailferry certificates` prints for swaks.

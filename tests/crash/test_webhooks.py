@@ -8,13 +8,13 @@ from pathlib import Path
 from mailtrap.webhooks import verify_signature
 
 from mailferry.journal.follow import LEASE_MS
-from tests.commands import add_own_domain, ask_later
+from tests.commands import ask_later
 from tests.conftest import eventually
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.fakes.receiver import Receiver
 from tests.flows.test_webhooks import ZONE, Client
-from tests.server import Mailferry, message, running
+from tests.server import Mailferry, add_domain, message, running
 
 MANY = 150
 
@@ -40,7 +40,7 @@ async def test_a_server_that_is_killed_while_it_sends(tmp_path: Path, database_u
         Receiver() as receiver,
         running(tmp_path, dns, smtp_port=mx.port, url=database_url) as server,
     ):
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         client = Client(server)
         made = await client.add(receiver.url())
         receiver.delay = 0.05
@@ -72,7 +72,7 @@ async def test_another_node_goes_on(tmp_path: Path, postgres_url: str) -> None:
         running(tmp_path, dns, smtp_port=mx.port, url=postgres_url, server__roles="api,delivery,housekeeping") as front,
         node(front, "b") as b,
     ):
-        await add_own_domain(front, dns)
+        await add_domain(front, dns)
         client = Client(front)
         await client.add(receiver.url())
         receiver.delay = 0.2

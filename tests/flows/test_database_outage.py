@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from tests.commands import add_own_domain, first_run
+from tests.commands import first_run
 from tests.conftest import eventually
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.peers.postgres import Cluster
-from tests.server import DOMAIN, Mailferry, message, running
+from tests.server import DOMAIN, Mailferry, add_domain, message, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 TO = "refused@dest.test"
@@ -50,7 +50,7 @@ def frozen(cluster: Cluster) -> Iterator[None]:
 async def sending(tmp_path: Path, url: str) -> AsyncIterator[tuple[Mailferry, FakeMX, str]]:
     """A server that has delivered one message, the host it goes to, and a token."""
     async with FakeDNS(ZONE) as dns, FakeMX() as mx, running(tmp_path, dns, smtp_port=mx.port, url=url) as server:
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         token = first_run(server)["api_token"]
         assert await post(server, token, "before") == 200
         await mx.received(1)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands import ask, first_run
+from tests.commands import first_run
 from tests.peers import parts
 from tests.peers.process import free_port
 from tests.server import START_SECONDS, Mailferry, message
@@ -122,7 +122,7 @@ def smtp(server: Mailferry) -> tuple[int, bytes]:
 def settled(server: Mailferry) -> list[str]:
     until = time.monotonic() + START_SECONDS
     while True:
-        found = ask(server, "messages.list", limit=100)
+        found = server.ask("messages.list", limit=100)
         if all(each["state"] == "delivered" for each in found) or time.monotonic() > until:
             return sorted(each["subject"] for each in found)
         time.sleep(0.05)

@@ -16,7 +16,6 @@ from botocore.exceptions import ClientError
 
 from mailferry.credentials import REGION
 from mailferry.resources.aws_regions import smtp_password
-from tests.commands import ask
 from tests.hostile import Target, besieged, connected, said_until_closed
 from tests.server import message
 
@@ -58,7 +57,7 @@ def own_pair(target: Target) -> tuple[str, str]:
 def sign_in_every_way(target: Target) -> list[str]:
     """Key pairs of Amazon's dialect, right and wrong, by its API and by SMTP; what was answered to the wrong ones."""
     with contextlib.suppress(AssertionError):  # the second time there is one already
-        ask(target.server, "keys.create", name="theirs", access=["account=admin"], key_id=THEIRS[0], secret=THEIRS[1])
+        target.server.ask("keys.create", name="theirs", access=["account=admin"], key_id=THEIRS[0], secret=THEIRS[1])
     answers = []
     content = {"Simple": {"Subject": {"Data": "S"}, "Body": {"Text": {"Data": BODY}}}}
     for (key_id, secret), given in product((THEIRS, own_pair(target)), ("", WRONG)):
@@ -162,7 +161,7 @@ def submit_in_every_way(target: Target) -> list[str]:
 
 def look_everywhere(target: Target) -> list[str]:
     """What an operator can have printed, apart from `credentials`, and what monitoring sees."""
-    server, found = target.server, ask(target.server, "messages.list")
+    server, found = target.server, target.server.ask("messages.list")
     own = {"domain": "sender.test"}
     asked: list[tuple[str, dict[str, Any]]] = [
         ("domains.add", {"domain": "other.test"}),
@@ -176,7 +175,7 @@ def look_everywhere(target: Target) -> list[str]:
     assert target.token in json.dumps(server.credentials)  # there it is found, so that elsewhere it would be
     return [
         *map(json.dumps, shown),
-        *(json.dumps(ask(server, verb, **given)) for verb, given in asked),
+        *(json.dumps(server.ask(verb, **given)) for verb, given in asked),
         metrics(server.metrics),
     ]
 

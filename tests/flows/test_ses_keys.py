@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.amazon import ON_SQLITE, SENDER, Amazon, amazon, in_thread
-from tests.commands import add_own_domain, ask_later
-from tests.server import DOMAIN
+from tests.commands import ask_later
+from tests.server import DOMAIN, add_domain
 
 pytestmark = ON_SQLITE
 
@@ -42,7 +42,7 @@ async def code(call: Any, *arguments: Any, **named: Any) -> str:
 
 
 async def test_a_key_does_what_it_is_for(cloud: Amazon) -> None:
-    await add_own_domain(cloud.server, cloud.dns, "other.test")
+    await add_domain(cloud.server, cloud.dns, "other.test")
     v1, v2 = await made(cloud, "reader", "account=viewer")
     assert (await in_thread(v2.get_account))["SendingEnabled"] and (await in_thread(v1.get_send_quota))["MaxSendRate"]
     assert await code(send, v2) == "AccessDeniedException"

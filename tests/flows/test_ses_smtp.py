@@ -12,7 +12,7 @@ import pytest
 
 from mailferry.resources.aws_regions import smtp_password
 from tests.amazon import SENDER, Amazon, amazon, in_thread
-from tests.commands import ask, ask_later
+from tests.commands import ask_later
 from tests.flows.test_tracking import check_signatures
 from tests.server import DOMAIN
 
@@ -114,7 +114,7 @@ async def test_who_may_log_in_and_send(cloud: Amazon) -> None:
 
     def next_message() -> tuple[int, bytes]:
         with connection(cloud, pair=confined) as client:
-            ask(cloud.server, "keys.disable", key=confined["access_key_id"])
+            cloud.server.ask("keys.disable", key=confined["access_key_id"])
             return client.mail(SENDER)
 
     assert (await in_thread(next_message))[0] == 421

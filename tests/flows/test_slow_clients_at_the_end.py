@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands import ask, first_run
+from tests.commands import first_run
 from tests.peers.process import free_port
 from tests.server import Mailferry, message
 
@@ -122,7 +122,7 @@ def test_three_slow_clients_cost_one_grace(server: Mailferry) -> None:
     assert '"ended_by_force"' not in told and '"close_late"' not in told
 
     server.start()
-    assert sorted(each["subject"] for each in ask(server, "messages.list", limit=100)) == [
+    assert sorted(each["subject"] for each in server.ask("messages.list", limit=100)) == [
         "by http",
         "by smtp",
         "in time",

@@ -4,11 +4,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from tests.commands import add_own_domain, ask_later, first_run, run_command
+from tests.commands import ask_later, first_run, run_command
 from tests.conftest import eventually
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
-from tests.server import DOMAIN, Mailferry, message, running
+from tests.server import DOMAIN, Mailferry, add_domain, message, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 UNKNOWN = "550 5.1.1 <a@dest.test>: Recipient address rejected: User unknown"
@@ -45,7 +45,7 @@ async def test_a_bounce_suppresses_until_it_is_reactivated(tmp_path: Path, datab
         FakeMX() as mx,
         running(tmp_path, dns, smtp_port=mx.port, url=database_url) as server,
     ):
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         client = Client(server)
         mx.answers["RCPT"] = UNKNOWN
         await client.becomes(await client.send("A@dest.test", subject="First", category="orders"), "not_delivered")
@@ -80,7 +80,7 @@ async def test_a_list_is_imported_while_the_server_sends(tmp_path: Path, databas
         FakeMX() as mx,
         running(tmp_path, dns, smtp_port=mx.port, url=database_url) as server,
     ):
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         client = Client(server)
         file = tmp_path / "suppression_bounces.csv"
         rows = "".join(f'5.1.1,"550 5.1.1 no ""user""",R{n}@dest.test,1576591113\n' for n in range(4500))

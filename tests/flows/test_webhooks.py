@@ -8,12 +8,12 @@ from typing import Any
 from mailtrap.webhooks import verify_signature
 from standardwebhooks.webhooks import Webhook
 
-from tests.commands import add_own_domain, first_run
+from tests.commands import first_run
 from tests.conftest import eventually
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
 from tests.fakes.receiver import Receiver
-from tests.server import DOMAIN, Mailferry, message, running
+from tests.server import DOMAIN, Mailferry, add_domain, message, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 TYPES = ["delivery", "soft_bounce", "bounce", "suspension", "unsubscribe", "open", "spam_complaint", "click", "reject"]
@@ -54,7 +54,7 @@ async def test_what_happens_to_a_message_is_told_and_signed(tmp_path: Path, data
         Receiver() as receiver,
         running(tmp_path, dns, smtp_port=mx.port, url=database_url) as server,
     ):
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         client = Client(server)
         made = await client.add(receiver.url("/hook?key=1"))
         assert len(made["signing_secret"]) == 32
@@ -88,7 +88,7 @@ async def test_a_webhook_is_tested_paused_and_sent_its_past_again(tmp_path: Path
         Receiver() as receiver,
         running(tmp_path, dns, smtp_port=mx.port, url=database_url) as server,
     ):
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         client = Client(server)
         made = await client.add(receiver.url().replace("//", "//me:pa55word@"), payload_format="jsonlines")
         path = f"webhooks/{made['id']}"
@@ -129,7 +129,7 @@ async def test_a_server_ends_in_time_while_a_receiver_hangs(tmp_path: Path, data
         Receiver() as receiver,
         running(tmp_path, dns, smtp_port=mx.port, url=database_url) as server,
     ):
-        await add_own_domain(server, dns)
+        await add_domain(server, dns)
         client = Client(server)
         await client.add(receiver.url())
         receiver.delay = 60
