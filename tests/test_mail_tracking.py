@@ -122,6 +122,12 @@ def test_a_browser_sees_the_same_but_for_links_and_pixel(document: str) -> None:
     assert seen(edited(document)) == seen(octets)
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "0" * 5000], ids=["nines", "zeros"])
+def test_a_number_that_python_would_not_read_stands_for_no_character(number: str) -> None:
+    hrefs = scan(b'<a href="https://shop.test/&#%b;">x</a>' % number.encode()).hrefs
+    assert [href.value for href in hrefs] == ["https://shop.test/\ufffd"]
+
+
 @given(DOCUMENTS)
 def test_undoing_the_edits_gives_back_every_octet(document: str) -> None:
     octets = document.encode()

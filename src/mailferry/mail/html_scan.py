@@ -207,6 +207,11 @@ def _text(value: bytes, charset: str) -> str | None:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
         return None
+    return resolve_references(text)
+
+
+def resolve_references(text: str) -> str:
+    """The text that an attribute's value stands for."""
     return _REFERENCE.sub(_resolve, text) if "&" in text else text
 
 
@@ -214,6 +219,10 @@ def _resolve(found: re.Match[str]) -> str:
     """13.2.5.73: in an attribute, ``&copy=1`` is no copyright sign but a parameter."""
     name = found[1]
     if name.startswith("#"):
+        # Python reads no number of more than 4300 digits, and Unicode ends at seven.
+        if name[1:2].isdecimal():
+            digits = name[1:].rstrip(";").lstrip("0") or "0"
+            return "\ufffd" if len(digits) > 7 else html.unescape(f"&#{digits};")
         return html.unescape(found[0])
     for length in range(len(name), 1, -1):
         if (text := html.entities.html5.get(name[:length])) is None:
