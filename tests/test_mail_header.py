@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailferry.mail import parameters, words
+from mailferry.mail import charsets, parameters, words
 from mailferry.mail.address import Mailbox
 from mailferry.mail.header import (
     BadHeader,
@@ -183,7 +183,7 @@ def test_the_charsets_of_mail_are_known(charset: str) -> None:
     assert words.to_charset(CHARSETS[charset], charset) in ("é", "日")
 
 
-@given(st.sampled_from(sorted(words._CHARSETS)), st.binary(max_size=40))
+@given(st.sampled_from(sorted(charsets.CHARSETS)), st.binary(max_size=40))
 def test_no_charset_makes_what_is_no_character(charset: str, octets: bytes) -> None:
     words.to_charset(octets + b"+2AA-\\ud800\xed\xa0\x80", charset).encode()
     words.to_charset(b"+2AA-" + octets, charset).encode()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import idna
 
-from mailferry.mail import words
+from mailferry.mail import charsets, words
 
 MAX_LOCAL = 64
 #: Characters beyond which nobody looks any closer: matching takes memory for each of them.
@@ -128,7 +128,7 @@ def parse_mailboxes(value: str | bytes, *, groups: bool = True) -> list[Mailbox]
     an @ that is part of a name. Counting is exact, so that "exactly one From" holds: whatever two readers could count
     differently (a bare @ in a name, text behind an address, a source route) raises `BadAddress`.
     """
-    text = value if isinstance(value, str) else words.to_text(value)
+    text = value if isinstance(value, str) else charsets.to_text(value)
     text = text.replace("\r\n", "").strip(" \t")
     if (match := _SIMPLE.fullmatch(text)) and "=?" not in text:
         return [Mailbox(parse(match[1] or match[3]), match[2] or "")]

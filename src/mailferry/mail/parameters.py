@@ -5,7 +5,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
-from mailferry.mail.words import refuse_line_breaks, to_charset, to_text
+from mailferry.mail.charsets import to_text
+from mailferry.mail.words import refuse_line_breaks, to_charset
 
 _MAX_SEGMENT = 60  # with `filename*12*=` and `;` in front and behind, a line stays below 76
 _MAX_QUOTED = 200  # a value with a line of its own; longer ones are cut into RFC 2231 segments

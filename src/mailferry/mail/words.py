@@ -2,7 +2,8 @@
 
 import binascii
 import re
-from encodings.aliases import aliases
+
+from mailferry.mail.charsets import codec, read, to_text
 
 MAX_WORD = 75
 """RFC 2047 section 2: an encoded word is at most 75 characters, and a line that holds one at most 76."""
@@ -19,30 +20,6 @@ _Q_SAFE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
 _Q_TABLE = tuple(chr(octet) if octet in _Q_SAFE else "_" if octet == 0x20 else f"={octet:02X}" for octet in range(256))
 
 
-# The charsets that mail is written in, by Python's names. A list, because codecs.lookup() imports modules by the name it
-# is given, remembers every wrong name for ever, and knows codecs that are no charsets (zlib, unicode_escape, idna with
-# its quadratic time). Not on it are those whose ASCII no filter sees: utf-7, utf-16, utf-32.
-_CODECS = """
-    ascii utf_8 latin_1 iso8859_2 iso8859_3 iso8859_4 iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 iso8859_10
-    iso8859_11 iso8859_13 iso8859_14 iso8859_15 iso8859_16 cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257
-    cp1258 cp437 cp850 cp852 cp855 cp858 cp865 cp866 cp874 tis_620 koi8_r koi8_u kz1048 ptcp154 mac_roman mac_latin2
-    mac_cyrillic mac_greek mac_turkish mac_iceland big5 big5hkscs cp950 gbk gb18030 gb2312 hz euc_jp shift_jis cp932
-    iso2022_jp iso2022_jp_1 iso2022_jp_2 iso2022_jp_3 iso2022_jp_ext iso2022_kr euc_kr cp949 johab
-"""
-
-
-def _known_charsets() -> dict[str, str]:
-    codecs = frozenset(_CODECS.split())
-    charsets = {name: name for name in codecs} | {name: codec for name, codec in aliases.items() if codec in codecs}
-    # What mail means by these names is more than the standard says (WHATWG Encoding agrees).
-    extra = {"gb2312": "gb18030", "ks_c_5601_1987": "cp949", "euc_kr": "cp949", "x_sjis": "cp932"}
-    extra |= {"windows_874": "cp874", "iso_8859_8_i": "iso8859_8", "iso_8859_8_e": "iso8859_8"}
-    return charsets | extra
-
-
-_CHARSETS = _known_charsets()
-
-
 class BadHeader(ValueError):
     """A header field that is not one (reading), or that would not be one (writing); `line` counts from 1, 0 is none."""
 
@@ -56,14 +33,6 @@ def refuse_line_breaks(value: str) -> None:
     if not value.isprintable() and (found := _FORBIDDEN.search(value)):
         name = {"\r": "a carriage return", "\n": "a line feed", "\0": "a NUL"}[found[0]]
         raise BadHeader(f"a header value must not contain {name}")
-
-
-def to_text(octets: bytes | bytearray) -> str:
-    """Octets of an unknown charset as text: UTF-8 when they are that, else Latin-1. Never raises."""
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")
 
 
 def decode(value: bytes) -> str:
@@ -104,10 +73,14 @@ def _octets(encoding: bytes, text: bytes) -> bytes:
 
 def to_charset(octets: bytes | bytearray, charset: str) -> str:
     """Octets as text of a charset by its MIME name; one that is unknown or wrong falls back to `to_text`."""
-    try:
-        return octets.decode(_CHARSETS[charset.lower().replace("-", "_")]) if octets else ""
-    except (KeyError, ValueError):
+    name = codec(charset)
+    if not octets or name is None:
         return to_text(octets)
+    try:
+        return octets.decode(name)
+    except ValueError:
+        # What is no UTF-8 says that it is Latin-1 by not being that; others have wider relatives to be tried.
+        return to_text(octets) if name == "utf_8" else read(bytes(octets), charset).text
 
 
 def encode_words(text: str, room: int = MAX_WORD) -> list[str]:
