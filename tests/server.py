@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.dns import FakeDNS
+from tests.forked import Forked
 from tests.peers.process import free_port
 
 START_SECONDS = 30.0
@@ -44,7 +45,7 @@ class Mailferry:
         }
         self.extra = dict(environment or {})
         self.log = data.with_suffix(".log")
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,7 +59,11 @@ class Mailferry:
 
     def launch(self, under: Sequence[str] = ()) -> None:
         """Start the process, under another program (strace) where one is named, and do not wait for it."""
-        command = [*under, sys.executable, "-m", "mailferry", "serve", "--data", str(self.data)]
+        arguments = ["serve", "--data", str(self.data)]
+        if not under and not self.extra:
+            self.process = Forked(arguments, self.environment, self.log)
+            return
+        command = [*under, sys.executable, "-m", "mailferry", *arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
 

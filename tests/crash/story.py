@@ -142,7 +142,7 @@ class Story:
         self._seen = taken
 
     def _waiting(self) -> int:
-        return sum(group["recipients"] for group in self.server.command("queue")["waiting"])
+        return sum(group["recipients"] for group in self.server.ask("queue.list")["waiting"])
 
     @contextlib.contextmanager
     def _database(self) -> Iterator[Connection]:

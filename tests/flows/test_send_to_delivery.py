@@ -91,8 +91,8 @@ async def test_a_greylisted_message_arrives_on_a_later_try(tmp_path: Path, datab
         token = server.credentials["api_token"]
         _, answer = await asyncio.to_thread(server.post, "/api/send", message("a@dest.test"), token)
         await mx.received(1)
-        await eventually(lambda: server.command("messages", "list", "--state", "delivered"))
-        story = server.command("messages", "show", answer["message_ids"][0])
+        await eventually(lambda: server.ask("messages.list", state="delivered"))
+        story = server.ask("messages.show", message=answer["message_ids"][0])
         assert [e["kind"] for e in story["recipients"][0]["events"]] == ["accepted", "soft_bounce", "delivery"]
         assert [a["number"] for a in story["recipients"][0]["attempts_made"]] == [1, 2]
 
@@ -107,11 +107,11 @@ async def test_a_hard_bounce_suppresses_and_the_next_send_is_rejected(tmp_path: 
         await add_domain(server, dns)
         token = server.credentials["api_token"]
         await asyncio.to_thread(server.post, "/api/send", message("a@dest.test"), token)
-        await eventually(lambda: server.command("messages", "list", "--state", "bounced"))
+        await eventually(lambda: server.ask("messages.list", state="bounced"))
         mx.answers.clear()
         status, answer = await asyncio.to_thread(server.post, "/api/send", message("A@dest.test"), token)
         assert status == 200
-        story = server.command("messages", "show", answer["message_ids"][0])
+        story = server.ask("messages.show", message=answer["message_ids"][0])
         assert story["recipients"][0]["state"] == "rejected"
         assert story["recipients"][0]["reason"] == "Recipient in suppression list. Reason: hard bounce"
         # The other stream is another list.
@@ -125,7 +125,7 @@ async def test_a_simulated_bounce_may_be_tried_again(tmp_path: Path, database_ur
         body = message("bounce@simulator.demo.mailferry.test", sender="hello@demo.mailferry.test")
         for number in (1, 2):
             await asyncio.to_thread(server.post, "/api/send", body, token)
-            await eventually(lambda n=number: len(server.command("messages", "list", "--state", "bounced")) == n)  # type: ignore[misc]
+            await eventually(lambda n=number: len(server.ask("messages.list", state="bounced")) == n)  # type: ignore[misc]
 
 
 async def test_a_new_domain_sends_its_hourly_number_and_the_rest_after_approval(
@@ -142,10 +142,10 @@ async def test_a_new_domain_sends_its_hourly_number_and_the_rest_after_approval(
             status, _ = await asyncio.to_thread(server.post, "/api/send", message(f"r{number}@dest.test"), token)
             assert status == 200
         await mx.received(5)
-        waiting = server.command("queue")
+        waiting = server.ask("queue.list")
         assert waiting["waiting"] == [{"state": "held", "reason": "new_domain_hourly", "recipients": 3}]
         assert len(mx.transactions) == 5
-        server.command("domains", "approve", DOMAIN)
+        server.ask("domains.approve", domain=DOMAIN)
         await mx.received(8)
 
 
@@ -156,14 +156,14 @@ async def test_a_suspended_domain_is_held_and_released(tmp_path: Path, database_
         running(tmp_path, dns, smtp_port=mx.port, url=database_url) as server,
     ):
         await add_domain(server, dns)
-        server.command("domains", "suspend", DOMAIN)
+        server.ask("domains.suspend", domain=DOMAIN)
         token = server.credentials["api_token"]
         status, answer = await asyncio.to_thread(server.post, "/api/send", message("a@dest.test"), token)
         assert status == 200
-        story = server.command("messages", "show", answer["message_ids"][0])["recipients"][0]
+        story = server.ask("messages.show", message=answer["message_ids"][0])["recipients"][0]
         assert (story["state"], story["reason"]) == ("held", "domain_suspended")
         assert [event["kind"] for event in story["events"]] == ["accepted", "suspension"]
-        server.command("domains", "approve", DOMAIN)
+        server.ask("domains.approve", domain=DOMAIN)
         await mx.received(1)
 
 
@@ -182,6 +182,6 @@ async def test_sigterm_ends_within_ten_seconds_and_loses_nothing(tmp_path: Path,
         mx.delays.clear()
         await asyncio.to_thread(server.start)
         async with asyncio.timeout(50):  # a lease of a cut attempt on PostgreSQL lasts 30 seconds
-            while len(server.command("messages", "list", "--state", "delivered", "--limit", "100")) < 60:
+            while len(server.ask("messages.list", state="delivered", limit=100)) < 60:
                 await asyncio.sleep(0.2)
         assert {t.recipients[0] for t in mx.transactions} == {f"r{n}@dest.test" for n in range(60)}
