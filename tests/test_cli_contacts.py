@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -103,6 +104,97 @@ def test_a_file_that_is_none_is_refused_whole(run: Run, tmp_path: Path, text: st
     assert status == 1 and out == "" and why in err and everybody(run) == {}
 
 
+# --- odd and hostile files -----------------------------------------------------------------------------------------
+
+
+def report(file: Path) -> list[tuple[str, str, str]]:
+    with file.with_name(f"{file.name}.refused.csv").open(newline="") as text:
+        return [(each["line"], each["why"], each["text"]) for each in csv.DictReader(text)]
+
+
+def test_who_said_no_is_not_subscribed_for_the_spelling_of_it(run: Run, tmp_path: Path) -> None:
+    text = "email,status\na@x.test,Unsubscribed\nb@x.test,unsubscribed \nc@x.test,opted out\nd@x.test,Subscribed\n"
+    file = write(tmp_path / "a.csv", text)
+    assert imported(run, file) == {"lines": 4, "created": 3, "updated": 0, "refused": 1}
+    statuses = {email: each["status"] for email, each in everybody(run).items()}
+    assert statuses == {"a@x.test": "unsubscribed", "b@x.test": "unsubscribed", "d@x.test": "subscribed"}
+    assert report(file)[0][:2] == ("4", "status is subscribed or unsubscribed")
+
+
+def test_what_an_object_says_is_not_lost_without_a_word(run: Run, tmp_path: Path) -> None:
+    lines = [
+        '{"email": "a@x.test", "name": "Ann"}',
+        '{"email": "b@x.test", "unsubscribed": true}',
+        '{"email": "c@x.test", "list_ids": 1}',
+        '{"email": "d@x.test", "status": ["unsubscribed"]}',
+        '{"email": "e@x.test", "id": "x", "created_at": 1, "list_ids": null, "fields": null}',
+    ]
+    file = write(tmp_path / "a.jsonl", "\n".join(lines))
+    assert imported(run, file) == {"lines": 5, "created": 1, "updated": 0, "refused": 4}
+    whys = [why for _, why, _ in report(file)]
+    assert "'name' is nothing" in whys[0] and "'unsubscribed'" in whys[1]
+    assert whys[2:] == ["list_ids are an array", "status is subscribed or unsubscribed"]
+
+
+def test_an_object_without_end_is_not_read_into_memory(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    readline = io.TextIOWrapper.readline
+
+    class Watched(io.TextIOWrapper):
+        def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # typeshed has another name
+            asked.append(size)
+            return readline(self, size)
+
+        def __next__(self) -> str:
+            raise AssertionError("a line of whatever length")
+
+    monkeypatch.setattr("mailferry.resources.suppressions.files.io.TextIOWrapper", Watched)
+    file = tmp_path / "a.jsonl.gz"
+    file.write_bytes(gzip.compress(b'{"email":"' + b"a" * 1_000_000 + b'@x.test"}\n{"email":"b@x.test"}\n'))
+    assert imported(run, file) == {"lines": 2, "created": 1, "updated": 0, "refused": 1}
+    assert report(file)[0][:2] == ("1", "the line is too long") and 0 < max(asked) < 1_000_000
+
+
+def test_an_object_that_is_too_deep_costs_its_line(run: Run, tmp_path: Path) -> None:
+    deep = '{"email":"a@x.test","fields":' + "[" * 20_000 + "]" * 20_000 + '}\n{"email":"b@x.test"}\n'
+    file = write(tmp_path / "a.jsonl", deep)
+    assert imported(run, file) == {"lines": 2, "created": 1, "updated": 0, "refused": 1}
+    assert "recursion" in report(file)[0][1]
+
+
+def test_octets_that_are_no_text_make_no_address_and_no_name(run: Run, tmp_path: Path) -> None:
+    """What the file is written in is told by its first 64 KB; the rest may be something else."""
+    many = b"".join(b"# @%d\n" % n for n in range(10_000))
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"email,name\n" + many + b"j\xf6rg@x.test,x\nbob@x.test,J\xf6rg\nann@x.test,Ann\n")
+    assert imported(run, file)["created"] == 1 and [*everybody(run)] == ["ann@x.test"]
+    assert [why for _, why, _ in report(file)[-2:]] == ["it holds octets that are no text; save the file as UTF-8"] * 2
+
+
+def test_the_report_runs_as_no_formula(run: Run, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "email,name\n=cmd|calc!A1,x\n")
+    assert imported(run, file)["refused"] == 1
+    assert report(file)[0][2] == "'=cmd|calc!A1,x"
+
+
+def test_a_column_that_stands_twice_is_a_mistake(run: Run, tmp_path: Path) -> None:
+    for head in ("email,Email", "email,name,name"):
+        status, out, err = run("import", str(write(tmp_path / "a.csv", f"{head}\na@x.test,b@x.test\n")))
+        assert status == 1 and out == "" and "twice" in err
+
+
+def test_a_file_may_have_a_name_that_is_no_text(run: Run, tmp_path: Path) -> None:
+    file = write(tmp_path / os.fsdecode(b"a\xff\n.csv"), "email\na@x.test\nnobody\n")
+    assert imported(run, file)["created"] == 1
+    status, out, err = run("import", str(file))
+    assert (status, err) == (0, "") and "\\udcff" in out
+    assert run("export", str(tmp_path / os.fsdecode(b"\xff")))[0] == 0
+    told = run("add-list", os.fsdecode(b"N\xff"))
+    assert told == (1, "", "mailferry: an argument holds octets that are no text in UTF-8\n")
+
+
 def test_an_unknown_list_and_a_missing_file(run: Run, tmp_path: Path) -> None:
     assert "Nope is no list here" in run("import", "x.csv", "--list", "Nope")[2]
     assert "No such file" in run("import", str(tmp_path / "none.csv"))[2]
@@ -178,6 +270,7 @@ def test_lists_and_fields(run: Run) -> None:
     assert "News" in run("lists")[1] and "age" in run("fields")[1]
     assert "there is a list 'News' already" in run("add-list", "News")[2]
     assert "already" in run("add-field", "age")[2]
+    assert "one line" in run("add-list", "N\n\x1b[31m")[2] and "one line" in run("add-field", "b", "--name", "\x00")[2]
     assert "is no merge tag" in run("add-field", "a b")[2] and "is no merge tag" in run("add-field", "email")[2]
 
 

@@ -218,6 +218,12 @@ def test_a_quote_that_is_never_closed_takes_nothing_with_it() -> None:
     assert len(every) == 6 * MOST_JOINED + 2 and all(isinstance(each, Line) for each in every)
 
 
+def test_an_object_that_is_too_deep_costs_itself() -> None:
+    refused, other = found('{"email":"a@x.test","x":' + "[" * 20_000 + "]" * 20_000 + '}\n{"email":"b@x.test"}\n')
+    assert isinstance(refused, Refused) and "recursion" in refused.why
+    assert isinstance(other, Line) and other.address == "b@x.test"
+
+
 def test_a_json_file_that_was_cut_off_is_told() -> None:
     every = found(POSTMARK[: POSTMARK.index('"c@x.test"') + 4])
     assert [type(each) for each in every] == [Line, Line, Refused]

@@ -10,23 +10,23 @@ from typing import Any, TextIO
 
 import msgspec
 
-from mailferry.cli.imports import STDIO, Bar, Report, opened
+from mailferry.cli.imports import Bar, Report, named, opened
 from mailferry.cli.reach import Failure, call
 from mailferry.config import Config
 from mailferry.mail import address
 from mailferry.mail.address import BadAddress
 from mailferry.mail.cells import plain
 from mailferry.resources.contacts import exports, imports, values
-from mailferry.resources.contacts.exports import UNSUBSCRIBED
+from mailferry.resources.contacts.exports import SUBSCRIBED, UNSUBSCRIBED
 from mailferry.resources.contacts.values import BadValue, DataType
-from mailferry.resources.suppressions.files import BadFile, text_of, unpacking
-from mailferry.resources.suppressions.tables import records
+from mailferry.resources.suppressions.files import LONGEST_OBJECT, BadFile, text_of, unpacking
+from mailferry.resources.suppressions.tables import lines, records
 from mailferry.resources.suppressions.words import Refused, refuse
 
 #: Octets of one piece, below what the control socket takes (operations/control.LINE_LIMIT).
 PIECE_OCTETS = 512 * 1024
-#: Columns that say nothing which an import could set.
-_PASSED_OVER = frozenset({"id", "created_at", "updated_at"})
+#: Of an object; what it has beside them would be lost without a word.
+_MEMBERS = frozenset({*exports.COLUMNS, "fields"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,11 @@ def take_over(config: Config, account: int, file: str, into: Sequence[str], repo
     result = Result()
     try:
         with opened(file) as source, Report(file, report) as refusals, Bar(source) as bar, unpacking():
-            name = "standard input" if file == STDIO else Path(file).name
             text, is_json = text_of(source)
             found = _json_lines(text) if is_json else _table(text, known)
             rows = _usable(found, known, refusals, result)
             for number, piece in enumerate(_pieces(rows)):
-                told = _send(config, account, piece, name, first=number == 0)
+                told = _send(config, account, piece, named(file), first=number == 0)
                 result.created += told["created"]
                 result.updated += told["updated"]
                 bar.at(result.lines)
@@ -83,7 +82,7 @@ def take_over(config: Config, account: int, file: str, into: Sequence[str], repo
         raise Failure(f"{file}: {error}") from error
     except OSError as error:
         raise Failure(f"{error.filename or file}: {error.strerror}") from error
-    result.report = str(refusals.path) if refusals.path and result.refused else ""
+    result.report = refusals.told if result.refused else ""
     return result
 
 
@@ -130,21 +129,29 @@ def _names(cells: Sequence[str], known: Known) -> list[str]:
             raise BadFile(f"there is no field for its column {name!r}; {_MAKE_FIELD} {name!r} makes one")
     if "email" not in names:
         raise BadFile("its first line names no column email")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise BadFile(f"its first line names the column {twice.removeprefix('fields.')} twice")
     return names
 
 
 def _json_lines(text: TextIO) -> Iterator[Raw | Refused]:
-    for number, line in enumerate(text, 1):
+    for number, line in lines(text, LONGEST_OBJECT):
         if not line.strip():
+            continue
+        if len(line) == LONGEST_OBJECT:
+            yield refuse(number, line, "the line is too long")
             continue
         try:
             members = msgspec.json.decode(line)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             yield refuse(number, line, f"it is not valid JSON: {error}")
             continue
         given = members.get("fields") or {} if isinstance(members, dict) else None
         if not isinstance(given, dict):
             yield refuse(number, line, "it is no contact: an object with email, and fields as an object")
+            continue
+        if unknown := next((name for name in members if name not in _MEMBERS), None):
+            yield refuse(number, line, f"{unknown!r} is nothing that a contact has; values of fields are in fields")
             continue
         yield number, line, members | {f"fields.{tag}": value for tag, value in given.items()}
 
@@ -155,6 +162,9 @@ def _usable(found: Iterable[Raw | Refused], known: Known, refusals: Report, resu
         if not isinstance(each, Refused):
             number, text, members = each
             try:
+                # What is decoded as something that it is not is an address nobody has, or a name that is not theirs.
+                if "\N{REPLACEMENT CHARACTER}" in text:
+                    raise BadValue("it holds octets that are no text; save the file as UTF-8")
                 yield _row(members, known)
                 continue
             except (BadAddress, BadValue) as error:
@@ -172,7 +182,15 @@ def _row(members: Mapping[str, Any], known: Known) -> Row:
         if name.startswith("fields.") and given not in ("", None):
             field_id, value = _value(name.removeprefix("fields."), given, known)
             found[field_id] = value
-    return parsed, found, _lists(members.get("list_ids"), known), members.get("status") == UNSUBSCRIBED
+    return parsed, found, _lists(members.get("list_ids"), known), _is_unsubscribed(members.get("status"))
+
+
+def _is_unsubscribed(given: Any) -> bool:
+    """A word that is not understood may be somebody's no."""
+    word = given.strip().lower() if isinstance(given, str) else given
+    if word not in (None, "", SUBSCRIBED, UNSUBSCRIBED):
+        raise BadValue(f"status is {SUBSCRIBED} or {UNSUBSCRIBED}")
+    return word == UNSUBSCRIBED
 
 
 def _value(tag: str, given: Any, known: Known) -> tuple[str, Any]:
@@ -186,7 +204,9 @@ def _value(tag: str, given: Any, known: Known) -> tuple[str, Any]:
 
 
 def _lists(given: Any, known: Known) -> list[int]:
-    wanted = given.split(";") if isinstance(given, str) else given if isinstance(given, list) else []
+    wanted = given.split(";") if isinstance(given, str) else given or []
+    if not isinstance(wanted, list):
+        raise BadValue("list_ids are an array")
     found = set(known.into)
     for each in wanted:
         name = str(each).strip()

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mailferry.cli.reach import Failure
+from mailferry.mail.cells import harmless
+from mailferry.mail.reply import clean
 from mailferry.resources.suppressions.words import Refused
 
 #: As a file's name: standard input or output.
@@ -29,8 +31,13 @@ def opened(file: str) -> Iterator[BinaryIO]:
         yield source
 
 
+def named(file: str) -> str:
+    """As the server is told of it: names of files may hold octets that are no text, and line ends."""
+    return "standard input" if file == STDIO else clean(Path(file).name)
+
+
 class Report:
-    """Refused lines as CSV: number, why, text. The file is made with the first of them."""
+    """Refused lines as CSV: number, why, text. The file is made with the first of them, and no spreadsheet runs them."""
 
     def __init__(self, file: str, path: Path | None) -> None:
         self.path = path if path or file == STDIO else Path(f"{file}.refused.csv")
@@ -42,7 +49,12 @@ class Report:
         if self._writer is None:
             self._writer = csv.writer(self._open(), lineterminator="\n")
             self._writer.writerow(("line", "why", "text"))
-        self._writer.writerow((refused.number, refused.why, refused.text))
+        self._writer.writerow((refused.number, harmless(refused.why), harmless(refused.text)))
+
+    @property
+    def told(self) -> str:
+        """Where it is; empty: nowhere that is a file. The name may hold octets that are no text."""
+        return str(self.path).encode(errors="backslashreplace").decode() if self.path else ""
 
     def _open(self) -> TextIO:
         if self.path is None:

@@ -83,6 +83,10 @@ def _by_running(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, A
 
 
 def _by_socket(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+    try:
+        request = msgspec.json.encode({"verb": verb, "arguments": arguments}) + b"\n"
+    except UnicodeEncodeError:  # an argument of the command line: the terminal is set to something else
+        raise Failure("an argument holds octets that are no text in UTF-8") from None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             connection.connect(str(path))
@@ -93,7 +97,7 @@ def _by_socket(path: Path, verb: str, arguments: dict[str, Any]) -> dict[str, An
         except OSError as error:
             raise Failure(f"{path} cannot be reached: {error}") from error
         try:
-            connection.sendall(msgspec.json.encode({"verb": verb, "arguments": arguments}) + b"\n")
+            connection.sendall(request)
             with connection.makefile("rb") as lines:
                 line = lines.readline()
         except ConnectionError:

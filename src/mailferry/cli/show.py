@@ -99,8 +99,8 @@ def facts(pairs: Sequence[tuple[str, Any]]) -> None:
 
 
 def line(text: str) -> None:
-    # Not wrapped: a command that somebody copies must stay in one piece.
-    print(text)
+    # Not wrapped: a command that somebody copies must stay in one piece. Names of files may hold what is no text.
+    print(text.encode(errors="backslashreplace").decode())
 
 
 def text(of_others: str) -> None:

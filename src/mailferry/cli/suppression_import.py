@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mailferry.cli.imports import STDIO, Bar, Report, opened
+from mailferry.cli.imports import Bar, Report, named, opened
 from mailferry.cli.reach import Failure, call
 from mailferry.config import Config
 from mailferry.mail import address
@@ -56,16 +56,15 @@ def take_over(config: Config, account: int, file: str, fixed: Fixed, report: Pat
     try:
         with opened(file) as source, Report(file, report) as refusals, Bar(source) as bar:
             lines = _usable(read(source), known, fixed, refusals, result)
-            name = "standard input" if file == STDIO else Path(file).name
-            rows = _in_order(_rows(lines, fixed, type_of_file(name)))
+            rows = _in_order(_rows(lines, fixed, type_of_file(named(file))))
             for number, piece in enumerate(_pieces(rows)):
-                result.added += _send(config, account, piece, name, first=number == 0)
+                result.added += _send(config, account, piece, named(file), first=number == 0)
                 bar.at(result.lines)
     except BadFile as error:
         raise Failure(f"{file}: {error}") from error
     except OSError as error:
         raise Failure(f"{error.filename or file}: {error.strerror}") from error
-    result.report = str(refusals.path) if refusals.path and result.refused else ""
+    result.report = refusals.told if result.refused else ""
     return result
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb, one_line
 from mailferry.resources import audit
 from mailferry.resources.contacts import contacts, exports, fields, lists, segments, subscription
 from mailferry.resources.contacts.contacts import Change, Contact, Found, Identifier
@@ -20,8 +20,6 @@ from mailferry.resources.contacts.values import DataType
 
 #: Of one piece of an export.
 EXPORTED = exports.PIECE
-#: Characters of a list's name, as over the API.
-LONGEST_NAME = 255
 
 
 async def contacts_list(
@@ -115,7 +113,7 @@ async def contacts_lists(tools: Tools, account: int = ACCOUNT) -> list[dict[str,
 
 async def contacts_add_list(tools: Tools, name: str, account: int = ACCOUNT) -> dict[str, Any]:
     await known_account(tools, account)
-    wanted, now = _name(name, LONGEST_NAME), tools.clock()
+    wanted, now = one_line(name, "a list's name"), tools.clock()
 
     def write(connection: Connection) -> ContactList:
         made = lists.create(connection, account, wanted, now)
@@ -143,7 +141,7 @@ async def contacts_add_field(
         raise Mistake(
             f"{tag!r} is no merge tag: letters, digits, - and _, at most {fields.LONGEST}, and not {fields.EMAIL}"
         )
-    wanted, now = _name(name or tag, fields.LONGEST), tools.clock()
+    wanted, now = one_line(name or tag, "a field's name", fields.LONGEST), tools.clock()
 
     def write(connection: Connection) -> Field:
         made = fields.create(connection, account, wanted, DataType(type), tag, now)
@@ -210,10 +208,3 @@ def _identifier(text: str) -> Identifier:
 
 def _no_contact(text: str) -> Mistake:
     return Mistake(f"there is no contact {text}")
-
-
-def _name(text: str, most: int) -> str:
-    name = text.strip()
-    if not 0 < len(name) <= most:
-        raise Mistake(f"a name has 1 to {most} characters")
-    return name

@@ -54,11 +54,11 @@ class Tools:
 MAX_NAME = 255
 
 
-def one_line(text: str, what: str) -> str:
+def one_line(text: str, what: str, most: int = MAX_NAME) -> str:
     """``what``: such as "a token's name"."""
     name = text.strip()
-    if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise Mistake(f"{what} is one line of 1 to {MAX_NAME} characters")
+    if not name or len(name) > most or not name.isprintable():
+        raise Mistake(f"{what} is one line of 1 to {most} characters")
     return name
 
 

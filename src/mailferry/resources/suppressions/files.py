@@ -151,7 +151,7 @@ def _json(text: TextIO) -> Iterator[Line | Refused]:
         found = True
         try:
             value = msgspec.json.decode(raw)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             yield refuse(number, raw, f"it is not valid JSON: {error}")
             continue
         members = value if isinstance(value, dict) else {"email": value}

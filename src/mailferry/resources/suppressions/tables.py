@@ -67,10 +67,10 @@ class _Table:
 
 def records(text: TextIO) -> Iterator[tuple[int, str, list[str] | None]]:
     """The number of the first line, the record as it stands, its cells. None: it is too long to be one."""
-    lines = _lines(text)
+    numbered_lines = lines(text)
     ahead: deque[tuple[int, str]] = deque()
     delimiter: str | None = None
-    while (numbered := ahead.popleft() if ahead else next(lines, None)) is not None:
+    while (numbered := ahead.popleft() if ahead else next(numbered_lines, None)) is not None:
         number, record = numbered
         if not record.strip():
             continue
@@ -86,7 +86,7 @@ def records(text: TextIO) -> Iterator[tuple[int, str, list[str] | None]]:
             yield number, record, record.rstrip("\r\n").split(delimiter) if delimiter else [record.strip()]
             continue
         if record.count('"') % 2:
-            record = _joined(record, delimiter, lines, ahead)
+            record = _joined(record, delimiter, numbered_lines, ahead)
         yield number, record, _cells(record, delimiter)
 
 
@@ -98,12 +98,12 @@ def _delimiter(record: str) -> str:
     return most if counts[most] else ""
 
 
-def _joined(record: str, delimiter: str, lines: Iterator[tuple[int, str]], ahead: deque[tuple[int, str]]) -> str:
+def _joined(record: str, delimiter: str, rest: Iterator[tuple[int, str]], ahead: deque[tuple[int, str]]) -> str:
     """With the lines that its quoted cell goes on in; unchanged where that makes no well-formed record."""
     whole = record
     for place in range(MOST_JOINED if delimiter else 0):
         if place == len(ahead):
-            if (numbered := next(lines, None)) is None:
+            if (numbered := next(rest, None)) is None:
                 break
             ahead.append(numbered)
         whole += ahead[place][1]
@@ -141,11 +141,11 @@ def _cells(record: str, delimiter: str) -> list[str]:
     return [cell.strip().strip('"') for cell in record.strip().split(delimiter)]
 
 
-def _lines(text: TextIO) -> Iterator[tuple[int, str]]:
+def lines(text: TextIO, longest: int = LONGEST) -> Iterator[tuple[int, str]]:
     """Numbered, with their ends; one that is too long is cut, and its rest skipped."""
     number = 0
-    while line := text.readline(LONGEST):
+    while line := text.readline(longest):
         number += 1
         yield number, line
-        while len(line) == LONGEST and line[-1] not in "\r\n":
-            line = text.readline(LONGEST)
+        while len(line) == longest and line[-1] not in "\r\n":
+            line = text.readline(longest)
