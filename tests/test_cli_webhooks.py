@@ -90,6 +90,18 @@ def test_a_webhook_is_added_shown_paused_and_removed(run: Run) -> None:
     assert status == 1 and f"there is no webhook {number}" in err
 
 
+def test_a_webhook_may_stand_for_a_bus_or_a_stream_of_aws(run: Run) -> None:
+    bus = "arn:aws:events:us-east-1:123456789012:event-bus/default"
+    made = added(run, "https://example.com/bus", "--destination", bus)
+    assert (made["type"], made["subscription"], made["format"]) == ("event_destination", bus, "event")
+    stream = "arn:aws:firehose:us-east-1:123456789012:deliverystream/mail"
+    assert added(run, "https://example.com/stream", "--destination", stream)["format"] == "jsonlines"
+    assert bus in run("show", str(made["id"]))[1]
+    status, _, err = run("test", str(made["id"]))
+    assert status == 1 and "send a message with a configuration set that has it" in err
+    assert run("remove", str(made["id"]))[0] == 0
+
+
 def test_a_test_says_what_came_of_it(run: Run, receiver: Receiver) -> None:
     number = str(added(run, receiver.url())["id"])
     status, out, _ = run("test", number)
@@ -118,6 +130,11 @@ def test_replays(run: Run) -> None:
         (["add", "example.com"], "the URL must begin with https:// or http://"),
         (["add", "https://example.com", "--events", "spam"], "'spam' is no type of event"),
         (["add", "https://example.com", "--domain", "nowhere.test"], "nowhere.test is no sending domain here"),
+        (["add", "https://example.com", "--destination", "default"], "'default' is neither arn:aws:events:"),
+        (
+            ["add", "https://example.com", "--destination", "arn:aws:events:x:1:event-bus/a", "--events", "open"],
+            "what a destination is told, its configuration set says",
+        ),
         (["log", "1", "--state", "lost"], "'lost' is no state"),
         (["test", "77"], "there is no webhook 77"),
         (["replay", "1"], "say since when"),

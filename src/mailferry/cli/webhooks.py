@@ -45,7 +45,7 @@ def list_(*, where: Where = HERE, account: Account = ACCOUNT, json: Json = False
         Column("id", "Id"),
         Column("url", "URL", folds=True),
         Column("state", "State"),
-        Column("kind", "Stream or topic", folds=True),
+        Column("kind", "Told of", folds=True),
         Column("waiting", "Waiting"),
         Column("parked", "Parked"),
         Column("last_error", "", folds=True),
@@ -94,6 +94,13 @@ def add(
             help="email_sending, which it is, or audit_log: told of all that is done in the account, and of no mail.",
         ),
     ] = Type.EMAIL_SENDING,
+    destination: Annotated[
+        str,
+        Parameter(
+            show_default=False,
+            help="The ARN of an event bus or a delivery stream: told what configuration sets of SES send there.",
+        ),
+    ] = "",
     paused: Annotated[bool, Flag, Parameter(help="Collect events, and send nothing until it is resumed.")] = False,
     json: Json = False,
 ) -> None:
@@ -108,6 +115,7 @@ def add(
         domain=domain,
         paused=paused,
         type=type,
+        destination=destination,
         account=account,
     )
     show.as_json(result) if json else _facts(result)
@@ -221,7 +229,9 @@ def _trouble(result: dict[str, Any]) -> str:
 
 
 def _kind(result: dict[str, Any]) -> str:
-    """A subscription's topic; what any other webhook is told of."""
+    """A subscription's topic, the bus or stream of a destination; what any other webhook is told of."""
+    if result["type"] == resource.DESTINATION:
+        return str(result["subscription"])
     return str(result["subscription"] or "").rpartition(":")[0] or str(result["stream"])
 
 
@@ -234,7 +244,7 @@ def _facts(result: dict[str, Any]) -> None:
         ("Id", result["id"]),
         ("URL", result["url"]),
         ("State", _state(result)),
-        ("Stream or topic", _kind(result)),
+        ("Told of", _kind(result)),
         ("Domain", result["domain_id"] or "all"),
         ("Format", result["format"]),
         ("Events", result["events"]),

@@ -63,6 +63,12 @@ def of_key(connection: Connection, kind: Kind, key: str) -> Document | None:
     return _document(row) if row else None
 
 
+def accounts_of_key(connection: Connection, kind: Kind, key: str) -> list[int]:
+    """Those that have such a document."""
+    found = select(documents.c.account_id).where(documents.c.key == key, documents.c.kind == kind).distinct()
+    return list(connection.execute(found).scalars())
+
+
 def page(
     connection: Connection, account_id: int, kind: Kind, *, after: str = "", most: int = 1000, prefix: str = ""
 ) -> list[Document]:
@@ -113,9 +119,19 @@ def put(
         add(connection, account_id, kind, name, body, now, key=key)
 
 
-def replace(connection: Connection, account_id: int, kind: Kind, name: str, body: Mapping[str, Any], now: int) -> bool:
-    """False: there is none."""
-    changed = documents.update().where(*_at(account_id, kind, name)).values(body=_json(body), updated_at=now)
+def replace(
+    connection: Connection,
+    account_id: int,
+    kind: Kind,
+    name: str,
+    body: Mapping[str, Any],
+    now: int,
+    *,
+    key: str | None = None,
+) -> bool:
+    """``key``: another one; None leaves it. False: there is none."""
+    values = {"body": _json(body), "updated_at": now} | ({} if key is None else {"key": key})
+    changed = documents.update().where(*_at(account_id, kind, name)).values(values)
     return connection.execute(changed).rowcount > 0
 
 

@@ -26,6 +26,9 @@ JSON, JSON_LINES = "json", "jsonlines"
 EMAIL_SENDING, AUDIT_LOG = "email_sending", audit.WEBHOOK
 #: The type and format of those that are subscriptions: one signed envelope a request (consumers/webhooks/envelopes.py).
 TOPIC = "topic"
+#: The type of those that are told what configuration sets send to an event bus or a delivery stream, and the format of a
+#: bus: one event a request. A stream's are JSON_LINES.
+DESTINATION, EVENT = "event_destination", "event"
 #: Kinds that a webhook can ask for.
 KINDS = (
     Kind.DELIVERY,
@@ -68,7 +71,7 @@ class Webhook:
     #: Unix milliseconds, as all times here.
     created_at: int
     updated_at: int
-    #: The ARN of the subscription that it is, or nothing.
+    #: The ARN of the subscription that it is, or of the bus or stream that it is told of; or nothing.
     subscription: str
     #: Requests in a row that failed, and until when nothing is sent because of them.
     failures: int
@@ -81,9 +84,7 @@ class Webhook:
 
     @property
     def type(self) -> str:
-        if self.subscription:
-            return TOPIC
-        return AUDIT_LOG if Kind.AUDIT in self.kinds else EMAIL_SENDING
+        return _type(self.payload_format, self.kinds, self.subscription)
 
     def secret(self, sealer: Sealer) -> str:
         """32 hex digits, used as text."""
@@ -111,8 +112,10 @@ class Wish:
 
 
 def of_account(connection: Connection, account_id: int, *, subscriptions: bool = False) -> list[Webhook]:
-    """``subscriptions``: those of topics, and no others; without it, all but those."""
-    found = select(webhooks).where(webhooks.c.account_id == account_id, (webhooks.c.type == TOPIC) == subscriptions)
+    """``subscriptions``: those of topics, buses and streams, and no others; without it, all but those."""
+    found = select(webhooks).where(
+        webhooks.c.account_id == account_id, (webhooks.c.subscription != "") == subscriptions
+    )
     return [_webhook(row) for row in connection.execute(found.order_by(webhooks.c.id))]
 
 
@@ -137,7 +140,7 @@ def create(
     follow.begin(connection, CURSOR, start, now)
     values = _values(sealer, wish) | {
         "account_id": account_id,
-        "type": TOPIC if subscription else AUDIT_LOG if Kind.AUDIT in wish.kinds else EMAIL_SENDING,
+        "type": _type(wish.payload_format, wish.kinds, subscription),
         "subscription": subscription,
         "secret_sealed": sealer.seal(secret.encode(), _SECRET),
         "from_xact": start.xact,
@@ -282,6 +285,12 @@ def _note(
     changes: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> None:
     audit.note(connection, webhook.account_id, actor, event, ("webhook", webhook.id, webhook.url), now, changes)
+
+
+def _type(payload_format: str, kinds: Iterable[Kind], subscription: str) -> str:
+    if subscription:
+        return TOPIC if payload_format == TOPIC else DESTINATION
+    return AUDIT_LOG if Kind.AUDIT in kinds else EMAIL_SENDING
 
 
 def _kinds(text: str) -> Iterable[Kind]:

@@ -1,21 +1,24 @@
-"""Which topics are told what of the journal: by configuration sets, and by the topics that identities name.
+"""Who is told what of the journal: by event destinations of configuration sets, and by the topics that identities name.
 
 Both may tell of one event. All is looked up as it is now: whoever changes a destination means what comes.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from mailferry.consumers.ses import mail, words
+from mailferry.consumers.ses import destinations, mail, words
+from mailferry.consumers.ses.destinations import Count
 from mailferry.consumers.ses.mail import Sent
 from mailferry.consumers.ses.words import SPELLED, Happened, Told
 from mailferry.journal.events import Kind
 from mailferry.resources import documents
+from mailferry.resources.arns import arn, aws_account
 from mailferry.resources.documents import Kind as Document
 from mailferry.store.content import Content, ContentGone, Place
 from mailferry.store.schema import domains, messages, queue, recipients
@@ -29,15 +32,38 @@ _MESSAGE = (
 )
 
 
+#: What EventBridge calls each type of event.
+_DETAIL_TYPES = {
+    "SEND": "Email Sent",
+    "REJECT": "Email Rejected",
+    "BOUNCE": "Email Bounced",
+    "COMPLAINT": "Email Complaint Received",
+    "DELIVERY": "Email Delivered",
+    "OPEN": "Email Opened",
+    "CLICK": "Email Clicked",
+    "RENDERING_FAILURE": "Email Rendering Failed",
+    "DELIVERY_DELAY": "Email Delivery Delayed",
+    "SUBSCRIPTION": "Email Subscribed",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One message for one topic. ``number`` tells two of one event apart."""
+    """One message for one topic, event bus or delivery stream, by its ARN. ``number`` tells two of one event apart."""
 
     event: Row[Any]
-    topic: str
+    target: str
     subject: str
     text: str
     number: int
+
+
+@dataclass(slots=True)
+class Published:
+    """What some events become, in their order."""
+
+    publications: list[Publication] = field(default_factory=list)
+    counts: list[Count] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +72,12 @@ class _Message:
     facts: Mapping[str, Any]
     #: Id, address, reason and the end of its queue's patience, in the message's order.
     recipients: Sequence[Any]
+
+    @property
+    def set_name(self) -> str:
+        """Of its configuration set; empty: it has none."""
+        found: str = self.facts.get("set", "")
+        return found
 
     @property
     def identities(self) -> list[str]:
@@ -62,24 +94,24 @@ class Publisher:
         self._content = content
         self._hostname = hostname
 
-    def publications(self, connection: Connection, happened: Sequence[Row[Any]]) -> list[Publication]:
-        """In the order of the events."""
+    def published(self, connection: Connection, happened: Sequence[Row[Any]]) -> Published:
+        found = Published()
         known = _messages(connection, {row.recipient_id for row in happened})
         if not known:
-            return []
+            return found
         asked = _Asked(connection, known.values())
         heads: dict[str, bytes] = {}
-        found: list[Publication] = []
         for row in happened:
             message = known.get(row.recipient_id)
             event = self._event(row, message) if message else None
             told = words.told(event) if event else None
             if message and event and told:
-                found += self._told(connection, row, message, event, told, asked, heads)
+                self._tell(found, connection, row, message, event, told, asked, heads)
         return found
 
-    def _told(
+    def _tell(
         self,
+        found: Published,
         connection: Connection,
         row: Row[Any],
         message: _Message,
@@ -87,24 +119,23 @@ class Publisher:
         told: Told,
         asked: "_Asked",
         heads: dict[str, bytes],
-    ) -> list[Publication]:
-        topics = asked.published(message, told.type)
+    ) -> None:
+        asking = asked.published(message, told.type)
         notified, with_header = asked.notified(message, told.type)
-        if not topics and not notified:
-            return []
+        if not asking and not notified:
+            return
         if message.row.id not in heads:
             heads[message.row.id] = self._head(connection, message.row)
         sent = _sent(message, heads[message.row.id])
         spelled, key = SPELLED[told.type]
-        found = []
-        if topics:
-            body = {"eventType": spelled, "mail": mail.published(sent, event.facts.get("local_ip", ""))}
+        if asking:
             block = {name: value for name, value in told.block.items() if name != "remoteMtaIp"}
-            found += [Publication(row, topic, SUBJECT, _json({**body, key: block}), 0) for topic in topics]
+            body = {"eventType": spelled, "mail": mail.published(sent, event.facts.get("local_ip", "")), key: block}
+            found.publications += _published(row, sent, told.type, asking, body)
+            found.counts += destinations.counts(row.account_id, message.set_name, asking, body)
         if notified:
             body = {"notificationType": spelled, key: told.block, "mail": mail.notified(sent, headers=with_header)}
-            found.append(Publication(row, notified, "", _json(body), 1))
-        return found
+            found.publications.append(Publication(row, notified, "", _json(body), 1))
 
     def _head(self, connection: Connection, row: Any) -> bytes:
         try:
@@ -137,7 +168,7 @@ class _Asked:
         sets: dict[int, set[str]] = defaultdict(set)
         identities: dict[int, set[str]] = defaultdict(set)
         for message in found:
-            sets[message.row.account_id].add(message.facts.get("set", ""))
+            sets[message.row.account_id].add(message.set_name)
             identities[message.row.account_id].update(message.identities)
         self._sets = {
             account: documents.named(connection, account, Document.CONFIGURATION_SET, names)
@@ -148,13 +179,10 @@ class _Asked:
             for account, names in identities.items()
         }
 
-    def published(self, message: _Message, type_: str) -> list[str]:
-        """The topics of the message's configuration set."""
-        chosen = self._sets[message.row.account_id].get(message.facts.get("set", ""))
-        destinations = chosen.body.get("EventDestinations", []) if chosen else []
-        wanted = (each for each in destinations if each.get("Enabled") and type_ in each["MatchingEventTypes"])
-        found = (each["SnsDestination"]["TopicArn"] for each in wanted if each.get("SnsDestination"))
-        return list(dict.fromkeys(found))
+    def published(self, message: _Message, type_: str) -> list[Mapping[str, Any]]:
+        """The destinations of the message's configuration set that ask for it."""
+        chosen = self._sets[message.row.account_id].get(message.set_name)
+        return destinations.asking(chosen.body, type_) if chosen else []
 
     def notified(self, message: _Message, type_: str) -> tuple[str, bool]:
         """The topic of the most specific identity that has one for this, and whether it wants the header."""
@@ -164,6 +192,35 @@ class _Asked:
             if found and (topic := found.body.get("topics", {}).get(name)):
                 return topic, bool(found.body.get("headers_in", {}).get(name))
         return "", False
+
+
+def _published(
+    row: Row[Any], sent: Sent, type_: str, asking: Sequence[Mapping[str, Any]], body: Mapping[str, Any]
+) -> list[Publication]:
+    topics, streams = destinations.topics(asking), destinations.streams(asking)
+    text = _json(body) if topics or streams else ""
+    found = [Publication(row, topic, SUBJECT, text, 0) for topic in topics]
+    found += [Publication(row, stream, "", text, 0) for stream in streams]
+    return found + [
+        Publication(row, bus, "", _json(_bridged(row, bus, sent, type_, body)), 0) for bus in destinations.buses(asking)
+    ]
+
+
+def _bridged(row: Row[Any], bus: str, sent: Sent, type_: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """EventBridge's envelope: what a rule of it sees, and its targets get."""
+    region, set_name = sent.publishing.get("region", ""), sent.publishing.get("set", "")
+    return {
+        "version": "0",
+        # The same whenever it is told.
+        "id": str(uuid5(NAMESPACE_URL, f"{bus}/{row.recipient_id}/{row.id}")),
+        "detail-type": _DETAIL_TYPES[type_],
+        "source": "aws.ses",
+        "account": aws_account(row.account_id),
+        "time": f"{words.iso(row.at)[:19]}Z",
+        "region": region,
+        "resources": [arn("ses", region, row.account_id, f"configuration-set/{set_name}")],
+        "detail": body,
+    }
 
 
 def _messages(connection: Connection, recipient_ids: Iterable[str]) -> dict[str, _Message]:

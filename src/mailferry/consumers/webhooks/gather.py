@@ -4,6 +4,7 @@ Accepting and settling know nothing of webhooks. What a webhook is told is put i
 request has the same octets, and what was forgotten meanwhile is still told.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +13,24 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select
 
+from mailferry import metrics
 from mailferry.consumers.mailtrap_words import Told, payload
-from mailferry.consumers.ses.publishing import Publisher
+from mailferry.consumers.ses import destinations
+from mailferry.consumers.ses.destinations import Count
+from mailferry.consumers.ses.publishing import Publication, Published, Publisher
 from mailferry.consumers.webhooks import envelopes, pending, signing
+from mailferry.consumers.webhooks.topics import KINDS
 from mailferry.journal import follow
 from mailferry.journal.events import Kind
 from mailferry.journal.follow import Cursor, Position
 from mailferry.resources import topics, webhooks
 from mailferry.resources.topics import Subscription
-from mailferry.resources.webhooks import CURSOR, Webhook
+from mailferry.resources.webhooks import CURSOR, DESTINATION, TOPIC, Webhook
 from mailferry.store.database import Database
 from mailferry.store.schema import domains, messages, recipients
+
+#: What the name of a Prometheus label cannot hold.
+_ODD = re.compile(r"[^A-Za-z0-9_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Gatherer:
 
     async def gather(self, held: Cursor) -> tuple[Cursor, Gathered] | None:
         """The next piece of the journal. None: somebody else reads now."""
-        deliveries, until = await self._database.read(
+        worded, until = await self._database.read(
             lambda connection: _read(connection, self._publisher, held.position, self._clock())
         )
         if until == held.position:
@@ -50,20 +58,32 @@ class Gatherer:
         def write(connection: Connection) -> bool:
             if not follow.move(connection, held, until, self._clock()):
                 return False
-            pending.put(connection, deliveries)
+            pending.put(connection, worded.deliveries)
             return True
 
         if not await self._database.write(write):
             return None
+        for each in worded.counts:
+            _count(each)
         moved = Cursor(held.name, until, held.lease, held.lease_until, self._clock())
-        return moved, Gathered(frozenset(each["webhook_id"] for each in deliveries), True)
+        return moved, Gathered(frozenset(each["webhook_id"] for each in worded.deliveries), True)
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """What is to be sent, and what counts as a metric."""
+
+    deliveries: list[dict[str, Any]]
+    counts: Sequence[Count] = ()
 
 
 def begin(connection: Connection, now: int) -> None:
     """Where somebody wants to be told and nobody reads yet: from the earliest moment that one of them wants."""
-    wanted = webhooks.every(connection)
+    wanted = [each.start for each in webhooks.every(connection)]
+    if destinations.watched_accounts(connection):
+        wanted.append(follow.end(connection))
     if wanted:
-        follow.begin(connection, CURSOR, min(each.start for each in wanted), now)
+        follow.begin(connection, CURSOR, min(wanted), now)
 
 
 def settle_here(connection: Connection) -> None:
@@ -73,18 +93,16 @@ def settle_here(connection: Connection) -> None:
 
 
 def end(connection: Connection) -> None:
-    """Where nobody wants to be told of anything, the journal need not be kept."""
-    if not webhooks.every(connection):
+    """Where nobody wants to be told of anything, and nothing is counted, the journal need not be kept."""
+    if not webhooks.every(connection) and not destinations.watched_accounts(connection):
         follow.drop(connection, CURSOR)
 
 
-def _read(
-    connection: Connection, publisher: Publisher, after: Position, now: int
-) -> tuple[list[dict[str, Any]], Position]:
-    wanted = webhooks.every(connection)
-    kinds = {kind for each in wanted for kind in each.kinds}
-    window = follow.read(connection, after, kinds, {each.account_id for each in wanted}, _room(wanted))
-    return worded(connection, publisher, wanted, window.rows, now), window.until
+def _read(connection: Connection, publisher: Publisher, after: Position, now: int) -> tuple[Worded, Position]:
+    wanted, watched = webhooks.every(connection), destinations.watched_accounts(connection)
+    kinds = {kind for each in wanted for kind in each.kinds} | (set(KINDS) if watched else set())
+    window = follow.read(connection, after, kinds, {each.account_id for each in wanted} | watched, _room(wanted))
+    return worded(connection, publisher, wanted, window.rows, now, watched=watched), window.until
 
 
 def worded(
@@ -95,12 +113,17 @@ def worded(
     now: int,
     *,
     replayed: bool = False,
-) -> list[dict[str, Any]]:
-    """What each webhook is to be told of these events, in their order."""
+    watched: frozenset[int] = frozenset(),
+) -> Worded:
+    """What each webhook is to be told of these events, in their order; and what is counted, of the ``watched`` accounts."""
     subscribed = [each for each in wanted if each.subscription and each.kinds]
     plain = [each for each in wanted if not each.subscription]
     found = _worded(connection, plain, happened, now, replayed) if plain else []
-    return found + (_notified(connection, publisher, subscribed, happened, now, replayed) if subscribed else [])
+    accounts = watched | {each.account_id for each in subscribed}
+    theirs = [row for row in happened if row.account_id in accounts]
+    published = publisher.published(connection, theirs) if theirs else Published()
+    found += _notified(connection, published.publications, subscribed, now, replayed)
+    return Worded(found, published.counts)
 
 
 def _worded(
@@ -122,33 +145,51 @@ def _worded(
 
 def _notified(
     connection: Connection,
-    publisher: Publisher,
+    published: Sequence[Publication],
     wanted: Sequence[Webhook],
-    happened: Sequence[Row[Any]],
     now: int,
     replayed: bool,
 ) -> list[dict[str, Any]]:
-    """What subscriptions are to be told of these events, in their order."""
-    accounts = {each.account_id for each in wanted}
-    published = publisher.publications(connection, [row for row in happened if row.account_id in accounts])
-    listening: dict[str, list[tuple[Webhook, Subscription]]] = defaultdict(list)
-    versions: dict[str, str] = {}
-    if published:
-        for account_id in accounts:
-            theirs = {each.subscription: each for each in wanted if each.account_id == account_id}
-            for arn, subscription in topics.named(connection, account_id, theirs).items():
-                listening[subscription.topic].append((theirs[arn], subscription))
-            versions |= topics.signature_versions(connection, account_id, listening)
+    """What subscriptions, and the webhooks of buses and streams, are to be told of this, in its order."""
+    if not published:
+        return []
+    listening = _listening(connection, wanted)
     found: list[dict[str, Any]] = []
     for each in published:
         row = each.event
-        message_id = signing.event_id(f"{each.topic}/{each.number}/{row.recipient_id}", row.id)
-        for webhook, subscription in listening[each.topic]:
+        message_id = signing.event_id(f"{each.target}/{each.number}/{row.recipient_id}", row.id)
+        for webhook, subscription, version in listening.get((row.account_id, each.target), ()):
             if row.kind in webhook.kinds and (replayed or _position(row) > webhook.start):
-                version = versions.get(each.topic, "1")
-                text = envelopes.notification(subscription, version, message_id, each.text, each.subject, now)
+                text = each.text
+                if subscription is not None:
+                    text = envelopes.notification(subscription, version, message_id, each.text, each.subject, now)
                 found.append(_delivery(webhook, row, text, now, replayed))
     return found
+
+
+def _listening(
+    connection: Connection, wanted: Sequence[Webhook]
+) -> dict[tuple[int, str], list[tuple[Webhook, Subscription | None, str]]]:
+    """By account and ARN of the topic, bus or stream; a subscription with the version of its topic's signatures."""
+    found: dict[tuple[int, str], list[tuple[Webhook, Subscription | None, str]]] = defaultdict(list)
+    for account_id in {each.account_id for each in wanted}:
+        theirs = {each.subscription: each for each in wanted if each.account_id == account_id and each.type == TOPIC}
+        subscriptions = topics.named(connection, account_id, theirs)
+        versions = topics.signature_versions(connection, account_id, {each.topic for each in subscriptions.values()})
+        for arn, subscription in subscriptions.items():
+            version = versions.get(subscription.topic, "1")
+            found[account_id, subscription.topic].append((theirs[arn], subscription, version))
+    for each in wanted:
+        if each.type == DESTINATION:
+            found[each.account_id, each.subscription].append((each, None, ""))
+    return found
+
+
+def _count(count: Count) -> None:
+    """Behind the commit: what is read again after a crash was not counted before."""
+    names = {"configuration_set": count.set_name, "destination": count.destination}
+    dimensions = {f"dimension_{_ODD.sub('_', name)}": value for name, value in count.dimensions.items()}
+    metrics.SES_EVENTS.count(str(count.account_id), count.metric, names | dimensions)
 
 
 def _delivery(webhook: Webhook, row: Row[Any], payload: str, now: int, replayed: bool) -> dict[str, Any]:

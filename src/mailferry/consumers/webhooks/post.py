@@ -8,7 +8,7 @@ from mailferry.consumers.webhooks import envelopes, judge, signing
 from mailferry.consumers.webhooks.pending import Attempt
 from mailferry.net.http_call import TOTAL_SECONDS, BadUrl, Reply, Url
 from mailferry.resources.notification_keys import NotificationKey
-from mailferry.resources.webhooks import Webhook
+from mailferry.resources.webhooks import TOPIC, Webhook
 from mailferry.store.secrets import Sealer, WrongKey
 
 #: Ports of URLs where private addresses are not allowed: whoever may name any port may knock at any service.
@@ -55,7 +55,7 @@ class Poster:
         return await self._client.post(url, content, all_headers, seconds=self._seconds)
 
     async def _written(self, webhook: Webhook, identity: str, payloads: Sequence[str]) -> tuple[bytes, dict[str, str]]:
-        if webhook.subscription:
+        if webhook.type == TOPIC:
             (payload,) = payloads
             key = await self._signing_key()
             # A signature is a millisecond of work, and lets go of the interpreter meanwhile.

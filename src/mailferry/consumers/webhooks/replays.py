@@ -103,7 +103,12 @@ def _piece(
     wanted = [each for each in window if replay.from_at <= each.at <= replay.until_at]
     done = len(window) < PIECE or window[-1].at > replay.until_at + SLACK_MS
     after_id = window[-1].id if window else replay.after_id
-    return replay, after_id, gather.worded(connection, publisher, [webhook], wanted, now, replayed=True), done
+    return (
+        replay,
+        after_id,
+        gather.worded(connection, publisher, [webhook], wanted, now, replayed=True).deliveries,
+        done,
+    )
 
 
 _COLUMNS = [webhook_replays.c[name] for name in Replay.__dataclass_fields__]

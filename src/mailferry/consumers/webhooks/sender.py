@@ -24,7 +24,7 @@ from mailferry.journal.follow import Cursor
 from mailferry.net.http_call import Reply
 from mailferry.resources import webhooks
 from mailferry.resources.notices import Kind as Notice
-from mailferry.resources.webhooks import Webhook
+from mailferry.resources.webhooks import EVENT, TOPIC, Webhook
 from mailferry.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -272,8 +272,8 @@ class Sender:
 def _take(connection: Connection, webhook: Webhook, lane: _Lane, now: int) -> tuple[list[Delivery], int | None]:
     if lane.number == PARKED:
         return pending.take_parked(connection, webhook.id, now)
-    # A subscription gets one envelope a request.
-    size = 1 if webhook.subscription else lane.size
+    # A subscription gets one envelope a request, a bus's receiver one event.
+    size = 1 if webhook.payload_format in (TOPIC, EVENT) else lane.size
     return pending.take(connection, webhook.id, lane.number, now, size)
 
 

@@ -12,6 +12,7 @@ from random import Random
 import structlog
 
 from mailferry import metrics
+from mailferry.consumers.ses import destinations
 from mailferry.consumers.ses.publishing import Publisher
 from mailferry.consumers.webhooks import audits, gather, pending
 from mailferry.consumers.webhooks.gather import Gatherer
@@ -84,10 +85,10 @@ class Webhooks:
 
     async def step(self) -> bool:
         """One round. True: there is more to do at once."""
-        standing = await self._database.read(webhooks.every)
-        self._wanted = bool(standing)
+        standing, watched = await self._database.read(lambda c: (webhooks.every(c), destinations.watched_accounts(c)))
+        self._wanted = bool(standing or watched)
         more = False
-        if standing:
+        if self._wanted:
             held = await self._hold()
             if held is not None:
                 more = await self._work(held, standing)

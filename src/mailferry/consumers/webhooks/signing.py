@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Sequence
 
 from mailferry import __version__
-from mailferry.resources.webhooks import JSON_LINES
+from mailferry.resources.webhooks import EVENT, JSON_LINES
 
-CONTENT_TYPE = {"json": "application/json", JSON_LINES: "application/jsonl"}
+CONTENT_TYPE = {"json": "application/json", JSON_LINES: "application/jsonl", EVENT: "application/json"}
 _NAMESPACE = uuid.UUID("8d1c1f0e-6a0b-5b7e-9a58-3f5b0a1c7d42")
 
 
@@ -30,7 +30,8 @@ def request_id(webhook_id: int, deliveries: Sequence[int]) -> str:
 
 def body(payloads: Sequence[str], payload_format: str) -> bytes:
     """JSON Lines have no last line end: many receivers cut at line ends and read what is left as JSON."""
-    text = "\n".join(payloads) if payload_format == JSON_LINES else f'{{"events":[{",".join(payloads)}]}}'
+    alone = payload_format in (JSON_LINES, EVENT)
+    text = "\n".join(payloads) if alone else f'{{"events":[{",".join(payloads)}]}}'
     return text.encode()
 
 

@@ -17,7 +17,7 @@ from mailferry.resources.webhooks import TOPIC, Wish
 from mailferry.store.secrets import Sealer
 
 #: Kinds of event that a topic may be told of.
-KINDS = (
+KINDS: tuple[Kind, ...] = (
     Kind.ACCEPTED,
     Kind.DELIVERY,
     Kind.SOFT_BOUNCE,

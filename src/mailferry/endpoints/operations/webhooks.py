@@ -1,5 +1,6 @@
 """Webhooks for an operator: shown, added, paused, tested, their log read, a range of it sent again."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,9 @@ from mailferry.net.http_call import BadUrl, Url, parse_url
 from mailferry.resources import domains, topics, webhooks
 from mailferry.resources.webhooks import TooMany, Webhook, Wish
 
+#: As the event destinations of configuration sets name them (EventBusArn, DeliveryStreamArn).
+_BUS = re.compile(r"arn:aws[a-z0-9-]*:events:[a-z0-9-]+:\d{12}:event-bus/[^:\0]+")
+_STREAM = re.compile(r"arn:aws[a-z0-9-]*:firehose:[a-z0-9-]+:\d{12}:deliverystream/[^:\0]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -48,19 +52,25 @@ async def webhooks_add(
     domain: str = "",
     paused: bool = False,
     type: str = webhooks.EMAIL_SENDING,
+    destination: str = "",
     account: int = ACCOUNT,
 ) -> dict[str, Any]:
-    """The secret is in this answer alone."""
+    """The secret is in this answer alone. ``destination``: told what configuration sets send to that bus or stream of AWS."""
     await known_account(tools, account)
     of_audits = type == webhooks.AUDIT_LOG
     if of_audits and (events or domain):
         raise Mistake("a webhook of the audit log is told of all that is done in the account: no --events, no --domain")
+    if destination:
+        if of_audits or events or domain:
+            raise Mistake("what a destination is told, its configuration set says: no --events, --domain or --type")
+        format, stream, kinds = _format_of(destination), "", deeds_of_topics.KINDS
+    else:
+        kinds, stream = ((Kind.AUDIT,), "") if of_audits else (_kinds(events), stream)
     domain_id = await _domain_id(tools, account, domain) if domain else 0
-    kinds, stream = ((Kind.AUDIT,), "") if of_audits else (_kinds(events), stream)
     wish, now = Wish(_url(tools, url), not paused, format, stream, domain_id, kinds), tools.clock()
     try:
         made, secret = await tools.database.write(
-            lambda connection: webhooks.create(connection, tools.sealer, account, wish, OPERATOR, now)
+            lambda connection: webhooks.create(connection, tools.sealer, account, wish, OPERATOR, now, destination)
         )
     except TooMany:
         raise Mistake(f"an account may have {webhooks.MOST} webhooks") from None
@@ -94,8 +104,11 @@ async def webhooks_reset_secret(tools: Tools, webhook: int) -> dict[str, Any]:
 
 async def webhooks_test(tools: Tools, webhook: int) -> dict[str, Any]:
     found = await tools.database.read(lambda connection: _found(connection, webhook))
-    if found.subscription:
+    if found.type == webhooks.TOPIC:
         raise Mistake(f"webhook {webhook} is a subscription: publish to its topic instead")
+    if found.type == webhooks.DESTINATION:
+        text = "send a message with a configuration set that has it to success@simulator.amazonses.com instead"
+        raise Mistake(f"webhook {webhook} is an event destination's: {text}")
     outcome = await deeds.test(tools.database, tools.poster, found, tools.clock())
     told = {"status": outcome.status, "error": outcome.error, "response": outcome.response, "ms": outcome.ms}
     return {"success": outcome.status == 200, "url": found.url, "events": outcome.events, **told}
@@ -237,6 +250,18 @@ def _url(tools: Tools, text: str) -> Url:
     return url
 
 
+def _format_of(destination: str) -> str:
+    """What is posted for a bus or a stream."""
+    if _BUS.fullmatch(destination):
+        return webhooks.EVENT
+    if _STREAM.fullmatch(destination):
+        return webhooks.JSON_LINES
+    raise Mistake(
+        f"{destination!r} is neither arn:aws:events:REGION:ACCOUNT:event-bus/NAME "
+        "nor arn:aws:firehose:REGION:ACCOUNT:deliverystream/NAME"
+    )
+
+
 def _kinds(words: list[str]) -> tuple[Kind, ...]:
     # Ours must be asked for: a receiver that was written for Mailtrap does not know it.
     wanted = words or [word for word, kind in WEBHOOK_KIND.items() if kind is not Kind.ALERT]
@@ -273,6 +298,7 @@ def _shown(tools: Tools, webhook: Webhook, waiting: dict[State, int]) -> dict[st
         "domain_id": webhook.domain_id or None,
         "format": webhook.payload_format,
         "events": [WEBHOOK_TYPE.get(kind, str(kind)) for kind in webhook.kinds],
+        "type": webhook.type,
         "subscription": webhook.subscription or None,
         "waiting": waiting.get(State.WAITING, 0),
         "parked": waiting.get(State.PARKED, 0),

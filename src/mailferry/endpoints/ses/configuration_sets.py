@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from mailferry.consumers.ses import destinations
+from mailferry.consumers.webhooks import gather
 from mailferry.endpoints.ses import destinations_v1, paging
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
@@ -234,7 +236,11 @@ async def changed(call: Call, name: str, change: Callable[[Body], object]) -> No
             raise missing(name)
         body = dict(document.body)
         change(body)
-        documents.replace(connection, call.account_id, Kind.CONFIGURATION_SET, name, body, now)
+        key = destinations.key(body)
+        documents.replace(connection, call.account_id, Kind.CONFIGURATION_SET, name, body, now, key=key)
+        if key:
+            # From this moment on the journal is kept, so that nothing goes uncounted.
+            gather.begin(connection, now)
         _note(connection, call, name, "configuration_set.updated", now)
 
     await call.write(write)

@@ -1,15 +1,19 @@
-"""Event destinations of configuration sets. Those of topics are told (consumers/ses); the others are kept."""
+"""Event destinations of configuration sets. What they are told, and by whom, is in consumers/ses and consumers/webhooks."""
 
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection
 
+from mailferry.consumers.ses import destinations
 from mailferry.consumers.webhooks import topics as deeds
 from mailferry.endpoints.ses import configuration_sets, destinations_v1
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
-from mailferry.resources import topics
+from mailferry.resources import topics, webhooks
 from mailferry.resources.arns import account_of
+
+log = structlog.get_logger(__name__)
 
 #: Of one set (quotas), and dimensions of one destination.
 MOST, MOST_DIMENSIONS = 10, 10
@@ -92,6 +96,7 @@ async def _update(call: Call, params: Params, destination: Destination) -> None:
         body["EventDestinations"] = [made if each["Name"] == name else each for each in standing]
 
     await configuration_sets.changed(call, set_name, change)
+    await _warn(call, made)
 
 
 async def _checked(call: Call, given: Destination) -> Destination:
@@ -116,6 +121,18 @@ async def _announce(call: Call, destination: Destination) -> None:
     """A text that no handler takes for an event."""
     if sns := destination.get("SnsDestination"):
         await tell(call, sns["TopicArn"], VALIDATED)
+    await _warn(call, destination)
+
+
+async def _warn(call: Call, destination: Destination) -> None:
+    """A bus or a stream that no webhook stands for: its events go nowhere, and whoever runs this can mend that."""
+    arn = destinations.receiver(destination)
+    if not arn:
+        return
+    standing = await call.read(lambda c: webhooks.of_account(c, call.account_id, subscriptions=True))
+    if all(each.subscription != arn for each in standing):
+        remedy = f"mailferry webhooks add URL --destination {arn}"
+        log.warning("event_destination_unheard", account=call.account_id, destination=arn, remedy=remedy)
 
 
 async def tell(call: Call, arn: str, text: str) -> None:

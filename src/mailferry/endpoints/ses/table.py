@@ -111,7 +111,7 @@ _ALWAYS_SIGNED = "mail is signed whatever is set"
 _PROVEN = "an address is verified when the domain that it lies in is, or one above"
 
 #: What event destinations do.
-_DESTINATIONS = "topics are told; the other kinds of destination are kept"
+_DESTINATIONS = "topics are told, webhooks stand for buses and streams, CloudWatch is /metrics; Pinpoint is kept"
 
 _V1: dict[str, Op] = {
     "CloneReceiptRuleSet": _kept(receipt_rules.clone_set, _NOTHING_RECEIVED),

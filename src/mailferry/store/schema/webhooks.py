@@ -21,7 +21,7 @@ webhooks = Table(
     Column("secret_sealed", LargeBinary, nullable=False),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     text_("type"),
-    #: json or jsonlines.
+    #: json, jsonlines, topic or event.
     text_("payload_format"),
     text_("stream"),
     #: 0 = all domains.
@@ -31,7 +31,8 @@ webhooks = Table(
     #: The end of the journal when it was made: what lies before is not its own (journal/follow.py).
     int_("from_xact"),
     int_("from_id"),
-    #: The ARN of the subscription that it is (resources/topics.py); empty: it is a webhook of Mailtrap's kind.
+    #: The ARN of the subscription that it is (resources/topics.py), or of the event bus or delivery stream that it is told of;
+    #: empty: it is a webhook of Mailtrap's kind.
     text_("subscription"),
     int_("created_at"),
     #: Moves on with every change and replay, so that the sender looks again.
