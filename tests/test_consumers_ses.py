@@ -262,6 +262,18 @@ async def test_an_unsubscription_is_a_subscription_event(house: TopicHouse, rece
     assert told["subscription"]["contactList"] == "readers"
     assert told["subscription"]["newTopicPreferences"]["unsubscribeAll"] is True
 
+    before = {"unsubscribed": False, "topics": {"Chess": True}}
+    after = {"unsubscribed": False, "topics": {"Chess": True, "Sports": False}}
+    await house.happen(recipient, Kind.UNSUBSCRIBE, contact_list="readers", before=before, after=after)
+    (told,) = await house.told(receiver)
+    chess = {"topicName": "Chess", "subscriptionStatus": "OptIn"}
+    sports = {"topicName": "Sports", "subscriptionStatus": "OptOut"}
+    assert told["subscription"]["oldTopicPreferences"] == {"unsubscribeAll": False, "topicSubscriptionStatus": [chess]}
+    assert told["subscription"]["newTopicPreferences"] == {
+        "unsubscribeAll": False,
+        "topicSubscriptionStatus": [chess, sports],
+    }
+
 
 async def test_an_identity_s_topics_are_told_beside_the_configuration_set(
     house: TopicHouse, receiver: Receiver

@@ -119,6 +119,12 @@ class Listener:
         ]
         return [each for each in told if each["mail"]["messageId"] == public_id]
 
+    @property
+    def types(self) -> set[str]:
+        """Of events, as they were told by now."""
+        texts = [json.loads(each.body)["Message"] for each in self.requests]
+        return {json.loads(text)["eventType"] for text in texts if text.startswith("{")}
+
     async def event(self, type_: str, count: int = 1) -> Any:
         """The last of so many events of a type."""
 
@@ -270,6 +276,26 @@ async def test_every_event_can_be_produced_with_the_simulator(cloud: Amazon) -> 
         assert told["mail"]["messageId"] == failed
         assert told["failure"]["templateName"] == "welcome"
         assert "'name' is not present in the rendering data" in told["failure"]["errorMessage"]
+
+        topic = {"TopicName": "Sports", "DisplayName": "Sports", "DefaultSubscriptionStatus": "OPT_IN"}
+        await in_thread(v2.create_contact_list, ContactListName="Readers", Topics=[topic])
+        options = {"ContactListName": "Readers", "TopicName": "Sports"}
+        left = await send(cloud, "unsubscribe@simulator.amazonses.com", Content=content, ListManagementOptions=options)
+        told = await listener.event("Subscription")
+        assert told["mail"]["messageId"] == left
+        assert (told["subscription"]["contactList"], told["subscription"]["source"]) == ("Readers", "UnsubscribeHeader")
+        assert told["subscription"]["oldTopicPreferences"] == {"unsubscribeAll": False, "topicSubscriptionStatus": []}
+        assert told["subscription"]["newTopicPreferences"] == {
+            "unsubscribeAll": False,
+            "topicSubscriptionStatus": [{"topicName": "Sports", "subscriptionStatus": "OptOut"}],
+        }
+
+        for each in listener.requests:
+            await verified(each)
+        assert listener.types == {
+            *("Send", "Delivery", "Bounce", "Complaint", "Open", "Click", "Rendering Failure"),
+            *("DeliveryDelay", "Subscription"),
+        }
 
         await in_thread(
             v1.set_identity_notification_topic,

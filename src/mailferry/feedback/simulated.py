@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from mailferry.delivery.transports.simulator import AMAZON
 from mailferry.delivery.transports.transport import Parcel, Prepared
+from mailferry.feedback import subscriptions
 from mailferry.feedback.hits import Hit, Hits
 from mailferry.journal.events import WAITING, Kind
 from mailferry.mail import links, parts, returnpath
@@ -29,8 +30,8 @@ SETTLED_SECONDS = 30.0
 POLL = 0.05
 
 FACTS: Mapping[str, str] = {"ip": "127.0.0.1", "user_agent": "Mailferry simulator"}
-_LINK = re.compile(rb"/t/([ocu])/([A-Za-z0-9_-]+)")
-_KINDS = {b"o": links.Kind.OPEN, b"c": links.Kind.CLICK, b"u": links.Kind.CHOICE}
+_LINK = re.compile(rb"/t/([oclu])/([A-Za-z0-9_-]+)")
+_KINDS = {b"o": links.Kind.OPEN, b"c": links.Kind.CLICK, b"l": links.Kind.TOPIC, b"u": links.Kind.CHOICE}
 
 
 class Simulated:
@@ -90,8 +91,16 @@ class Simulated:
                 )
             )
             return
-        for hit in self._found(fate, b"".join(prepared.chunks)):
-            await self._hits.record(hit)
+        for letter, link in self._found(fate, b"".join(prepared.chunks)):
+            if letter == b"l":
+                await self._unsubscribe(link)
+            else:
+                await self._hits.record(self._hit(letter, link))
+
+    async def _unsubscribe(self, link: Link) -> None:
+        """By one click, from what the mail is of."""
+        answer, now = subscriptions.no_to(link.topic_id), self._clock()
+        await self._database.write(lambda connection: subscriptions.say(connection, link, answer, FACTS, now))
 
     async def _settled(self, recipient_id: str) -> Any:
         """Once its delivery is in the journal. None: it did not come to that."""
@@ -108,15 +117,15 @@ class Simulated:
             await asyncio.sleep(POLL)
         return None
 
-    def _found(self, fate: str, message: bytes) -> list[Hit]:
-        """Whoever clicks has opened first."""
-        wanted = {"open": (b"o",), "click": (b"o", b"c"), "unsubscribe": (b"u",)}[fate]
+    def _found(self, fate: str, message: bytes) -> list[tuple[bytes, Link]]:
+        """Whoever clicks has opened first. Mail to a contact list has links of the list."""
+        wanted = {"open": (b"o",), "click": (b"o", b"c"), "unsubscribe": (b"u", b"l")}[fate]
         found: dict[bytes, Link] = {}
         for letter, token in _LINK.findall(_readable(message)):
             link = links.read(_KINDS[letter], token.decode(), self._link_keys)
             if link is not None:
                 found.setdefault(letter, link)
-        return [self._hit(letter, found[letter]) for letter in wanted if letter in found]
+        return [(letter, found[letter]) for letter in wanted if letter in found]
 
     def _hit(self, letter: bytes, link: Link) -> Hit:
         kind = {b"o": Kind.OPEN, b"c": Kind.CLICK, b"u": Kind.UNSUBSCRIBE}[letter]

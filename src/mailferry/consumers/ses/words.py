@@ -214,16 +214,21 @@ def _visit(event: Happened) -> dict[str, Any]:
 
 
 def _subscription(event: Happened) -> dict[str, Any]:
-    def preferences(everything: bool) -> dict[str, Any]:
-        return {"unsubscribeAll": everything, "topicSubscriptionStatus": []}
-
+    """By a contact list's link (feedback/subscriptions.py), or by that of a domain's own, which knows no topics."""
+    facts = event.facts
     return {
-        "contactList": event.publishing.get("contact_list", ""),
+        "contactList": facts.get("contact_list") or event.publishing.get("contact_list", ""),
         "timestamp": iso(event.at),
         "source": "UnsubscribeHeader",
-        "newTopicPreferences": preferences(True),
-        "oldTopicPreferences": preferences(False),
+        "newTopicPreferences": _preferences(facts.get("after") or {"unsubscribed": True}),
+        "oldTopicPreferences": _preferences(facts.get("before") or {"unsubscribed": False}),
     }
+
+
+def _preferences(found: Mapping[str, Any]) -> dict[str, Any]:
+    said = found.get("topics", {})
+    status = [{"topicName": name, "subscriptionStatus": "OptIn" if yes else "OptOut"} for name, yes in said.items()]
+    return {"unsubscribeAll": found["unsubscribed"], "topicSubscriptionStatus": status}
 
 
 def _reply(facts: Mapping[str, Any]) -> str:
