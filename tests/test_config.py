@@ -73,6 +73,8 @@ SPECIAL: dict[str, tuple[str, Any]] = {
     "delivery.local_address": ("192.0.2.1", "192.0.2.1"),
     "relay.host": ("smtp.example.test:465", "smtp.example.test:465"),
     "metrics.listen": ("127.0.0.1:7", "127.0.0.1:7"),
+    "sandbox.spamd": ("spamd.example.test:783", "spamd.example.test:783"),
+    "sandbox.rspamd": ("http://rspamd.example.test:11333", "http://rspamd.example.test:11333"),
 }
 
 
@@ -91,6 +93,8 @@ WRONG = [
     ("http.tls_listen", "tls://127.0.0.1:443", "tls:// is for [smtp] listen alone"),
     ("smtp.listen", "tls:/127.0.0.1:465", "is no ADDRESS:PORT"),
     ("metrics.listen", "*:9025", "is no ADDRESS:PORT"),
+    ("sandbox.spamd", "783", "is no HOST:PORT"),
+    ("sandbox.rspamd", "rspamd.example.test:11333", "is no URL of a host"),
     ("server.public_url", "mail.example.test", "is no URL of a host, e.g. https://mail.example.com"),
     ("tracking.url", "t.example.test", "is no URL of a host, e.g. https://mail.example.com"),
     ("server.roles", "api,cook", "'cook' is none of api, smtp, delivery, consumers, housekeeping"),
@@ -165,6 +169,10 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     ("values", "wrong"),
     [
         ({"delivery.transport": "relay"}, "[relay] host: needed when [delivery] transport is relay"),
+        (
+            {"sandbox.spamd": "127.0.0.1:783", "sandbox.rspamd": "http://127.0.0.1:11333"},
+            "[sandbox] spamd and rspamd: one of them",
+        ),
         ({"tls.key": "k.pem"}, "[tls] certificate and key: both or neither"),
         ({"server.roles": ""}, "[server] roles: at least one of api, smtp, delivery, consumers, housekeeping"),
         (

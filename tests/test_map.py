@@ -26,6 +26,7 @@ FLOORS = (
     ("intake",),
     ("feedback",),
     ("delivery", "consumers"),
+    ("sandbox",),
     ("resources",),
     ("journal",),
     ("net",),

@@ -193,6 +193,16 @@ SETTINGS: tuple[Setting, ...] = (
         "Outgoing connections to private and loopback addresses, and webhooks on any port.",
     ),
     Setting(
+        "sandbox",
+        "spamd",
+        "str",
+        "",
+        "SpamAssassin's spamd as `host:port`, which spam reports are asked of; without it and rspamd rules of our own judge.",
+    ),
+    Setting(
+        "sandbox", "rspamd", "str", "", "URL of an rspamd worker (`http://127.0.0.1:11333`), asked instead of spamd."
+    ),
+    Setting(
         "limits",
         "new_domain_hourly",
         "int",
@@ -361,6 +371,8 @@ def _together(config: Config) -> list[str]:
         problems.append("[relay] host: needed when [delivery] transport is relay")
     if bool(config["tls.certificate"]) != bool(config["tls.key"]):
         problems.append("[tls] certificate and key: both or neither")
+    if config["sandbox.spamd"] and config["sandbox.rspamd"]:
+        problems.append("[sandbox] spamd and rspamd: one of them")
     if not config["server.roles"]:
         problems.append(f"[server] roles: at least one of {', '.join(ROLES)}")
     if config["smtp.plain_auth"]:

@@ -88,4 +88,6 @@ FORMS: Mapping[str, Callable[[str], object]] = {
     "dns.nameservers": _name_server,
     "delivery.local_address": _address,
     "relay.host": parse_host_port,
+    "sandbox.spamd": parse_host_port,
+    "sandbox.rspamd": _url,
 }

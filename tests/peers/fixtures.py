@@ -14,10 +14,11 @@ import pytest
 
 from . import handlebars_js, mailauth, namespaces, npm, opendkim, parts
 from .certificates import Authority
-from .parts import OPENDKIM, POSTFIX, POSTGRESQL, SWAKS, Part
+from .parts import OPENDKIM, POSTFIX, POSTGRESQL, SPAMASSASSIN, SWAKS, Part
 from .postfix import Mx
 from .postgres import Cluster
 from .relays import SmarthostClient
+from .spamassassin import Spamd
 from .swaks import Said, swaks
 
 
@@ -108,6 +109,14 @@ def opendkim_verify() -> Callable[..., bool]:
     """`opendkim_verify(message, keys)`, see `opendkim.verify_with_opendkim`."""
     require(OPENDKIM)
     return opendkim.verify_with_opendkim
+
+
+@pytest.fixture(scope="module")
+def spamd() -> Iterator[Spamd]:
+    """SpamAssassin with the rules of its package; it takes two seconds to start."""
+    require(SPAMASSASSIN)
+    with Spamd() as peer:
+        yield peer
 
 
 @pytest.fixture

@@ -54,8 +54,16 @@ SWAKS = Part(
 )
 OPENSSL = Part("openssl", ("openssl",), ("openssl",), ("openssl", "version"))
 STRACE = Part("strace", ("strace",), ("strace",), ("strace", "--version"))
+SPAMASSASSIN = Part(
+    "SpamAssassin",
+    # The rules are in the package, so that nothing has to be fetched for them.
+    ("spamassassin", "spamd"),
+    ("spamd", "perl"),
+    ("perl", "-MMail::SpamAssassin", "-MMail::SpamAssassin::SpamdForkScaling", "-e", "1"),
+    ("Mail/SpamAssassin.pm", "HTML/Parser.pm", "NetAddr/IP.pm"),
+)
 
-PARTS = (POSTGRESQL, POSTFIX, OPENDKIM, SWAKS, OPENSSL, STRACE)
+PARTS = (POSTGRESQL, POSTFIX, OPENDKIM, SWAKS, OPENSSL, STRACE, SPAMASSASSIN)
 
 
 @dataclass(frozen=True, slots=True)

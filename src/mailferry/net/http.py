@@ -10,7 +10,7 @@ import re
 import ssl
 import time
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
+from dataclasses import replace
 
 import httpcore2
 from httpcore2 import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream
@@ -18,6 +18,7 @@ from httpcore2 import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream
 from mailferry.net.dns import Resolver
 from mailferry.net.guard import Guard
 from mailferry.net.http_call import TOTAL_SECONDS, Reply, Url
+from mailferry.net.reach import reachable
 
 #: Of them, for one address to let itself be connected, and for the TLS handshake.
 CONNECT_SECONDS = 8.0
@@ -41,6 +42,19 @@ class HttpClient:
 
     async def post(self, url: Url, body: bytes, headers: Mapping[str, str], *, seconds: float = TOTAL_SECONDS) -> Reply:
         """Never raises for what the other side does or lacks."""
+        return await self.call("POST", url, headers, body=body, seconds=seconds)
+
+    async def call(
+        self,
+        method: str,
+        url: Url,
+        headers: Mapping[str, str],
+        *,
+        body: bytes = b"",
+        seconds: float = TOTAL_SECONDS,
+        octets: int = ANSWER_LIMIT,
+    ) -> Reply:
+        """`octets`: how much of the answer's body is wanted. Never raises for what the other side does or lacks."""
         began = time.monotonic()
 
         def took() -> int:
@@ -48,7 +62,7 @@ class HttpClient:
 
         try:
             async with asyncio.timeout(seconds):
-                reply = await self._exchange(url, body, headers)
+                reply = await self._exchange(method, url, body, headers, octets)
         except _Refused as error:
             return Reply(0, str(error), reached=False, ms=took())
         except httpcore2.ConnectTimeout:
@@ -59,27 +73,34 @@ class HttpClient:
             return Reply(0, f"no whole answer within {seconds:g} s", ms=took())
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             return Reply(0, f"the connection ended before an answer: {_words(error)}", ms=took())
-        return Reply(reply.status, body=reply.body, retry_after=reply.retry_after, ms=took())
+        return replace(reply, ms=took())
 
     async def close(self) -> None:
         await self._pool.aclose()
 
-    async def _exchange(self, url: Url, body: bytes, headers: Mapping[str, str]) -> Reply:
-        sent = {"Host": url.authority, "Content-Length": str(len(body)), **headers}
+    async def _exchange(self, method: str, url: Url, body: bytes, headers: Mapping[str, str], octets: int) -> Reply:
+        length = {"Content-Length": str(len(body))} if body or method == "POST" else {}
+        sent = {"Host": url.authority, **length, **headers}
         asked = httpcore2.URL(
             scheme=url.scheme.encode(), host=url.host.encode(), port=url.port, target=url.target.encode()
         )
         timeouts = {"connect": CONNECT_SECONDS, "read": None, "write": None, "pool": None}  # all of it has one bound
         fields = [(name.encode(), value.encode()) for name, value in sent.items()]
         async with self._pool.stream(
-            "POST", asked, headers=fields, content=body, extensions={"timeout": timeouts}
+            method, asked, headers=fields, content=body, extensions={"timeout": timeouts}
         ) as response:
             text = bytearray()
-            async for chunk in response.aiter_stream():
-                text += chunk
-                if len(text) >= ANSWER_LIMIT:
-                    break
-            return Reply(response.status, body=bytes(text[:ANSWER_LIMIT]), retry_after=_retry_after(response.headers))
+            if octets:
+                async for chunk in response.aiter_stream():
+                    text += chunk
+                    if len(text) >= octets:
+                        break
+            return Reply(
+                response.status,
+                body=bytes(text[:octets]),
+                retry_after=_retry_after(response.headers),
+                location=_location(response.headers),
+            )
 
 
 class _Refused(httpcore2.ConnectError):
@@ -100,13 +121,9 @@ class _Guarded(AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> AsyncNetworkStream:
-        problem = ""
+        allowed, problem = await reachable(self._resolver, self._guard, host, port)
         failure: Exception | None = None
-        for ip in await self._addresses(host):
-            refusal = self._guard.check(ip, port)
-            if refusal:
-                problem = problem or f"{host} is not connected to: {refusal}" if ip != host else refusal
-                continue
+        for ip in allowed:
             try:
                 return await self._sockets.connect_tcp(ip, port, timeout, local_address, socket_options)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
@@ -116,27 +133,6 @@ class _Guarded(AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def _addresses(self, host: str) -> tuple[str, ...]:
-        try:
-            return (str(ip_address(host)),)
-        except ValueError:
-            pass
-        if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 6.3: never asked of the DNS
-            return ("127.0.0.1", "::1")
-        status, found = await self._resolver.addresses(host)
-        if not found:
-            raise _Refused(_UNRESOLVED[status].format(host=host))
-        return found
-
-
-_UNRESOLVED = {
-    "nxdomain": "there is no host {host}",
-    "nodata": "{host} has no address",
-    "servfail": "the address of {host} cannot be found out now",
-    "timeout": "the DNS did not answer for {host}",
-    "ok": "{host} has no address",
-}
-
 
 def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> int:
     """Seconds; a date is not read (RFC 9110 10.2.3 allows both), 0 then and where there is none."""
@@ -144,6 +140,10 @@ def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> int:
         if name.lower() == b"retry-after" and re.fullmatch(rb"[0-9]{1,9}", value.strip()):
             return int(value)
     return 0
+
+
+def _location(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    return next((value.decode("latin-1").strip() for name, value in headers if name.lower() == b"location"), "")
 
 
 def _words(error: Exception) -> str:

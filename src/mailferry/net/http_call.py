@@ -52,6 +52,8 @@ class Reply:
     body: bytes = b""
     retry_after: int = 0
     ms: int = 0
+    #: Of a redirect, as it was written.
+    location: str = ""
 
 
 _PORTS = {"http": 80, "https": 443}

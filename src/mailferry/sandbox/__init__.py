@@ -1,0 +1,1 @@
+"""What is caught instead of sent: checks of it, and what they report."""
