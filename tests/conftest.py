@@ -14,6 +14,7 @@ from mailferry.store.database import Database, open_database
 from mailferry.store.engines import postgres_engine, sqlite_engine
 from mailferry.store.migrations import migrate
 from tests.beside import Beside, beside_of
+from tests.peers.emptied import Emptied
 from tests.peers.postgres import Cluster
 
 pytest_plugins = ["tests.peers.fixtures"]
@@ -68,10 +69,16 @@ def clock() -> Clock:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Every test that asks for this runs on both databases. Empty, unless the test asks for ``database`` as well."""
+    """Every test that asks for this runs on both databases; PostgreSQL is at the newest step, without rows."""
     if request.param == "sqlite":
         return ""
-    return request.getfixturevalue("migrated_postgres_url" if "database" in request.fixturenames else "postgres_url")
+    return request.getfixturevalue("migrated_postgres_url")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def blank_url(request: pytest.FixtureRequest) -> str:
+    """As :func:`database_url`, and on PostgreSQL nothing is made yet."""
+    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
 
 
 @pytest.fixture
@@ -93,17 +100,15 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _migrated_postgres(postgres_cluster: Cluster) -> str:
-    url = postgres_cluster.create_database()
-    _migrate(postgres_engine(url, 1))
-    return url
+def _emptied(postgres_cluster: Cluster) -> Emptied:
+    return Emptied(postgres_cluster, lambda url: _migrate(postgres_engine(url, 1)))
 
 
 @pytest.fixture
-def migrated_postgres_url(postgres_cluster: Cluster, _migrated_postgres: str) -> Iterator[str]:
-    url = postgres_cluster.create_database(_migrated_postgres)
+def migrated_postgres_url(_emptied: Emptied) -> Iterator[str]:
+    url = _emptied.take()
     yield url
-    postgres_cluster.drop_database(url)
+    _emptied.give_back(url)
 
 
 def _migrate(engine: Engine) -> None:

@@ -46,8 +46,8 @@ def shape(value: Any) -> Any:
     return {name: shape(each) for name, each in value.items()} if isinstance(value, dict) else type(value)
 
 
-async def test_a_first_start_makes_all_of_it_and_a_second_nothing(tmp_path: Path, database_url: str) -> None:
-    config = configured(tmp_path, database__url=database_url)
+async def test_a_first_start_makes_all_of_it_and_a_second_nothing(tmp_path: Path, blank_url: str) -> None:
+    config = configured(tmp_path, database__url=blank_url)
     async with open_house(config) as house:
         await furnish(house)
         made = credentials.recall(tmp_path)

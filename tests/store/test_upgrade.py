@@ -23,9 +23,9 @@ def migrate_to(connection: Connection, step: str) -> None:
 
 
 @pytest.fixture
-async def old(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+async def old(blank_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     """A database at step 0002."""
-    opened = open_database(database_url, tmp_path, 2)
+    opened = open_database(blank_url, tmp_path, 2)
     await opened.write(lambda c: migrate_to(c, "0002"))
     yield opened
     await opened.close()
