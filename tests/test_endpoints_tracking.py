@@ -99,7 +99,15 @@ async def test_a_click_leads_where_it_was_signed_to_lead(site: Site) -> None:
     answer = await site.ask("GET", f"/t/c/{site.token(Kind.CLICK, url=url)}?u=https://evil.test/")
     assert (answer.status, answer.headers["location"]) == (302, url)
     assert await site.kinds() == ["click"]
-    assert (await site.office.facts(site.recipient_id))["url"] == url
+    facts = await site.office.facts(site.recipient_id)
+    assert facts["url"] == url and "tags" not in facts
+
+
+async def test_a_click_has_the_tags_of_its_link(site: Site) -> None:
+    url = "https://shop.test/"
+    answer = await site.ask("GET", f"/t/c/{site.token(Kind.CLICK, url=url, tags='place:top')}")
+    assert answer.headers["location"] == url
+    assert (await site.office.facts(site.recipient_id))["tags"] == {"place": ["top"]}
 
 
 @pytest.mark.parametrize("kind", ["o", "c", "u", "p"])

@@ -19,6 +19,7 @@ IDENTITIES = st.tuples(st.integers(0, 2**32 - 1), st.uuids().map(str))
 LINKS = st.one_of(
     st.builds(lambda i: (Kind.OPEN, Link(*i)), IDENTITIES),
     st.builds(lambda i, url: (Kind.CLICK, Link(*i, url=url)), IDENTITIES, ASCII),
+    st.builds(lambda i, url, tags: (Kind.CLICK, Link(*i, url=url, tags=tags)), IDENTITIES, ASCII, ASCII),
     st.builds(
         lambda i, stream, address: (Kind.CHOICE, Link(*i, stream=stream, address=address)),
         IDENTITIES,

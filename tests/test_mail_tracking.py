@@ -23,6 +23,8 @@ def written(edit: Edit) -> bytes:
             return f"{BASE}c/{edit.url.encode().hex()}".encode()
         case What.PIXEL:
             return PIXEL
+        case What.SPENT:
+            return b""
         case _:
             return b"https://t.test/t/u/y"
 
@@ -56,7 +58,8 @@ def walk(element: Any, out: list[Any]) -> None:
     if callable(element.tag):
         say(out, ("comment", element.text))
     elif not (element.tag == "img" and element.get("src") == "https://t.test/t/o/x.gif"):
-        attributes = {name: target(name, value) for name, value in element.attrib.items()}
+        spent = ("ses:tags", "ses:no-track") if element.tag in ("a", "area") else ()
+        attributes = {name: target(name, value) for name, value in element.attrib.items() if name not in spent}
         begin = len(out)
         out.append(("start", element.tag, sorted(map(repr, attributes.items()))))
         text(out, element.text)
@@ -98,6 +101,8 @@ PIECES = st.sampled_from(
     |<a title="a > b" href="https://shop.test/gt">|<a href="  https://shop.test/trim ">|<a href="">|<a href>
     |<!-- <a href="https://shop.test/comment"> -->|<!--[if mso]><a href="https://shop.test/mso">x</a><![endif]-->
     |<![if !mso]>|<![endif]>|<!-->|<!--->|<!doctype html>|<?php echo '<a href="https://shop.test/php">' ?>|</ odd>|</>|<
+    |<a ses:tags="a:b;c:d" href="https://shop.test/tags">|<area href=https://shop.test/t ses:tags=a:b SES:no-track>
+    |<a/ses:no-track/ses:tags='x'href="https://shop.test/glued"title="t">|<a title ses:tags="x" ="y">|<p ses:tags="kept">
     |<style><a href="https://shop.test/style"></style>|<script>"<a href='https://shop.test/script'>"</script>
     |<title><a href="https://shop.test/title"></title>|<textarea></body><a href="https://shop.test/area"></textarea>
     |<body>|</body>|<html>|</html>|<head>|</head>|<p>|</p>|<b>|</b>|<div>|</div>|<br>|text|&amp;|é|\n|\t|"|'|>|=|<3
@@ -192,6 +197,28 @@ def test_where_a_link_leads(href: str, url: str) -> None:
 )  # fmt: skip
 def test_what_is_left_alone(tag: str) -> None:
     assert clicks(tag) == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "left", "tags"),
+    [
+        ('<a ses:tags="a:b; c:d" href="https://x.test/">', '<a href="{0}">', "a:b; c:d"),
+        ('<a href="https://x.test/" SES:TAGS=a:b>', '<a href="{0}">', "a:b"),
+        ('<a href="https://x.test/"ses:tags="a&amp;b:c"title="t">', '<a href="{0}"title="t">', "a&b:c"),
+        ('<a ses:tags="ü:b" href="https://x.test/">', '<a href="{0}">', ""),
+        (f'<a ses:tags="a:{"b" * 4000}" href="https://x.test/">', '<a href="{0}">', ""),
+        ('<a class="c" ses:no-track ses:tags="a:b" href="https://x.test/">', '<a class="c" href="https://x.test/">', None),
+    ],
+)  # fmt: skip
+def test_amazon_s_attributes_say_how_clicks_are_told_apart_and_go(tag: str, left: str, tags: str | None) -> None:
+    edits = tracking.html_edits(tag.encode(), "utf-8", Wishes(clicks=True), BASE)
+    assert [edit.tags for edit in edits if edit.what is What.CLICK] == ([] if tags is None else [tags])
+    assert edited(tag, Wishes(clicks=True)).decode() == left.format(f"{BASE}c/{b'https://x.test/'.hex()}")
+
+
+def test_tags_of_a_link_are_names_with_values() -> None:
+    assert tracking.link_tags("a:b; a:c ;d:e:f;g;:h;i:") == {"a": ["b", "c"], "d": ["e:f"]}
+    assert tracking.link_tags("") == {}
 
 
 def test_a_query_in_another_charset_is_left_to_the_browser() -> None:

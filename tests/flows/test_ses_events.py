@@ -208,7 +208,7 @@ async def test_a_receiver_subscribes_confirms_and_is_told_of_a_delivery(cloud: A
         assert request.headers["x-amz-sns-subscription-arn"] == arn
 
 
-HTML = '<html><body><p><a href="https://shop.example/x">Look</a></p></body></html>'
+HTML = '<html><body><p><a href="https://shop.example/x" ses:tags="place:top;kind:button">Look</a></p></body></html>'
 
 
 async def test_every_event_can_be_produced_with_the_simulator(cloud: Amazon) -> None:
@@ -257,7 +257,10 @@ async def test_every_event_can_be_produced_with_the_simulator(cloud: Amazon) -> 
         clicked = await simulated("click")
         told = await listener.event("Click")
         assert told["mail"]["messageId"] == clicked
-        assert (told["click"]["link"], told["click"]["linkTags"]) == ("https://shop.example/x", None)
+        assert (told["click"]["link"], told["click"]["linkTags"]) == (
+            "https://shop.example/x",
+            {"place": ["top"], "kind": ["button"]},
+        )
         opened = (await listener.event("Open"))["open"]
         assert (opened["ipAddress"], opened["userAgent"]) == ("127.0.0.1", "Mailferry simulator")
 

@@ -135,7 +135,7 @@ class Outline:
         def write(edit: Edit) -> bytes:
             match edit.what:
                 case What.CLICK:
-                    return urls.click(edit.url) if follow else text.octets[edit.start : edit.end]
+                    return urls.click(edit.url, edit.tags) if follow else text.octets[edit.start : edit.end]
                 case What.PIXEL:
                     return urls.pixel() if follow else b""
                 case What.UNSUBSCRIBE | What.LIST_UNSUBSCRIBE:
@@ -144,6 +144,8 @@ class Outline:
                     return urls.opt_out
                 case What.FOOTER:
                     return self._footer(text, urls)
+                case What.SPENT:
+                    return b""
 
         return _encoded(text.encoding, tracking.fill(text.octets, text.edits, write))
 
@@ -322,8 +324,8 @@ class _Urls:
             self.unsubscribe = f"{self._base}l/{links.make(Kind.TOPIC, topic, key)}".encode()
         self.opt_out = f"{self._base}p/{token}".encode()
 
-    def click(self, url: str) -> bytes:
-        link = Link(self._job.domain_id, self._job.recipient_id, url=url)
+    def click(self, url: str, tags: str) -> bytes:
+        link = Link(self._job.domain_id, self._job.recipient_id, url=url, tags=tags)
         return f"{self._base}c/{links.make(Kind.CLICK, link, self._key)}".encode()
 
     def pixel(self) -> bytes:

@@ -46,7 +46,7 @@ class Hit:
     recipient_id: str
     #: Unix milliseconds.
     at: int
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
     machine: Machine | None = None
     #: True: a person, however soon after the delivery.
     person: bool = False
@@ -216,7 +216,7 @@ def _unwilling(connection: Connection, hits: Sequence[Hit], known: Mapping[str, 
 
 
 def _event(hit: Hit, row: Any) -> dict[str, Any]:
-    facts = {name: value for name, value in hit.facts.items() if value}
+    facts: dict[str, Any] = {name: value for name, value in hit.facts.items() if value}
     machine = hit.machine
     if machine is None and not hit.person and hit.kind in (Kind.OPEN, Kind.CLICK):
         waits = row.state in WAITING

@@ -18,7 +18,7 @@ from mailferry.delivery.transports.transport import Parcel, Prepared
 from mailferry.feedback import subscriptions
 from mailferry.feedback.hits import Hit, Hits
 from mailferry.journal.events import WAITING, Kind
-from mailferry.mail import links, parts, returnpath
+from mailferry.mail import links, parts, returnpath, tracking
 from mailferry.mail.links import Link
 from mailferry.store.database import Database
 from mailferry.store.schema import messages, recipients
@@ -129,7 +129,7 @@ class Simulated:
 
     def _hit(self, letter: bytes, link: Link) -> Hit:
         kind = {b"o": Kind.OPEN, b"c": Kind.CLICK, b"u": Kind.UNSUBSCRIBE}[letter]
-        facts = {**FACTS, "url": link.url}
+        facts = {**FACTS, "url": link.url, "tags": tracking.link_tags(link.tags)}
         return Hit(
             kind,
             link.domain_id,

@@ -12,10 +12,16 @@ from dataclasses import dataclass
 
 #: Attributes of a link that its sender does not want to be followed: ours, Mailtrap's, Amazon's.
 NO_TRACK = frozenset({b"data-no-track", b"data-mt-no-track", b"ses:no-track"})
+#: Amazon's, by which a link's clicks are told apart.
+TAGS = b"ses:tags"
+#: Attributes that are for us and not for the reader.
+_OURS = frozenset({b"ses:no-track", TAGS})
 
 _WHITE = rb"\t\n\f\r "
 _NAME = re.compile(rb"[A-Za-z][^/>" + _WHITE + rb"]*")
 _BETWEEN = re.compile(rb"[/" + _WHITE + rb"]*")
+#: Behind an attribute that may go together with what stands before it.
+_PARTED = re.compile(rb">|[/" + _WHITE + rb"]++[^=]")
 _ATTRIBUTE = re.compile(rb"[^/>" + _WHITE + rb"][^/>=" + _WHITE + rb"]*")
 _EQUALS = re.compile(rb"[" + _WHITE + rb"]*=[" + _WHITE + rb"]*")
 _UNQUOTED = re.compile(rb"[^>" + _WHITE + rb"]*")
@@ -58,11 +64,15 @@ class Href:
     start: int
     end: int
     value: str
+    #: The value of its ``ses:tags``.
+    tags: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     hrefs: tuple[Href, ...]
+    #: From where to where the attributes of links stand that readers need not see, in their order.
+    spent: tuple[tuple[int, int], ...]
     #: Before the last ``</body>``, or the end of the document. None: the document ends inside of something, and what is
     #: put there would not be read as markup.
     end: int | None
@@ -76,13 +86,16 @@ class _Lost(Exception):  # not an error: from here on the octets may mean one th
 class _Tag:
     name: bytes
     end: int
-    href: tuple[int, int] | None
-    no_track: bool
+    href: tuple[int, int] | None = None
+    no_track: bool = False
+    tags: tuple[int, int] | None = None
+    spent: tuple[tuple[int, int], ...] = ()
 
 
 def scan(document: bytes, charset: str = "utf-8", *, links: bool = True) -> Page:
     """The links that may be followed, if they are asked for. In ``charset`` ASCII must stand for itself."""
     hrefs: list[Href] = []
+    spent: list[tuple[int, int]] = []
     body_end: int | None = None
     open_pictures = dict.fromkeys(_FOREIGN, 0)
     try:
@@ -94,14 +107,18 @@ def scan(document: bytes, charset: str = "utf-8", *, links: bool = True) -> Page
                 open_pictures[tag.name] += 1
             elif tag.name[1:] in _FOREIGN:
                 open_pictures[tag.name[1:]] = max(0, open_pictures[tag.name[1:]] - 1)
-            if tag.href is not None and tag.name in _LINKS and not tag.no_track:
+            if tag.name not in _LINKS:
+                continue
+            spent += tag.spent
+            if tag.href is not None and not tag.no_track:
                 value = _text(document[slice(*tag.href)], charset)
+                tags = _text(document[slice(*tag.tags)], charset) if tag.tags else None
                 if value is not None:
-                    hrefs.append(Href(*tag.href, value))
+                    hrefs.append(Href(*tag.href, value, tags or ""))
     except _Lost:
-        return Page(tuple(hrefs), None)
+        return Page(tuple(hrefs), tuple(spent), None)
     # Before the last line end: a message ends with one (RFC 5321 4.1.1.4).
-    return Page(tuple(hrefs), len(document.rstrip(b"\r\n")) if body_end is None else body_end)
+    return Page(tuple(hrefs), tuple(spent), len(document.rstrip(b"\r\n")) if body_end is None else body_end)
 
 
 def _tags(document: bytes, dull: re.Pattern[bytes]) -> Iterator[tuple[int, _Tag]]:
@@ -117,7 +134,7 @@ def _tags(document: bytes, dull: re.Pattern[bytes]) -> Iterator[tuple[int, _Tag]
             third = document[at + 2 : at + 3]
             if third.isalpha():
                 tag = _tag(document, at + 2)
-                yield at, _Tag(b"/" + tag.name, tag.end, None, False)
+                yield at, _Tag(b"/" + tag.name, tag.end)
                 at = tag.end
             elif third:
                 at = _after_comment(document, at)
@@ -162,14 +179,16 @@ def _after_raw(document: bytes, tag: _Tag, foreign: bool) -> int:
 def _tag(document: bytes, at: int) -> _Tag:
     name = _NAME.match(document, at)
     assert name is not None
-    at, href, no_track, seen_href = name.end(), None, False, False
+    at, href, no_track, seen_href, tags = name.end(), None, False, False, None
+    spent: list[tuple[int, int]] = []
     while True:
+        before = at
         at = _end(_BETWEEN, document, at)
         attribute = _ATTRIBUTE.match(document, at)
         if attribute is None:
             if not document.startswith(b">", at):
                 raise _Lost
-            return _Tag(name[0].lower(), at + 1, href, no_track)
+            return _Tag(name[0].lower(), at + 1, href, no_track, tags, tuple(spent))
         at = attribute.end()
         value = None
         if equals := _EQUALS.match(document, at):
@@ -178,6 +197,11 @@ def _tag(document: bytes, at: int) -> _Tag:
         if key == b"href" and not seen_href:  # of two, a browser takes the first
             seen_href, href = True, value
         no_track = no_track or key in NO_TRACK
+        if key in _OURS:
+            # With what stands before it, unless that is all that stands between its neighbours.
+            spent.append((before if _PARTED.match(document, at) else attribute.start(), at))
+            if key == TAGS and tags is None:
+                tags = value
 
 
 def _value(document: bytes, at: int) -> tuple[tuple[int, int] | None, int]:

@@ -7,7 +7,8 @@ Octets, big endian, in base64url without padding (RFC 4648 5):
     1   2   number of the key, so that keys can be replaced while old mail is read
     3   4   sending domain
     7  16   recipient id (the UUID's octets)
-   23   n   OPEN: nothing. CLICK: the target URL in ASCII. CHOICE: t or b for the stream, then the address in UTF-8.
+   23   n   OPEN: nothing. CLICK: the target URL in ASCII; behind a NUL its tags, if it has any.
+            CHOICE: t or b for the stream, then the address in UTF-8.
             TOPIC: eight octets of its number (0: the whole contact list), then the address in UTF-8
     -  10   first 80 bits of HMAC-SHA256 over the octets before, with a label in front that names the kind
 
@@ -66,6 +67,8 @@ class Link:
     recipient_id: str
     #: Of a CLICK.
     url: str = ""
+    #: Of a CLICK, in printable ASCII: what it is told apart by (mail/tracking.link_tags).
+    tags: str = ""
     #: Of a CHOICE.
     stream: str = ""
     #: Of a CHOICE or a TOPIC: whose it is.
@@ -98,7 +101,8 @@ def read(kind: Kind, token: str, keys: Mapping[int, bytes]) -> Link | None:
     # Decoding cannot fail: we signed it.
     rest = signed[_HEAD.size :]
     if kind is Kind.CLICK:
-        return Link(link.domain_id, link.recipient_id, url=rest.decode("ascii"))
+        url, _, tags = rest.decode("ascii").partition("\0")
+        return Link(link.domain_id, link.recipient_id, url=url, tags=tags)
     if kind is Kind.CHOICE:
         return Link(link.domain_id, link.recipient_id, stream=_NAMES[rest[:1]], address=rest[1:].decode())
     if kind is Kind.TOPIC:
@@ -109,7 +113,7 @@ def read(kind: Kind, token: str, keys: Mapping[int, bytes]) -> Link | None:
 
 def _payload(kind: Kind, link: Link) -> bytes:
     if kind is Kind.CLICK:
-        return link.url.encode("ascii")
+        return f"{link.url}\0{link.tags}".encode("ascii") if link.tags else link.url.encode("ascii")
     if kind is Kind.CHOICE:
         return _STREAMS[link.stream] + link.address.encode()
     if kind is Kind.TOPIC:

@@ -1,6 +1,6 @@
 """The edits of one text, HTML or plain, that tracking and unsubscribing need: found once, written for each recipient.
 
-Edited are the values of ``href`` in ``<a>`` and ``<area>`` (http and https only), the placeholders
+Edited are the values of ``href`` in ``<a>`` and ``<area>`` (http and https only), whose ``ses:`` attributes go, the placeholders
 ``__unsubscribe_url__`` and ``__tracking_opt_out_url__`` wherever they stand (in mail to a contact list Amazon's own as
 well), and the place before the last ``</body>``, where footer and pixel go. Every other octet stays what it was.
 """
@@ -32,6 +32,7 @@ _HALVES = (b"__unsubscr", b"ibe_url__", b"__tracking_opt", b"_out_url__")
 
 _TARGET = re.compile(r"(https?)://([^/?#\\]+)([^\\]*)", re.IGNORECASE)
 _NOT_URL = re.compile(r"[^!-~]")
+_TAGS = re.compile(r"[ -~]+")
 _STRIPPED = "".join(map(chr, range(0x21)))
 
 
@@ -42,16 +43,19 @@ class What(Enum):
     OPT_OUT = auto()
     FOOTER = auto()
     PIXEL = auto()
+    #: Nothing is written in its place.
+    SPENT = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What stands from ``start`` to ``end`` becomes something else; of a CLICK, a link to ``url``."""
+    """What stands from ``start`` to ``end`` becomes something else; of a CLICK, a link to ``url``, told apart by ``tags``."""
 
     start: int
     end: int
     what: What
     url: str = ""
+    tags: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,9 @@ def html_edits(document: bytes, charset: str, wishes: Wishes, own: str) -> tuple
             url = target(href.value)
             if url is None or url.startswith(own) or _overlaps(taken, href.start, href.end):
                 continue
-            edits.append(Edit(href.start, href.end, What.CLICK, url))
+            tags = href.tags if may_be_tags(href.tags) and len(url) + len(href.tags) < LONGEST_URL else ""
+            edits.append(Edit(href.start, href.end, What.CLICK, url, tags))
+        edits += (Edit(*each, What.SPENT) for each in page.spent if not _overlaps(taken, *each))
     at = len(document) if page.end is None else page.end
     if wishes.footer:
         edits.append(Edit(at, at, What.FOOTER))
@@ -140,6 +146,21 @@ def target(value: str) -> str | None:
         return None
     url = f"{scheme}://{authority}{_NOT_URL.sub(_percent, rest)}"
     return url if len(url) <= LONGEST_URL else None
+
+
+def may_be_tags(value: str) -> bool:
+    """Whether a link can hold them."""
+    return _TAGS.fullmatch(value) is not None
+
+
+def link_tags(value: str) -> dict[str, list[str]]:
+    """What ``name:value;name:value`` says; what has no name or no value is left out."""
+    found: dict[str, list[str]] = {}
+    for pair in value.split(";"):
+        name, colon, said = (each.strip() for each in pair.partition(":"))
+        if name and colon and said:
+            found.setdefault(name, []).append(said)
+    return found
 
 
 def _percent(found: re.Match[str]) -> str:

@@ -13,6 +13,7 @@
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -27,7 +28,7 @@ from mailferry.endpoints.tracking.topics import Topics
 from mailferry.feedback import hits
 from mailferry.feedback.hits import Hit, Hits
 from mailferry.journal.events import Kind
-from mailferry.mail import agents, links
+from mailferry.mail import agents, links, tracking
 from mailferry.mail.links import Link
 from mailferry.resources import domains, suppressions, tracking_opt_outs
 from mailferry.resources.domains import DomainBook
@@ -84,7 +85,7 @@ class _Site:
             return pages.missing()
         if await self._is_blocked(link):
             return pages.blocked()
-        self._deps.hits.offer(self._hit(Kind.CLICK, link, request, url=link.url))
+        self._deps.hits.offer(self._hit(Kind.CLICK, link, request, url=link.url, tags=tracking.link_tags(link.tags)))
         response = RedirectResponse(link.url, 302, _UNREAD)
         # As it was signed: the framework would quote it a second time.
         response.headers["Location"] = link.url
@@ -171,13 +172,14 @@ class _Site:
         choices = f"/t/p/{request.path_params['token']}"
         return Reader(link.address, domain, link.stream, streams, opted_out, choices)
 
-    def _hit(self, kind: Kind, link: Link, request: Request, *, url: str = "", stream: str = "") -> Hit:
+    def _hit(self, kind: Kind, link: Link, request: Request, *, stream: str = "", **more: Any) -> Hit:
+        """``more``: facts of a click."""
         headers = request.headers
         peer = request.client.host if request.client else ""
         facts = {
             "ip": str(request.scope.get(CLIENT, peer)),
             "user_agent": printable(headers.get("user-agent", "")),
-            "url": url,
+            **more,
         }
         machine = None if kind is Kind.UNSUBSCRIBE else agents.judge(request.method, headers)
         return Hit(
