@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -15,6 +15,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     status: int
+    method: str = "POST"
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -81,7 +82,7 @@ class Receiver:
         first, *lines = head.split("\r\n")[:-2]
         headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        request = Request(first.split(" ")[1], headers, body, 0)
+        request = Request(first.split(" ")[1], headers, body, 0, first.split(" ")[0])
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
@@ -89,11 +90,12 @@ class Receiver:
             status = self.answer(request)
         finally:
             self._at_once -= 1
-        self.requests.append(Request(request.path, headers, body, status or 0))
+        self.requests.append(replace(request, status=status or 0))
         if status is None:
             return False
         body = b"" if status == 204 else self.body  # RFC 9110 15.3.5
         length = "" if status == 204 else f"Content-Length: {len(body)}\r\n"
-        writer.write(f"HTTP/1.1 {status} Whatever\r\n{length}{self.headers}\r\n".encode() + body)
+        writer.write(f"HTTP/1.1 {status} Whatever\r\n{length}{self.headers}\r\n".encode())
+        writer.write(b"" if request.method == "HEAD" else body)
         await writer.drain()
         return True
