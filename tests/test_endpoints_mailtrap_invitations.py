@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from mailferry.endpoints.invitation_mail import FAILED
 from mailferry.endpoints.mailtrap.account_accesses import LAST_OWNER
@@ -308,3 +308,42 @@ async def test_an_access_that_is_deleted_while_its_invitation_is_accepted_is_gon
     )
     assert accepted and answer.status == 200
     assert ANN not in [each["specifier"]["email"] for each in (await house.ask("GET", "account_accesses")).json]
+
+
+async def test_permissions_that_are_changed_twice_at_once_are_changed_twice(
+    house: MailtrapHouse, post: Post, beside: Beside
+) -> None:
+    await house.ask("POST", "invitations", body(house))
+    access_id = await accept(house, post.secret)
+    billing = {"resource_type": "billing", "resource_id": house.account, "access_level": "viewer"}
+    _, answer = await beside.during(
+        lambda c: accesses.put(c, access_id, [Grant(Resource.BILLING, house.account, ADMIN)]),
+        lambda: house.ask("PUT", f"account_accesses/{access_id}/permissions/bulk", {"permissions": [billing]}),
+    )
+    assert answer.status == 200, answer.json
+    assert Grant(Resource.BILLING, house.account, VIEWER) in await grants_of(house, access_id)
+
+
+async def test_who_was_made_the_only_owner_meanwhile_is_not_removed(house: MailtrapHouse, beside: Beside) -> None:
+    """The one who removes them has read what they had before."""
+    now = house.clock()
+    await house.database.write(lambda c: users.create(c, house.account, ANN, "", ADMIN, now))
+    olga, ann = [
+        each["id"] for each in (await house.ask("GET", "account_accesses")).json if each["specifier_type"] == "User"
+    ]
+
+    def handed_over(connection: Connection) -> None:
+        accesses.lock(connection, house.account)
+        accesses.put(connection, ann, [Grant(Resource.ACCOUNT, house.account, OWNER)])
+        (olgas,) = accesses.of_account(connection, house.account, olga)
+        assert not users.is_last_owner(connection, olgas)
+        users.remove_access(connection, olgas)
+
+    token = await owner_token(house)
+    _, answer = await beside.during(handed_over, lambda: house.ask("DELETE", f"account_accesses/{ann}", token=token))
+    assert (answer.status, answer.json) == (422, {"errors": {"base": [LAST_OWNER]}})
+
+
+async def grants_of(house: MailtrapHouse, access_id: int) -> tuple[Grant, ...]:
+    (access,) = await house.database.read(lambda c: accesses.of_account(c, house.account, access_id))
+    return access.grants

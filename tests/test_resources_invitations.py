@@ -264,6 +264,7 @@ async def test_of_two_owners_who_are_removed_at_once_one_stays(house: House, dat
     second = open_database(database_url, tmp_path, 2) if database_url else house.database
 
     def leave(connection: Connection, access: Access) -> None:
+        accesses.lock(connection, access.account_id)
         if not users.is_last_owner(connection, access):
             users.remove_access(connection, access)
 

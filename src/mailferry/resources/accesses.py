@@ -7,7 +7,8 @@ from enum import StrEnum
 from sqlalchemy import Connection, delete, insert, select
 
 from mailferry.resources.permissions import Grant, Resource, Rights
-from mailferry.store.schema import accesses, accounts, grants
+from mailferry.store.given import put_rows
+from mailferry.store.schema import accesses, accounts, grants, organizations
 
 
 class Specifier(StrEnum):
@@ -36,15 +37,25 @@ def give(
     return access_id
 
 
+def lock(connection: Connection, account_id: int) -> None:
+    """Until the transaction ends nobody else changes or removes what the account's people have.
+
+    Take it before reading what is about to be changed: of two owners who leave at once the second must see that the first
+    is gone, and whoever is made an owner meanwhile must be seen as one.
+    """
+    organization = connection.execute(select(accounts.c.organization_id).where(accounts.c.id == account_id)).scalar()
+    connection.execute(select(organizations.c.id).where(organizations.c.id == organization).with_for_update())
+    connection.execute(select(accounts.c.id).where(accounts.c.id == account_id).with_for_update())
+
+
 def put(connection: Connection, access_id: int, granted: Iterable[Grant]) -> None:
     """Grant these; what was granted on the same resource is replaced."""
-    for grant in granted:
-        withdraw(connection, access_id, grant.kind, grant.id)
-        connection.execute(
-            insert(grants).values(
-                access_id=access_id, resource_type=grant.kind, resource_id=grant.id, access_level=grant.level
-            )
-        )
+    levels = {(grant.kind, grant.id): grant.level for grant in granted}
+    values = [
+        {"access_id": access_id, "resource_type": kind, "resource_id": identity, "access_level": level}
+        for (kind, identity), level in levels.items()
+    ]
+    put_rows(connection, grants, values)
 
 
 def withdraw(connection: Connection, access_id: int, kind: Resource, identity: int) -> None:

@@ -13,7 +13,7 @@ from mailferry.resources.accesses import Access, Specifier
 from mailferry.resources.permissions import OWNER, Grant, Resource
 from mailferry.store.given import insert_if_new
 from mailferry.store.schema import accesses as accesses_table
-from mailferry.store.schema import accounts, grants, organizations, users
+from mailferry.store.schema import accounts, grants, users
 
 #: Characters. The least as NIST SP 800-63B has it; the most keeps hashing from becoming work that others order.
 LEAST_PASSWORD, MOST_PASSWORD = 10, 256
@@ -85,13 +85,11 @@ def remove_access(connection: Connection, access: Access) -> None:
 def is_last_owner(connection: Connection, access: Access) -> bool:
     """Whether an account, or an organization, would have no owner without what this access grants.
 
-    Of two owners who are taken away at the same time the second is looked at when the first is gone: ask in the
-    transaction that changes it.
+    Ask in the transaction that changes it, and under accesses.lock.
     """
     owned = [grant for grant in access.grants if grant.level >= OWNER]
     if access.specifier is not Specifier.USER or not owned:
         return False
-    _lock(connection, access.account_id)
     return any(not _other_owners(connection, access, grant) for grant in owned)
 
 
@@ -148,12 +146,6 @@ def _other_owners(connection: Connection, access: Access, grant: Grant) -> bool:
         .limit(1)
     )
     return any(connection.execute(others.where(*each)).first() for each in owning)
-
-
-def _lock(connection: Connection, account_id: int) -> None:
-    organization = _organization(connection, account_id)
-    connection.execute(select(organizations.c.id).where(organizations.c.id == organization).with_for_update())
-    connection.execute(select(accounts.c.id).where(accounts.c.id == account_id).with_for_update())
 
 
 def _organization(connection: Connection, account_id: int) -> int:

@@ -49,6 +49,7 @@ async def remove(call: Call) -> Response:
     now = call.deps.clock()
 
     def write(connection: Connection) -> Fault | str | None:
+        accesses.lock(connection, call.account_id)
         found = accesses.of_account(connection, call.account_id, access_id)
         if not found:
             return Fault.NOT_FOUND
@@ -91,6 +92,7 @@ async def update_permissions(call: Call) -> Response:
     now = call.deps.clock()
 
     def write(connection: Connection) -> Fault | str | None:
+        accesses.lock(connection, call.account_id)
         found = accesses.of_account(connection, call.account_id, access_id)
         if not found:
             return Fault.NOT_FOUND

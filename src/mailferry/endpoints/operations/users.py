@@ -60,6 +60,7 @@ async def users_role(tools: Tools, email: str, role: str, account: int = ACCOUNT
     to, now = Grant(Resource.ACCOUNT, account, access_words.level(role)), tools.clock()
 
     def write(connection: Connection) -> dict[str, Any]:
+        accesses.lock(connection, account)
         user, access = _member(connection, email, account)
         before = {(grant.kind, grant.id): grant.level for grant in access.grants}.get((to.kind, to.id))
         if before == OWNER > to.level and users.is_last_owner(connection, access):
@@ -79,6 +80,7 @@ async def users_remove(tools: Tools, email: str, account: int = ACCOUNT) -> dict
     now = tools.clock()
 
     def write(connection: Connection) -> dict[str, Any]:
+        accesses.lock(connection, account)
         user, access = _member(connection, email, account)
         if users.is_last_owner(connection, access):
             raise Mistake(LAST_OWNER.format(email=user.email, account=account))
