@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, insert, update
 
 from mailferry.consumers.notices.send import Notices
 from mailferry.consumers.webhooks.judge import HOUR
@@ -186,6 +186,15 @@ async def test_the_first_event_that_is_parked_is_told_of(stage: Stage, receiver:
     assert told == [f"Webhook {webhook.id} does not take an event"]
 
 
+async def test_a_kind_of_a_newer_node_holds_up_nothing(stage: Stage) -> None:
+    row = {"account_id": ACCOUNT, "domain_id": DOMAIN, "kind": "of_tomorrow", "facts": "{}", "at": stage.clock()}
+    await stage.database.write(lambda c: c.execute(insert(notices_table).values(row)))
+    await stage.review(domain_reviews.decide, domains.SUSPENDED, "why")
+    await stage.notices.step()
+    assert stage.post.subjects == ["shop.example is suspended"]
+    assert [each.kind for each in await stage.house.rows(notices_table)] == ["of_tomorrow"]
+
+
 # --- weeks ---------------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +238,20 @@ async def test_a_monday_that_was_missed_is_made_up_for(stage: Stage) -> None:
     await stage.count(sent=1, delivered=1)
     stage.clock.forward(hours=TO_MONDAY + 50)
     assert await stage.mails() == ["shop.example: how its mail did in the week from 2027-01-11"]
+
+
+async def test_a_clock_that_was_a_year_ahead_ends_no_health_mails(stage: Stage) -> None:
+    await stage.count(sent=1, delivered=1)
+    stage.clock.forward(hours=TO_MONDAY)
+    assert len(await stage.mails()) == 1
+    year = 52 * 7 * 24
+    stage.clock.forward(hours=year)
+    assert await stage.mails() == []
+    stage.clock.forward(hours=-year)
+    assert await stage.mails() == []  # of this week it was told
+    await stage.count(sent=1, delivered=1)
+    stage.clock.forward(hours=7 * 24)
+    assert await stage.mails() == ["shop.example: how its mail did in the week from 2027-01-18"]
 
 
 async def test_who_does_not_want_it_gets_none_and_none_of_the_past_later(stage: Stage) -> None:

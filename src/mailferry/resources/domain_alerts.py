@@ -111,12 +111,12 @@ class Weekly:
 
 
 def weekly_due(connection: Connection, week: int) -> list[Weekly]:
-    """Some of which this week is neither, those of one account after the other."""
+    """Some of which this week is neither, those of one account after the other; and those of a week that never was."""
     seen = func.coalesce(domain_alerts.c.health_week, 0)
     found = (
         select(domains.c.id, domains.c.account_id, domains.c.health_alerts_enabled, seen)
         .outerjoin(domain_alerts, domain_alerts.c.domain_id == domains.c.id)
-        .where(domains.c.deleted_at == 0, domains.c.state != DEMO, seen < week)
+        .where(domains.c.deleted_at == 0, domains.c.state != DEMO, or_(seen < week, seen > week + 1))
     )
     rows = connection.execute(found.order_by(domains.c.account_id, domains.c.id).limit(SOME))
     return [Weekly(row[0], row[1], bool(row[2]), row[3]) for row in rows]
@@ -125,7 +125,7 @@ def weekly_due(connection: Connection, week: int) -> list[Weekly]:
 def weekly_written(connection: Connection, weekly: Weekly, week: int) -> bool:
     """False: another node was quicker."""
     insert_if_new(connection, domain_alerts, [{"domain_id": weekly.domain_id}])
-    mine = (domain_alerts.c.domain_id == weekly.domain_id, domain_alerts.c.health_week < week)
+    mine = (domain_alerts.c.domain_id == weekly.domain_id, domain_alerts.c.health_week == weekly.week)
     return connection.execute(update(domain_alerts).where(*mine).values(health_week=week)).rowcount == 1
 
 

@@ -43,8 +43,9 @@ def _write(
     for domain in some:
         if not domain_alerts.weekly_written(connection, domain, week):
             continue  # another node was quicker
-        # A Monday that was missed is made up for, but a domain that is new waits for its first one.
-        wanted = domain.enabled and (is_monday or domain.week)
+        # A Monday that was missed is made up for, but a domain that is new waits for its first one; and so does one whose
+        # week was written before the clock was set back: of this week it may have been told.
+        wanted = domain.enabled and domain.week <= week and (is_monday or domain.week)
         counts = last.get(domain.domain_id, Counts())
         if wanted and counts.sent:
             facts = {
