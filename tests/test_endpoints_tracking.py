@@ -107,6 +107,7 @@ async def test_a_click_has_the_tags_of_its_link(site: Site) -> None:
     url = "https://shop.test/"
     answer = await site.ask("GET", f"/t/c/{site.token(Kind.CLICK, url=url, tags='place:top')}")
     assert answer.headers["location"] == url
+    assert await site.kinds() == ["click"]
     assert (await site.office.facts(site.recipient_id))["tags"] == {"place": ["top"]}
 
 

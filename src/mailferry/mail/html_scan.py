@@ -20,8 +20,9 @@ _OURS = frozenset({b"ses:no-track", TAGS})
 _WHITE = rb"\t\n\f\r "
 _NAME = re.compile(rb"[A-Za-z][^/>" + _WHITE + rb"]*")
 _BETWEEN = re.compile(rb"[/" + _WHITE + rb"]*")
-#: Behind an attribute that may go together with what stands before it.
-_PARTED = re.compile(rb">|[/" + _WHITE + rb"]++[^=]")
+#: Behind an attribute: one that is parted from the next, and one without which the next would be the value of the one before.
+_PARTED = re.compile(rb"[/>" + _WHITE + rb"]")
+_JOINS = re.compile(rb"[/" + _WHITE + rb"]*+=")
 _ATTRIBUTE = re.compile(rb"[^/>" + _WHITE + rb"][^/>=" + _WHITE + rb"]*")
 _EQUALS = re.compile(rb"[" + _WHITE + rb"]*=[" + _WHITE + rb"]*")
 _UNQUOTED = re.compile(rb"[^>" + _WHITE + rb"]*")
@@ -197,11 +198,11 @@ def _tag(document: bytes, at: int) -> _Tag:
         if key == b"href" and not seen_href:  # of two, a browser takes the first
             seen_href, href = True, value
         no_track = no_track or key in NO_TRACK
-        if key in _OURS:
+        if key == TAGS and tags is None:
+            tags = value
+        if key in _OURS and not _JOINS.match(document, at):
             # With what stands before it, unless that is all that stands between its neighbours.
             spent.append((before if _PARTED.match(document, at) else attribute.start(), at))
-            if key == TAGS and tags is None:
-                tags = value
 
 
 def _value(document: bytes, at: int) -> tuple[tuple[int, int] | None, int]:
