@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 from peers import debian, npm, parts
+
+CANIEMAIL = Path(__file__).parent.parent / "assets" / "caniemail" / "provide.py"
 
 
 def main() -> int:
@@ -21,6 +25,7 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lacking = [reason for part in parts.PARTS if (reason := provide(part))]
         lacking += [reason for packages in npm.ALL if (reason := provide_packages(packages))]
+        lacking += [reason for reason in [provide_data()] if reason]
     return report(lacking)
 
 
@@ -46,6 +51,12 @@ def provide_packages(packages: npm.Packages) -> str:
         return f"{packages.name}: {error}"
     print(f"{packages.name}: installed", flush=True)
     return ""
+
+
+def provide_data() -> str:
+    """Fetches what the HTML check of the sandbox knows of mail clients; returns why it cannot be had, or an empty string."""
+    done = subprocess.run([sys.executable, CANIEMAIL, "--strict"], capture_output=True, text=True)
+    return done.stderr.strip()
 
 
 def report(lacking: list[str]) -> int:
