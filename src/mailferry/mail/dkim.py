@@ -245,20 +245,20 @@ def record(algorithm: Algorithm, public: bytes) -> str:
 
 def parse_record(txt: str) -> Record | None:
     """Reads a TXT record (its strings joined); None when verifiers would not take it for a key at all."""
-    tags = _tags(txt)
-    if tags is None or "p" not in tags or tags.get("v", "DKIM1") != "DKIM1":
+    found = tags(txt)
+    if found is None or "p" not in found or found.get("v", "DKIM1") != "DKIM1":
         return None
     try:
         # White space inside base64 is allowed, anything else foreign is not (RFC 6376 2.10).
-        public = base64.b64decode("".join(tags["p"].split()), validate=True)
+        public = base64.b64decode("".join(found["p"].split()), validate=True)
     except (binascii.Error, ValueError):
         return None
-    hashes_allowed = _words(tags.get("h", "sha256"))
-    services = _words(tags.get("s", "*"))
+    hashes_allowed = _words(found.get("h", "sha256"))
+    services = _words(found.get("s", "*"))
     return Record(
-        algorithm=f"{tags.get('k', 'rsa').lower()}-sha256",
+        algorithm=f"{found.get('k', 'rsa').lower()}-sha256",
         public=public,
-        testing="y" in _words(tags.get("t", "")),
+        testing="y" in _words(found.get("t", "")),
         usable="sha256" in hashes_allowed and not services.isdisjoint(("*", "email")),
     )
 
@@ -275,16 +275,16 @@ def matches(txt: str, algorithm: Algorithm, public: bytes) -> bool:
     )
 
 
-def _tags(txt: str) -> dict[str, str] | None:
+def tags(txt: str) -> dict[str, str] | None:
     """A tag=value list (RFC 6376 3.2); None when it is malformed or names a tag twice."""
-    tags: dict[str, str] = {}
+    found: dict[str, str] = {}
     for part in txt.strip().removesuffix(";").split(";"):
         name, equals, value = part.partition("=")
         name = name.strip()
-        if not equals or not name or name in tags:
+        if not equals or not name or name in found:
             return None
-        tags[name] = value.strip()
-    return tags
+        found[name] = value.strip()
+    return found
 
 
 def _words(value: str) -> frozenset[str]:
