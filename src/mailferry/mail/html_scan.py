@@ -56,6 +56,7 @@ _DULL = _dull(_RAW | _FOREIGN | {b"plaintext"})
 _DULL_BUT_LINKS = _dull(_RAW | _FOREIGN | _LINKS | {b"plaintext"})
 
 _REFERENCE = re.compile(r"&(#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
+_LONG_NUMBER = re.compile(r"&#([0-9]{8,});?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,15 +241,21 @@ def resolve_references(text: str) -> str:
     return _REFERENCE.sub(_resolve, text) if "&" in text else text
 
 
+def unescape(text: str) -> str:
+    """Of text between tags, as html.unescape; which raises for numbers of more digits than Python reads (4300)."""
+    return html.unescape(_LONG_NUMBER.sub(_shorter, text) if "&#" in text else text)
+
+
+def _shorter(found: re.Match[str]) -> str:
+    digits = found[1].lstrip("0") or "0"
+    return "\ufffd" if len(digits) > 7 else f"&#{digits};"  # Unicode ends at seven
+
+
 def _resolve(found: re.Match[str]) -> str:
     """13.2.5.73: in an attribute, ``&copy=1`` is no copyright sign but a parameter."""
     name = found[1]
     if name.startswith("#"):
-        # Python reads no number of more than 4300 digits, and Unicode ends at seven.
-        if name[1:2].isdecimal():
-            digits = name[1:].rstrip(";").lstrip("0") or "0"
-            return "\ufffd" if len(digits) > 7 else html.unescape(f"&#{digits};")
-        return html.unescape(found[0])
+        return unescape(found[0])
     for length in range(len(name), 1, -1):
         if (text := html.entities.html5.get(name[:length])) is None:
             continue

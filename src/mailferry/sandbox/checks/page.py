@@ -4,10 +4,11 @@ Close to how browsers read it (HTML, 13.2) where mail depends on that: void elem
 pass over the text, whatever it is; sizes are bounded, and `is_cut` says when something was left out. Never raises.
 """
 
-import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from mailferry.mail.html_scan import resolve_references, unescape
 
 MAX_LENGTH = 1_000_000
 """Characters; Gmail shows the first 102 KB."""
@@ -18,7 +19,7 @@ MAX_DEPTH = 256
 """Elements inside each other. Browsers stop at 512."""
 
 _TAG = re.compile(r"<(/?)([A-Za-z][^\s/>]*+)")
-_ATTRIBUTE = re.compile(r"[\s/]*+([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|(?![\"'])([^\s>]*+)))?+")
+_ATTRIBUTE = re.compile(r"[\s/]*+([^\s/>][^\s/>=]*+)(?>\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|(?![\"'])([^\s>]*+)))?+")
 _UNCLOSED = re.compile(r"\s*+=\s*+[\"']")
 _TAG_END = re.compile(r"[\s/]*+>")
 _COMMENT = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))", re.DOTALL)
@@ -143,7 +144,7 @@ class _Reader:
                 return len(self.text)  # a tag that is not closed is not shown, and nothing behind it
             value = next((value for value in found.group(2, 3, 4) if value is not None), "")
             if len(attributes) < 100:
-                attributes.setdefault(found[1].lower(), html.unescape(value) if "&" in value else value)
+                attributes.setdefault(found[1].lower(), resolve_references(value))
             at = found.end()
         if tag[1]:
             self._close(name)
@@ -160,7 +161,7 @@ class _Reader:
             end = _RAW_END[element.name].search(self.text, at)
             inner = self.text[at : end.start() if end else len(self.text)]
             if inner:
-                element.children.append(html.unescape(inner) if element.name in ("title", "textarea") else inner)
+                element.children.append(unescape(inner) if element.name in ("title", "textarea") else inner)
             return end.start() if end else len(self.text)
         if element.name not in VOID:
             if len(self.open) < MAX_DEPTH:
@@ -187,7 +188,7 @@ class _Reader:
 
     def _add(self, text: str) -> None:
         if text:
-            self.open[-1].children.append(html.unescape(text) if "&" in text else text)
+            self.open[-1].children.append(unescape(text))
 
     def _line_at(self, at: int) -> int:
         self._line += self.text.count("\n", self._counted, at)
