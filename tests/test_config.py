@@ -74,6 +74,7 @@ SPECIAL: dict[str, tuple[str, Any]] = {
     "relay.host": ("smtp.example.test:465", "smtp.example.test:465"),
     "metrics.listen": ("127.0.0.1:7", "127.0.0.1:7"),
     "sandbox.spamd": ("spamd.example.test:783", "spamd.example.test:783"),
+    "sandbox.blocklists": ("bl.example.test, domain:d.example.test", ["bl.example.test", "domain:d.example.test"]),
     "sandbox.rspamd": ("http://rspamd.example.test:11333", "http://rspamd.example.test:11333"),
 }
 
@@ -93,6 +94,7 @@ WRONG = [
     ("http.tls_listen", "tls://127.0.0.1:443", "tls:// is for [smtp] listen alone"),
     ("smtp.listen", "tls:/127.0.0.1:465", "is no ADDRESS:PORT"),
     ("metrics.listen", "*:9025", "is no ADDRESS:PORT"),
+    ("sandbox.blocklists", "bl.example.test,https://x.test", "'https://x.test' is no zone of a blocklist"),
     ("sandbox.spamd", "783", "is no HOST:PORT"),
     ("sandbox.rspamd", "rspamd.example.test:11333", "is no URL of a host"),
     ("server.public_url", "mail.example.test", "is no URL of a host, e.g. https://mail.example.com"),

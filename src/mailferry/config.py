@@ -200,6 +200,13 @@ SETTINGS: tuple[Setting, ...] = (
         "SpamAssassin's spamd as `host:port`, which spam reports are asked of; without it and rspamd rules of our own judge.",
     ),
     Setting(
+        "sandbox",
+        "blocklists",
+        "list",
+        [],
+        "DNS blocklists that senders of caught mail are looked for on; `domain:ZONE` for lists of names. Empty asks none.",
+    ),
+    Setting(
         "sandbox", "rspamd", "str", "", "URL of an rspamd worker (`http://127.0.0.1:11333`), asked instead of spamd."
     ),
     Setting(

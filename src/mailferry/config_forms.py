@@ -75,6 +75,11 @@ def _database(text: str) -> None:
         raise ValueError("it begins with postgresql://; leave it empty for SQLite in the data folder")
 
 
+def _blocklist(text: str) -> None:
+    if not re.fullmatch(r"(domain:)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})+", text.lower()):
+        raise ValueError(f"{text!r} is no zone of a blocklist, e.g. bl.spamcop.net or domain:dbl.spamhaus.org")
+
+
 #: By setting; each raises ValueError that says what would be right.
 FORMS: Mapping[str, Callable[[str], object]] = {
     "server.public_url": _url,
@@ -90,4 +95,5 @@ FORMS: Mapping[str, Callable[[str], object]] = {
     "relay.host": parse_host_port,
     "sandbox.spamd": parse_host_port,
     "sandbox.rspamd": _url,
+    "sandbox.blocklists": _blocklist,
 }

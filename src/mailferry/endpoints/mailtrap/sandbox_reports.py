@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mailferry.sandbox.checks.blocklists import Report
 from mailferry.sandbox.checks.spam.verdict import Verdict
 
 
@@ -22,4 +23,31 @@ def spam_report(verdict: Verdict) -> dict[str, Any]:
             for symbol in verdict.symbols
         ],
         "Engine": verdict.engine,
+    }
+
+
+def blacklists_report_info(report: Report | None) -> dict[str, Any] | bool:
+    """The member of a message; `None`: it was not asked for yet. False where no lists are configured, as Mailtrap says
+    where its plan has none. `status` and `details` of a list are members of our own: a list that gives no answer is not
+    one that has nothing against the sender.
+    """
+    if report is None:
+        return {"result": "pending", "domain": "", "ip": "", "report": []}
+    if report.result == "off":
+        return False
+    return {
+        "result": report.result,
+        "domain": report.domain,
+        "ip": report.ip,
+        "report": [
+            {
+                "name": each.zone.name,
+                "url": each.zone.url,
+                "in_black_list": each.state == "listed",
+                "status": each.state,
+                "details": each.sentence,
+            }
+            for each in report.listings
+        ],
+        **({"message": report.problem} if report.problem else {}),
     }
