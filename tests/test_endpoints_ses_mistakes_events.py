@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from sqlalchemy import Engine, event
 
 from mailferry.consumers.ses import mail, words
 from mailferry.consumers.ses.mail import Sent
@@ -135,4 +136,14 @@ async def test_every_node_signs_with_one_key_and_its_certificate_is_found_by_num
     assert (await second.signing()).certificate == made.certificate
     third = NotificationKeys(database, Sealer(bytes(32)), clock)
     assert await third.certificate(made.id) == made.certificate
+    read: list[str] = []
+
+    def noted(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if "shared_keys" in statement:
+            read.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", noted)
     assert await third.certificate(made.id + 1) is None
+    event.remove(Engine, "before_cursor_execute", noted)
+    (statement,) = read
+    assert "shared_keys.id =" in statement, "anybody may ask, and may not have all keys read"

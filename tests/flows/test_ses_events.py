@@ -249,10 +249,10 @@ async def test_every_event_can_be_produced_with_the_simulator(cloud: Amazon) -> 
         bounce = (await listener.event("Bounce", 2))["bounce"]
         assert (bounce["bounceType"], bounce["bounceSubType"]) == ("Permanent", "Suppressed")
 
-        replied = await simulated("ooto")
-        await until(
-            lambda: any(replied in each.body.decode() and b"Delivery" in each.body for each in listener.requests)
-        )
+        away = await simulated("ooto+spring")
+        await until(lambda: len(listener.of_message(away)) > 1)
+        assert [each["eventType"] for each in listener.of_message(away)] == ["Send", "Delivery"]
+        assert listener.of_message(away)[1]["delivery"]["recipients"] == ["ooto+spring@simulator.amazonses.com"]
 
         clicked = await simulated("click")
         told = await listener.event("Click")

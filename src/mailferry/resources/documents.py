@@ -56,13 +56,6 @@ def get(connection: Connection, account_id: int, kind: Kind, name: str, *, locke
     return _document(row) if row else None
 
 
-def of_key(connection: Connection, kind: Kind, key: str) -> Document | None:
-    """Of whatever account: for what is asked by somebody who has no more than the key."""
-    found = select(documents).where(documents.c.key == key, documents.c.kind == kind)
-    row = connection.execute(found).first()
-    return _document(row) if row else None
-
-
 def accounts_of_key(connection: Connection, kind: Kind, key: str) -> list[int]:
     """Those that have such a document."""
     found = select(documents.c.account_id).where(documents.c.key == key, documents.c.kind == kind).distinct()
@@ -95,9 +88,7 @@ def count(connection: Connection, account_id: int, kind: Kind) -> int:
     return int(connection.execute(found).scalar_one())
 
 
-def add(
-    connection: Connection, account_id: int, kind: Kind, name: str, body: Mapping[str, Any], now: int, *, key: str = ""
-) -> bool:
+def add(connection: Connection, account_id: int, kind: Kind, name: str, body: Mapping[str, Any], now: int) -> bool:
     """False: the name is taken, and nothing was changed."""
     values = {
         "account_id": account_id,
@@ -106,17 +97,14 @@ def add(
         "body": _json(body),
         "created_at": now,
         "updated_at": now,
-        "key": key,
     }
     return bool(insert_if_new(connection, documents, [values], returning=(documents.c.name,)))
 
 
-def put(
-    connection: Connection, account_id: int, kind: Kind, name: str, body: Mapping[str, Any], now: int, *, key: str = ""
-) -> None:
+def put(connection: Connection, account_id: int, kind: Kind, name: str, body: Mapping[str, Any], now: int) -> None:
     """There or not: it is this afterwards."""
     if not replace(connection, account_id, kind, name, body, now):
-        add(connection, account_id, kind, name, body, now, key=key)
+        add(connection, account_id, kind, name, body, now)
 
 
 def replace(

@@ -61,9 +61,10 @@ class NotificationKeys:
     async def certificate(self, key_id: int) -> bytes | None:
         """PEM, or None: there is no such key."""
         if key_id not in self._known:
-            found = await self._database.read(lambda c: shared_keys.all_of(c, self._sealer, _PURPOSE))
-            for each, sealed in found.items():
-                self._keep(each, sealed)
+            # Anybody may ask for any number: it costs one look, by the primary key.
+            found = await self._database.read(lambda c: shared_keys.one(c, self._sealer, _PURPOSE, key_id))
+            if found is not None:
+                self._keep(key_id, found)
         key = self._known.get(key_id)
         return key.certificate if key else None
 

@@ -33,6 +33,13 @@ def get_or_create(
     return connection.execute(insert(shared_keys).values(values).returning(shared_keys.c.id)).scalar_one(), key
 
 
+def one(connection: Connection, sealer: Sealer, purpose: str, key_id: int) -> bytes | None:
+    """None: there is no such key of that purpose."""
+    wanted = select(shared_keys.c.key_sealed).where(shared_keys.c.id == key_id, shared_keys.c.purpose == purpose)
+    sealed = connection.execute(wanted).scalar()
+    return None if sealed is None else sealer.open(sealed, _PURPOSE)
+
+
 def all_of(connection: Connection, sealer: Sealer, purpose: str) -> dict[int, bytes]:
     """Every key of a purpose by its id: what an old one signed is still out there."""
     found = connection.execute(

@@ -5,7 +5,7 @@ What is sent to them, and how, is in consumers/webhooks.
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,8 @@ from mailferry.resources.documents import Document, Kind
 
 #: Documents looked at in one statement.
 PAGE = 1000
+#: Tokens that one subscription has, the newest of those that it was asked with.
+MOST_TOKENS = 10
 
 
 class State(StrEnum):
@@ -57,8 +59,10 @@ class Subscription:
     base: str
     #: Only who has a key may end it.
     authenticated: bool
-    #: Unix milliseconds: since when its receiver is asked.
+    #: Unix milliseconds: when its receiver was asked last.
     asked_at: int
+    #: Hashes of what it was asked with, and when: whoever has one of these tokens speaks for the receiver.
+    tokens: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def topic(self) -> str:
@@ -113,10 +117,12 @@ def subscription(connection: Connection, arn: str, *, locked: bool = False) -> S
     return _subscription(found) if found else None
 
 
-def of_token(connection: Connection, token: str) -> Subscription | None:
-    """Whoever has the token speaks for the receiver."""
-    found = documents.of_key(connection, Kind.SUBSCRIPTION, _key(token))
-    return _subscription(found) if found else None
+def of_token(connection: Connection, topic: str, token: str) -> tuple[Subscription, int] | None:
+    """The topic's subscription that was asked with this token, and when."""
+    account_id, key = account_of(topic), _key(token)
+    found = [] if account_id is None else documents.page(connection, account_id, Kind.SUBSCRIPTION, prefix=f"{topic}:")
+    asked = ((each, each.tokens[key]) for each in map(_subscription, found) if key in each.tokens)
+    return next(asked, None)
 
 
 def subscriptions(
@@ -148,11 +154,12 @@ def named(connection: Connection, account_id: int, arns: Collection[str]) -> dic
     return {arn: _subscription(each) for arn, each in found.items()}
 
 
-def add_subscription(connection: Connection, subscription: Subscription, token: str, now: int) -> None:
-    """Replaces what stood there under another token."""
-    remove_subscription(connection, subscription)
-    account_id, arn = subscription.account_id, subscription.arn
-    documents.add(connection, account_id, Kind.SUBSCRIPTION, arn, _body(subscription), now, key=_key(token))
+def ask(connection: Connection, subscription: Subscription, token: str, now: int) -> Subscription:
+    """Its receiver is asked, with this token beside those that it has."""
+    newest = sorted([*subscription.tokens.items(), (_key(token), now)], key=lambda each: each[1])[-MOST_TOKENS:]
+    asked = replace(subscription, asked_at=now, tokens=dict(newest))
+    documents.put(connection, asked.account_id, Kind.SUBSCRIPTION, asked.arn, _body(asked), now)
+    return asked
 
 
 def keep_subscription(connection: Connection, subscription: Subscription, now: int) -> None:
@@ -174,7 +181,7 @@ def _topic(found: Document) -> Topic:
 
 
 def _body(subscription: Subscription) -> dict[str, Any]:
-    names = ("webhook_id", "state", "protocol", "endpoint", "attributes", "base", "authenticated", "asked_at")
+    names = ("webhook_id", "state", "protocol", "endpoint", "attributes", "base", "authenticated", "asked_at", "tokens")
     return {name: getattr(subscription, name) for name in names}
 
 

@@ -57,13 +57,14 @@ def subscribe(
 
 def confirm(connection: Connection, topic: str, token: str, authenticated: bool, now: int) -> Subscription | None:
     """None: no such token of this topic, or it is too old. To confirm twice is no mistake."""
-    found = topics.of_token(connection, token)
-    if found is None or found.topic != topic:
+    known = topics.of_token(connection, topic, token)
+    if known is None:
         return None
-    found = topics.subscription(connection, found.arn, locked=True)
+    asked, asked_at = known
+    found = topics.subscription(connection, asked.arn, locked=True)
     if found is None or found.state is State.CONFIRMED:
         return found
-    if found.asked_at + TOKEN_MS < now or topics.topic(connection, topic) is None:
+    if asked_at + TOKEN_MS < now or topics.topic(connection, topic) is None:
         return None
     confirmed = replace(found, state=State.CONFIRMED, authenticated=authenticated or found.authenticated)
     topics.keep_subscription(connection, confirmed, now)
@@ -78,7 +79,8 @@ def end(connection: Connection, subscription: Subscription, now: int) -> None:
     while pending.skip(connection, subscription.webhook_id, now) == pending.SOME:
         pass
     if topic is not None:
-        _ask(connection, replace(subscription, state=State.ENDED), topic, envelopes.CONFIRM_ENDED, now)
+        # What it was asked with before does not bring it back.
+        _ask(connection, replace(subscription, state=State.ENDED, tokens={}), topic, envelopes.CONFIRM_ENDED, now)
 
 
 def remove(connection: Connection, subscription: Subscription, actor: Actor, now: int) -> None:
@@ -109,8 +111,7 @@ def publish(connection: Connection, topic: Topic, text: str, subject: str, now: 
 
 def _ask(connection: Connection, subscription: Subscription, topic: Topic, kind: str, now: int) -> None:
     token, message_id = secrets.token_hex(64), str(uuid.uuid4())
-    asked = replace(subscription, asked_at=now)
-    topics.add_subscription(connection, asked, token, now)
+    asked = topics.ask(connection, subscription, token, now)
     payload = envelopes.confirmation(asked, kind, topic.signature_version, message_id, token, now)
     _queue(connection, message_id, [(asked, payload)], now)
 

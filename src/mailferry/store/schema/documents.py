@@ -19,7 +19,7 @@ documents = Table(
     text_("body", "{}"),
     int_("created_at"),
     int_("updated_at"),
-    # Found without the account: a topic by what its subscriber was sent.
+    # Found without the account: configuration sets that have something counted (consumers/ses/destinations.py).
     text_("key"),
     Index(None, "key"),
     sqlite_with_rowid=False,
