@@ -44,6 +44,7 @@ _ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "th": (frozenset({"td", "th"}), frozenset({"table"})),
     "tr": (frozenset({"tr"}), frozenset({"table"})),
     "tbody": (frozenset({"tbody", "thead", "tfoot"}), frozenset({"table"})),
+    "a": (frozenset({"a"}), frozenset({"table", "td", "th"})),
     "option": (frozenset({"option"}), frozenset({"select"})),
     "body": (frozenset({"head"}), frozenset()),
 }
@@ -76,14 +77,18 @@ class Element:
             yield element
             element = element.parent
 
-    def text(self, *, alt: bool = False) -> str:
-        """What is read of it, white space as it came; scripts and styles left out. `alt`: with the texts of images."""
+    def text(self, *, alt: bool = False, most: int = MAX_LENGTH) -> str:
+        """What is read of it, white space as it came; scripts and styles left out. `alt`: with the texts of images.
+
+        Of more than `most` characters the first pieces.
+        """
         out: list[str] = []
         waiting: list[Element | str] = [self]
-        while waiting:
+        while waiting and most > 0:
             child = waiting.pop()
             if isinstance(child, str):
                 out.append(child)
+                most -= len(child)
             elif child.name == "img":
                 out += [child.attributes.get("alt", "")] if alt else []
             elif child.name not in ("script", "style", "title", "head") or child is self:
