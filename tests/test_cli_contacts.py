@@ -195,6 +195,25 @@ def test_a_file_may_have_a_name_that_is_no_text(run: Run, tmp_path: Path) -> Non
     assert told == (1, "", "mailferry: an argument holds octets that are no text in UTF-8\n")
 
 
+def test_an_export_that_ends_early_leaves_no_half_of_a_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two pieces, of which the server gives one."""
+    imported(run, write(tmp_path / "a.csv", "email\n" + "".join(f"u{n}@x.test\n" for n in range(1_001))))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    before = write(folder / "old.csv", "the last one\n")
+    with monkeypatch.context() as patched:
+        patched.setattr("mailferry.cli.reach._by_running", lambda *_: {"error": "the server ended"})
+        for name in ("old.csv", "new.csv"):
+            assert run("export", str(folder / name)) == (1, "", "mailferry: the server ended\n")
+    assert [*folder.iterdir()] == [before] and before.read_text() == "the last one\n"
+    (folder / "link.csv").symlink_to(before)
+    assert run("export", str(folder / "link.csv"))[0] == 0
+    assert (folder / "link.csv").is_symlink() and before.read_text().count("@x.test") == 1_001
+    assert run("export", "/dev/null")[0] == 0 and "cannot be written: Is a directory" in run("export", str(folder))[2]
+
+
 def test_an_unknown_list_and_a_missing_file(run: Run, tmp_path: Path) -> None:
     assert "Nope is no list here" in run("import", "x.csv", "--list", "Nope")[2]
     assert "No such file" in run("import", str(tmp_path / "none.csv"))[2]

@@ -15,10 +15,11 @@ from cyclopts import Parameter
 
 from mailferry.cli import show
 from mailferry.cli.contact_import import Result, take_over
+from mailferry.cli.exports import whole
 from mailferry.cli.imports import STDIO
 from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, ForAccount, Json, Limit, Where
-from mailferry.cli.reach import Failure, call, pieces
+from mailferry.cli.reach import call, pieces
 from mailferry.cli.show import Column
 from mailferry.credentials import ACCOUNT
 from mailferry.resources.contacts import exports
@@ -148,11 +149,8 @@ def export(
     if file == STDIO:
         write(sys.stdout, chain([first], found))
         return
-    try:
-        with Path(file).open("w", encoding="utf-8", newline="") as target:
-            count = write(target, chain([first], found))
-    except OSError as error:
-        raise Failure(f"{file} cannot be written: {error.strerror}") from error
+    with whole(file) as target:
+        count = write(target, chain([first], found))
     show.line(f"{_number(count, 'contact')} written to {file}.")
 
 

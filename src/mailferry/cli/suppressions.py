@@ -12,10 +12,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from mailferry.cli import show
+from mailferry.cli.exports import whole
 from mailferry.cli.imports import STDIO
 from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, ForAccount, Json, Limit, Where
-from mailferry.cli.reach import Failure, call, pieces
+from mailferry.cli.reach import call, pieces
 from mailferry.cli.show import Column
 from mailferry.cli.suppression_import import Fixed, Result, take_over
 from mailferry.credentials import ACCOUNT
@@ -170,11 +171,8 @@ def export(
         write(sys.stdout, pages)
         return
     first = next(pages)  # what is wrong with the options is told before a file is made
-    try:
-        with Path(file).open("w", encoding="utf-8", newline="") as target:
-            count = write(target, chain([first], pages))
-    except OSError as error:
-        raise Failure(f"{file} cannot be written: {error.strerror}") from error
+    with whole(file) as target:
+        count = write(target, chain([first], pages))
     show.line(f"{_number(count, 'suppression')} written to {file}.")
 
 
