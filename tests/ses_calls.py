@@ -15,6 +15,7 @@ from mailferry.endpoints.ses.model import service
 from mailferry.endpoints.ses.table import TABLE
 from mailferry.intake.render import Renderer
 from mailferry.intake.submission import Accepted, Once, Submission
+from mailferry.journal.recent import Recent
 from mailferry.resources import accounts, audit, documents, domains
 from mailferry.resources.access_keys import AccessKey
 from mailferry.resources.dns_records import Operator
@@ -40,6 +41,7 @@ def deps(database: Database, clock: Clock, **members: Any) -> Deps:
         "operator": Operator("mail.mailferry.test", ""),
         "forget_domains": lambda: None,
         "documents": DocumentBook(database, clock),
+        "recent": Recent(database, clock),
         "renderer": Renderer(database, clock),
         "notification_certificate": unused,
         "may_have_port": lambda port: True,

@@ -7,9 +7,8 @@ from sqlalchemy import insert
 
 from mailferry.endpoints.ses.errors import SesError
 from mailferry.endpoints.ses.table import TABLE
-from mailferry.journal.events import Kind
 from mailferry.resources.permissions import ADMIN, VIEWER, Grant, Resource, Rights
-from mailferry.store.schema import events, messages
+from mailferry.store.schema import stats
 from tests import delivery_support
 from tests.delivery_support import Office
 from tests.ses_calls import Calls
@@ -46,20 +45,25 @@ def test_a_viewer_changes_nothing() -> None:
 async def test_a_confined_key_is_told_the_numbers_of_its_domain(office: Office) -> None:
     other = await office.add_domain("other.test")
     calls = Calls(office.database, office.clock, office.account)
-    await office.accept("a@dest.test", "b@dest.test")
-    now = office.clock()
-    row = {"id": "m", "account_id": office.account, "domain_id": other.id, "created_at": now}
-    happened = {"at": now, "kind": str(Kind.BOUNCE), "account_id": office.account, "message_id": "m"}
-    await office.database.write(lambda c: c.execute(insert(messages).values(row)))
-    await office.database.write(lambda c: c.execute(insert(events).values(happened | {"recipient_id": "r"})))
+    hour = office.clock() // 3_600_000
+    rows = [
+        {"domain_id": office.domain, "hour": hour, "sent": 2, "delivered": 2, "spam": 1},
+        {"domain_id": other.id, "hour": hour, "sent": 1, "bounced": 1},
+        {"domain_id": other.id, "hour": hour - 14 * 24 + 1, "rejected": 3},
+        {"domain_id": other.id, "hour": hour - 14 * 24, "sent": 9},
+    ]
+    common = {"account_id": office.account, "stream": "bulk", "category": "", "provider": "", "template_id": 0}
+    counts = dict.fromkeys(("sent", "delivered", "bounced", "rejected", "spam"), 0)
+    await office.database.write(lambda c: c.execute(insert(stats), [common | counts | row for row in rows]))
 
-    async def told(rights: Rights) -> tuple[int, int]:
-        calls.rights = rights
-        points = (await calls("ses", "GetSendStatistics"))["SendDataPoints"]
-        return sum(each["DeliveryAttempts"] for each in points), sum(each["Bounces"] for each in points)
+    def point(at: int, *numbers: int) -> dict[str, int]:
+        names = ("Timestamp", "DeliveryAttempts", "Bounces", "Complaints", "Rejects")
+        return dict(zip(names, (at * 3_600_000, *numbers), strict=True))
 
-    assert await told(calls.rights) == (2, 1)
-    assert await told(Rights.of(office.account, 0, [Grant(Resource.DOMAIN, other.id, VIEWER)])) == (0, 1)
+    old = point(hour - 14 * 24 + 1, 3, 0, 0, 3)
+    assert (await calls("ses", "GetSendStatistics"))["SendDataPoints"] == [old, point(hour, 3, 1, 1, 0)]
+    calls.rights = Rights.of(office.account, 0, [Grant(Resource.DOMAIN, other.id, VIEWER)])
+    assert (await calls("ses", "GetSendStatistics"))["SendDataPoints"] == [old, point(hour, 1, 1, 0, 0)]
 
 
 async def test_a_confined_key_is_not_told_who_is_behind_the_account(office: Office) -> None:

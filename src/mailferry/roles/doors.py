@@ -39,6 +39,7 @@ from mailferry.feedback.hits import Hits
 from mailferry.house import House, ticks
 from mailferry.intake.accept import Intake
 from mailferry.intake.render import Renderer
+from mailferry.journal.recent import Recent
 from mailferry.listening import Listening
 from mailferry.net.hosts import trusted_networks
 from mailferry.resources.access_keys import AccessKeys
@@ -162,6 +163,7 @@ class Doors:
             operator=Operator(house.hostname, config["dns.zone"]),
             forget_domains=house.book.forget,
             documents=self._documents,
+            recent=Recent(house.database, house.clock),
             renderer=Renderer(house.database, ticks),
             max_templates=config["limits.templates"],
             notification_certificate=notification_keys.certificate,

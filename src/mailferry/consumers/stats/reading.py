@@ -86,6 +86,12 @@ def listed(connection: Connection, query: Query, by: str) -> list[tuple[Any, Cou
     return [(row.value, _counts(row[1:])) for row in connection.execute(found)]
 
 
+def by_hour(connection: Connection, query: Query) -> list[tuple[int, Counts]]:
+    """By hours since 1970, in their order; only those of which anything was counted."""
+    found = select(stats.c.hour, *_SUMS).where(*_where(query)).group_by(stats.c.hour).order_by(stats.c.hour)
+    return [(row.hour, _counts(row[1:])) for row in connection.execute(found)]
+
+
 def of_hours(connection: Connection, account_id: int, first: int, last: int) -> dict[int, Counts]:
     """By domain, of all that was accepted in these hours since 1970, both included."""
     found = select(stats.c.domain_id, *_SUMS).where(stats.c.account_id == account_id, stats.c.hour.between(first, last))

@@ -1,17 +1,16 @@
 """The account as a whole: quota, sending switch, the numbers of the last two weeks."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection
 
+from mailferry.consumers.stats import reading
+from mailferry.consumers.stats.reading import HOURS, Counts, Query
 from mailferry.endpoints.ses.deps import Call, Params, Result
-from mailferry.journal.events import Kind
-from mailferry.journal.ids import first_at
 from mailferry.resources import documents
 from mailferry.resources.documents import Kind as Document
 from mailferry.resources.permissions import VIEWER, Resource
-from mailferry.store.schema import events, messages, recipients
 
 DAY_MS = 86_400_000
 #: The name under which the account's settings are kept.
@@ -19,14 +18,8 @@ DOCUMENT = "settings"
 #: Nothing here limits how much is sent, and clients divide by these: large, finite, positive.
 MAX_24_HOURS = 10_000_000.0
 MAX_RATE = 1_000.0
-_POINT_MS = 15 * 60_000
+_HOUR_MS = 3_600_000
 _POINTS_MS = 14 * DAY_MS
-_COUNTED = {
-    Kind.ACCEPTED: "DeliveryAttempts",
-    Kind.BOUNCE: "Bounces",
-    Kind.SPAM: "Complaints",
-    Kind.REJECT: "Rejects",
-}
 
 
 def settings(connection: Connection, account_id: int) -> Mapping[str, Any]:
@@ -47,7 +40,7 @@ async def change(call: Call, **members: Any) -> None:
 
 
 async def get_send_quota(call: Call, params: Params) -> Result:
-    sent = await call.read(lambda c: _sent(c, call.account_id, call.now() - DAY_MS))
+    sent = await call.deps.recent.recipients(call.account_id)
     return {"Max24HourSend": MAX_24_HOURS, "MaxSendRate": MAX_RATE, "SentLast24Hours": float(sent)}
 
 
@@ -68,9 +61,12 @@ async def get_account(call: Call, params: Params) -> Result:
 
 
 async def get_send_statistics(call: Call, params: Params) -> Result:
-    seen = call.rights.granted(Resource.DOMAIN)
-    points = await call.read(lambda c: _points(c, call.account_id, seen, call.now() - _POINTS_MS))
-    return {"SendDataPoints": points}
+    """By the hour in which mail was accepted, as all is counted here; Amazon's points are of a quarter of one."""
+    now = call.now()
+    first = (now - _POINTS_MS) // _HOUR_MS
+    query = Query(call.account_id, first // HOURS, now // DAY_MS, call.rights.granted(Resource.DOMAIN))
+    found = await call.read(lambda c: reading.by_hour(c, query))
+    return {"SendDataPoints": [_point(hour, counts) for hour, counts in found if hour > first]}
 
 
 async def get_sending_enabled(call: Call, params: Params) -> Result:
@@ -88,30 +84,15 @@ async def put_sending_attributes(call: Call, params: Params) -> Result:
     return None
 
 
-def _sent(connection: Connection, account_id: int, since: int) -> int:
-    found = select(func.count()).where(recipients.c.account_id == account_id, recipients.c.id >= first_at(since))
-    return int(connection.execute(found).scalar_one())
-
-
-def _points(connection: Connection, account_id: int, seen: Collection[int] | None, since: int) -> list[dict[str, Any]]:
-    """``seen``: the domains that may be; None = all."""
-    point = events.c.at - events.c.at % _POINT_MS
-    rows = connection.execute(
-        select(point.label("at"), events.c.kind, func.count().label("number"))
-        .where(events.c.account_id == account_id, events.c.at >= since, events.c.kind.in_(_COUNTED))
-        .where(*([] if seen is None else [events.c.message_id.in_(_of_domains(account_id, seen))]))
-        .group_by(point, events.c.kind)
-        .order_by(point)
-    )
-    found: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        counts = found.setdefault(row.at, {"Timestamp": row.at, **dict.fromkeys(_COUNTED.values(), 0)})
-        counts[_COUNTED[Kind(row.kind)]] = row.number
-    return list(found.values())
-
-
-def _of_domains(account_id: int, seen: Collection[int]) -> Select[Any]:
-    return select(messages.c.id).where(messages.c.account_id == account_id, messages.c.domain_id.in_(sorted(seen)))
+def _point(hour: int, counts: Counts) -> dict[str, Any]:
+    """What is suppressed was attempted, as Amazon counts."""
+    return {
+        "Timestamp": hour * _HOUR_MS,
+        "DeliveryAttempts": counts.sent + counts.rejected,
+        "Bounces": counts.bounced,
+        "Complaints": counts.spam,
+        "Rejects": counts.rejected,
+    }
 
 
 async def put_details(call: Call, params: Params) -> Result:

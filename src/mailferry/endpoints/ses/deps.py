@@ -10,6 +10,7 @@ from mailferry.endpoints.bodies import BodyBudget, BodyRules
 from mailferry.endpoints.ses.errors import SesError
 from mailferry.intake.render import Renderer
 from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
+from mailferry.journal.recent import Recent
 from mailferry.resources import arns
 from mailferry.resources.access_keys import AccessKey
 from mailferry.resources.audit import Actor
@@ -75,6 +76,7 @@ class Deps:
     forget_domains: Callable[[], None]
     #: What is asked with every message: configuration sets, the account's settings.
     documents: DocumentBook
+    recent: Recent
     renderer: Renderer
     #: PEM, by the number that a notification's SigningCertURL has; None: there is none.
     notification_certificate: Callable[[int], Awaitable[bytes | None]] = _no_certificate
