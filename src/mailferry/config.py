@@ -82,7 +82,13 @@ SETTINGS: tuple[Setting, ...] = (
         "smtp", "listen", "list", ["127.0.0.1:2525"], "Submission listeners; `tls://ADDRESS:PORT` is implicit TLS."
     ),
     Setting("smtp", "plain_auth", "bool", False, "AUTH without TLS, on loopback listeners only."),
-    Setting("smtp", "max_message_size", "int", 40 * 1024 * 1024, "Octets of the largest message that SMTP takes: Amazon's 40 MiB."),
+    Setting(
+        "smtp",
+        "max_message_size",
+        "int",
+        40 * 1024 * 1024,
+        "Octets of the largest message that SMTP takes: Amazon's 40 MiB.",
+    ),
     Setting("smtp", "max_connections", "int", 1000, "Submission connections at once."),
     Setting("smtp", "max_connections_per_ip", "int", 100, "Submission connections at once from one address."),
     Setting(
