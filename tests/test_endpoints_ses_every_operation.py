@@ -13,7 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mailferry.endpoints.ses.model import service
-from mailferry.endpoints.ses.table import TABLE, Does
+from mailferry.endpoints.ses.operation import Does
+from mailferry.endpoints.ses.table import TABLE
 from tests.amazon import Amazon
 from tests.server import Mailferry
 

@@ -23,8 +23,9 @@ from mailferry.endpoints.ses import constraints, query, rest_json, signed, sigv4
 from mailferry.endpoints.ses.deps import Call, Deps, Result
 from mailferry.endpoints.ses.errors import SesError, unsupported, validation
 from mailferry.endpoints.ses.model import Operation, Service, service
+from mailferry.endpoints.ses.operation import Op
 from mailferry.endpoints.ses.paths import find as find_path
-from mailferry.endpoints.ses.table import TABLE, Op
+from mailferry.endpoints.ses.table import TABLE
 
 Page = Callable[[Request], Awaitable[Response]]
 

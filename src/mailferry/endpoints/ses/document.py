@@ -1,9 +1,10 @@
-"""``make docs``: writes what every operation does, out of table.py, behind the heading of docs/ses.md that names it."""
+"""``make docs``: writes what every operation does, out of the tables of operations, behind the heading of docs/ses.md that names it."""
 
 import sys
 from pathlib import Path
 
-from mailferry.endpoints.ses.table import TABLE, Does
+from mailferry.endpoints.ses.operation import Does
+from mailferry.endpoints.ses.table import TABLE
 
 HEADING = "## Operations\n"
 _NAMES = {"ses": "SES v1", "sesv2": "SES v2", "sns": "SNS", "sts": "STS"}
