@@ -9,22 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mailferry.mail.html_scan import resolve_references, unescape
+from mailferry.sandbox.checks.markup import EndTag, Tag, tokens
 
 MAX_LENGTH = 1_000_000
 """Characters; Gmail shows the first 102 KB."""
 MAX_ELEMENTS = 50_000
 MAX_MARKUP = 300_000
-"""Tags, comments and lone angle brackets."""
+"""Tags and comments."""
 MAX_DEPTH = 256
 """Elements inside each other. Browsers stop at 512."""
 
-_TAG = re.compile(r"<(/?)([A-Za-z][^\s/>]*+)")
-_ATTRIBUTE = re.compile(r"[\s/]*+([^\s/>][^\s/>=]*+)(?>\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|(?![\"'])([^\s>]*+)))?+")
-_UNCLOSED = re.compile(r"\s*+=\s*+[\"']")
-_TAG_END = re.compile(r"[\s/]*+>")
-_COMMENT = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))", re.DOTALL)
-_BOGUS = re.compile(r"<[!?/][^>]*+(?:>|\Z)")
-_CONDITIONAL = re.compile(r"<!\[(?:if|endif)[^>]*+>", re.IGNORECASE)
+_UNCLOSED = re.compile(r"</?[A-Za-z]")
 _LOOKED_UP = 40  # elements that an end tag may end at once: a bound on what each costs
 
 VOID = frozenset(
@@ -103,7 +98,7 @@ class Page:
 
 
 def read(text: str) -> Page:
-    reader = _Reader(text[:MAX_LENGTH])
+    reader = _Reader(text[:MAX_LENGTH].replace("\r\n", "\n").replace("\r", "\n"))
     reader.read()
     return Page(reader.root, reader.is_cut or len(text) > MAX_LENGTH)
 
@@ -114,66 +109,42 @@ class _Reader:
         self.root = Element("", {}, 1)
         self.open = [self.root]
         self.left = MAX_ELEMENTS
-        self.markup_left = MAX_MARKUP
         self.is_cut = False
         self._line, self._counted = 1, 0
 
     def read(self) -> None:
-        at = 0
-        while at < len(self.text) and self.left and self.markup_left:
-            self.markup_left -= 1
-            if (start := self.text.find("<", at)) < 0:
-                start = len(self.text)
-            self._add(self.text[at:start])
-            at = self._markup(start) if start < len(self.text) else start
-        self.is_cut = self.is_cut or at < len(self.text)
+        at, is_plain = 0, False
+        for number, token in enumerate(tokens(self.text)):
+            self._add(self.text[at : token.at])
+            at, is_plain = token.end, isinstance(token, Tag) and token.name == "plaintext"
+            if isinstance(token, Tag):
+                self._start(token)
+            elif isinstance(token, EndTag):
+                self._close(token.name)
+            if not self.left or number == MAX_MARKUP:
+                self.is_cut = self.is_cut or at < len(self.text)
+                return
+        # A tag that is not closed is not shown, and nothing behind it.
+        rest = None if is_plain else _UNCLOSED.search(self.text, at)
+        self._add(self.text[at : rest.start() if rest else len(self.text)])
 
-    def _markup(self, at: int) -> int:
-        """What begins with a <, and where it ends."""
-        if self.text.startswith("<!--", at):
-            found = _COMMENT.match(self.text, at)
-        elif (tag := _TAG.match(self.text, at)) is not None:
-            return self._tag(tag)
-        else:
-            found = _CONDITIONAL.match(self.text, at) or _BOGUS.match(self.text, at)
-        if found is None:
-            self._add("<")
-            return at + 1
-        return found.end()
-
-    def _tag(self, tag: re.Match[str]) -> int:
-        name, at, attributes = tag[2].lower(), tag.end(), dict[str, str]()
-        while (end := _TAG_END.match(self.text, at)) is None:
-            found = _ATTRIBUTE.match(self.text, at)
-            if found is None or (found.group(2, 3, 4) == (None,) * 3 and _UNCLOSED.match(self.text, found.end())):
-                return len(self.text)  # a tag that is not closed is not shown, and nothing behind it
-            value = next((value for value in found.group(2, 3, 4) if value is not None), "")
-            if len(attributes) < 100:
-                attributes.setdefault(found[1].lower(), resolve_references(value))
-            at = found.end()
-        if tag[1]:
-            self._close(name)
-            return end.end()
-        return self._start(Element(name, attributes, self._line_at(tag.start())), end.end())
-
-    def _start(self, element: Element, at: int) -> int:
+    def _start(self, tag: Tag) -> None:
         self.left -= 1
-        if rule := _ENDS.get(element.name):
+        if rule := _ENDS.get(tag.name):
             self._close_implied(*rule)
-        element.parent = self.open[-1]
-        element.parent.children.append(element)
-        if element.name in _RAW:
-            end = _RAW_END[element.name].search(self.text, at)
-            inner = self.text[at : end.start() if end else len(self.text)]
+        attributes = {name: resolve_references(each.value) for name, each in tag.attributes.items()}
+        element = Element(tag.name, attributes, self._line_at(tag.at), self.open[-1])
+        self.open[-1].children.append(element)
+        if tag.content:
+            inner = self.text[slice(*tag.content)]
             if inner:
-                element.children.append(unescape(inner) if element.name in ("title", "textarea") else inner)
-            return end.start() if end else len(self.text)
-        if element.name not in VOID:
-            if len(self.open) < MAX_DEPTH:
-                self.open.append(element)
-            else:
-                self.is_cut = True
-        return at
+                element.children.append(unescape(inner) if tag.name in ("title", "textarea") else inner)
+        if tag.name in VOID:
+            return
+        if len(self.open) < MAX_DEPTH:
+            self.open.append(element)
+        else:
+            self.is_cut = True
 
     def _close(self, name: str) -> None:
         for depth in range(len(self.open) - 1, max(len(self.open) - _LOOKED_UP, 0), -1):
@@ -192,7 +163,7 @@ class _Reader:
                 return
 
     def _add(self, text: str) -> None:
-        if text:
+        if text := text.replace("</>", ""):  # which is nothing
             self.open[-1].children.append(unescape(text))
 
     def _line_at(self, at: int) -> int:

@@ -9,8 +9,8 @@ from mailferry.sandbox.checks.html import markup_rules as rules
 from mailferry.sandbox.checks.html.css_rules import words
 from mailferry.sandbox.checks.html.found import Finding, Findings
 from mailferry.sandbox.checks.html.images import candidates, formats, of_type
-from mailferry.sandbox.checks.html.markup import Attribute, Comment, Doctype, EndTag, Tag, Token, tokens
 from mailferry.sandbox.checks.html.stylesheet import Hit, Reader
+from mailferry.sandbox.checks.markup import Attribute, Comment, Doctype, EndTag, Tag, Token, tokens
 
 #: What is read of a document. A mail that anybody opens is far below all three (Gmail cuts at 102 kB); what these let
 #: through is read in two or three seconds.
@@ -101,7 +101,7 @@ class _Reading:
             self._pictures += 1
         if style := tag.attributes.get("style"):
             self._style_attribute(style)
-        if tag.content:
+        if tag.name == "style" and tag.content:
             self._style_element(*tag.content)
 
     def _style_attribute(self, style: Attribute) -> None:

@@ -33,16 +33,20 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
+    """`end` is behind its ``>``; behind its content where that is no markup."""
+
     at: int
+    end: int
     name: str
     attributes: dict[str, Attribute] = field(default_factory=dict)
-    #: Of a style element: where its text begins and ends.
+    #: Of an element whose content is text (a style, a script, a title): where that begins and ends.
     content: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EndTag:
     at: int
+    end: int
     name: str
 
 
@@ -51,12 +55,14 @@ class Comment:
     """Also what is read as one: ``<![endif]>``, ``<?php ?>``."""
 
     at: int
+    end: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Doctype:
     at: int
+    end: int
     text: str
 
 
@@ -81,7 +87,7 @@ def tokens(document: str) -> Iterator[Token]:
             tag, end = _tag(document, at + 1)
             if tag is None:
                 return
-            yield EndTag(at, tag.name)
+            yield EndTag(at, end, tag.name)
         elif second in ("!", "?", "/") and second:
             token, end = _comment(document, at)
             if token is not None:
@@ -114,28 +120,26 @@ def _tag(document: str, at: int) -> tuple[Tag | None, int]:
     assert between is not None
     if not document.startswith(">", between.end()):
         return None, len(document)
-    return Tag(at, name[0].lower(), attributes), between.end() + 1
+    return Tag(at, between.end() + 1, name[0].lower(), attributes), between.end() + 1
 
 
 def _raw(document: str, tag: Tag, begin: int) -> tuple[int, Tag]:
     closing = _RAW_END[tag.name].search(document, begin)
     end = closing.start() if closing else len(document)
-    if tag.name != "style":
-        return end, tag
-    return end, Tag(tag.at, tag.name, tag.attributes, (begin, end))
+    return end, Tag(tag.at, end, tag.name, tag.attributes, (begin, end))
 
 
 def _comment(document: str, at: int) -> tuple[Token | None, int]:
     if document.startswith("<!--", at):
         if abrupt := _ABRUPT.match(document, at):
-            return Comment(at, ""), abrupt.end()
+            return Comment(at, abrupt.end(), ""), abrupt.end()
         closed = _COMMENT_END.search(document, at + 4)
         begin, inner, end = (at + 4, closed.start(), closed.end()) if closed else (at + 4, len(document), len(document))
-        return Comment(at, document[begin:inner]), end
+        return Comment(at, end, document[begin:inner]), end
     inner = document.find(">", at)
     inner = inner if inner >= 0 else len(document)
     text = document[at + 2 : inner]
     if document[at + 1] == "!" and text[:7].lower() == "doctype":
-        return Doctype(at, text), inner + 1
+        return Doctype(at, inner + 1, text), inner + 1
     # "</>" is nothing at all.
-    return (Comment(at, text) if text or document[at + 1] != "/" else None), inner + 1
+    return (Comment(at, inner + 1, text) if text or document[at + 1] != "/" else None), inner + 1
