@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.resources import accounts, domains, organizations, tokens, users
+from mailferry.resources import accounts, domains, inboxes, organizations, projects, tokens, users
 from mailferry.resources.permissions import ADMIN, OWNER, VIEWER, Grant, Resource
 from mailferry.resources.tokens import Credentials
 from mailferry.store.database import Database
@@ -38,8 +38,8 @@ class MailtrapHouse(Api):
         self.account = accounts.create_account(connection, "Shop", now)
         self.foreign = accounts.create_account(connection, "Foreign", now)
         users.create(connection, self.account, self.owner, "", OWNER, now, name="Olga")
-        self.project = accounts.create_project(connection, self.account, "Project", now)
-        self.inbox, _, _ = accounts.create_inbox(connection, SEALER, self.account, self.project, "Inbox", now)
+        self.project = projects.create(connection, self.account, "Project", now).id
+        self.inbox = inboxes.create(connection, SEALER, self.account, self.project, "Inbox", now).id
         self.domain, self.other_domain = (
             domains.add(connection, SEALER, self.account, name, (), now)[0].id for name in ("a.test", "b.test")
         )

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from mailferry.credentials import DEMO_DOMAIN, FILE
-from mailferry.resources import access_keys, accounts, domains, tokens, users
+from mailferry.resources import access_keys, accounts, domains, inboxes, projects, tokens, users
 from mailferry.resources.domains import FreshKeys
 from mailferry.resources.permissions import ADMIN, OWNER, Grant, Resource
 from mailferry.store.schema import domain_keys
@@ -36,8 +36,8 @@ def furnish(
     _, key_id, secret = access_keys.create(
         connection, sealer, account, "first-key", everything, now, created_by=OWNER_EMAIL
     )
-    project = accounts.create_project(connection, account, "My project", now)
-    inbox, username, inbox_password = accounts.create_inbox(connection, sealer, account, project, "My inbox", now)
+    project = projects.create(connection, account, "My project", now)
+    inbox = inboxes.create(connection, sealer, account, project.id, "My inbox", now)
     demo, _ = domains.add(connection, sealer, account, DEMO_DOMAIN, keys, now)
     domains.set_state(connection, demo.id, domains.DEMO)
     # It is in no DNS; its mail is signed all the same, so that a first message shows what a real one looks like.
@@ -46,7 +46,12 @@ def furnish(
         "account_id": account,
         "api_token": token,
         "ses": {"access_key_id": key_id, "secret_access_key": secret},
-        "sandbox": {"project_id": project, "inbox_id": inbox, "username": username, "password": inbox_password},
+        "sandbox": {
+            "project_id": project.id,
+            "inbox_id": inbox.id,
+            "username": inbox.username,
+            "password": inbox.password,
+        },
         "owner": {"email": OWNER_EMAIL, "password": password},
     }
 

@@ -23,8 +23,9 @@ from mailferry.resources import shared_keys
 from mailferry.resources.contacts import jobs as contact_jobs
 from mailferry.resources.domains import DomainBook
 from mailferry.store.again import passing
+from mailferry.store.captured import CapturedContent, CapturedSegments, CapturedTable
 from mailferry.store.clock import CommonClock, clock_ahead
-from mailferry.store.content import Content, TableContent
+from mailferry.store.content import DatedContent, TableContent
 from mailferry.store.database import Database, open_database, unavailable
 from mailferry.store.lock import DataLock
 from mailferry.store.migrations import NewerDatabase, migrate
@@ -68,7 +69,9 @@ class House:
     database: Database
     clock: CommonClock
     sealer: Sealer
-    content: Content
+    content: DatedContent
+    #: The bytes of what the sandbox caught.
+    captured: CapturedContent
     book: DomainBook
     resolver: Resolver
     #: Our name in EHLO, greetings and DNS records.
@@ -99,7 +102,7 @@ async def open_house(config: Config) -> AsyncIterator[House]:
         database = _open_database(config)
         try:
             common, sealer, key, link_keys, boot = await at_start(config, lambda: _first_steps(config, database))
-            content = SegmentContent(config.data_dir / "segments") if database.dialect == "sqlite" else TableContent()
+            content, captured = _contents(config, database)
             resolver = Resolver(config["dns.nameservers"], clock=ticks)
             try:
                 yield House(
@@ -108,6 +111,7 @@ async def open_house(config: Config) -> AsyncIterator[House]:
                     common,
                     sealer,
                     content,
+                    captured,
                     DomainBook(database, ticks),
                     resolver,
                     hostname,
@@ -117,12 +121,19 @@ async def open_house(config: Config) -> AsyncIterator[House]:
                 )
             finally:
                 await database.close()  # first: what waits in it may have bytes to be kept
-                if isinstance(content, SegmentContent):
-                    content.close()
+                for each in (content, captured):
+                    if isinstance(each, SegmentContent):
+                        each.close()
         finally:
             await database.close()
     finally:
         lock.release()
+
+
+def _contents(config: Config, database: Database) -> tuple[DatedContent, CapturedContent]:
+    if database.dialect == "sqlite":
+        return SegmentContent(config.data_dir / "segments"), CapturedSegments(config.data_dir)
+    return TableContent(), CapturedTable()
 
 
 async def at_start(config: Config, step: Callable[[], Awaitable[T]]) -> T:

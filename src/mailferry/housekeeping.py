@@ -22,7 +22,7 @@ from mailferry.journal.follow import Cursor
 from mailferry.resources import domains
 from mailferry.resources.contacts import purge
 from mailferry.resources.contacts.work import Workshop
-from mailferry.store.content import Content, TableContent, day_of
+from mailferry.store.content import DatedContent, TableContent, day_of
 from mailferry.store.database import unavailable
 from mailferry.store.schema import messages, queue, recipients
 from mailferry.store.segments import SegmentContent
@@ -35,7 +35,7 @@ MOMENT = 2.0
 
 
 class Housekeeping:
-    def __init__(self, tools: Tools, content: Content, grown: Callable[[], int] | None = None) -> None:
+    def __init__(self, tools: Tools, content: DatedContent, grown: Callable[[], int] | None = None) -> None:
         """``grown``: the time by which mail grows old, where that is not the clock's."""
         self._tools = tools
         self._grown = grown or tools.clock

@@ -23,9 +23,12 @@ async def test_migrations_make_the_schema(database: Database) -> None:
         from alembic.migration import MigrationContext
 
         def ours(name: str | None, kind: str, _parents: object) -> bool:
-            # The content table and its partitions, and the index of followers, exist on PostgreSQL alone, outside the
+            # The tables of contents with their partitions, and the index of followers, exist on PostgreSQL alone, outside the
             # common schema.
-            return not (kind == "table" and str(name).startswith("content")) and name != "ix_events_xact_id"
+            return (
+                not (kind == "table" and str(name).startswith(("content", "inbox_contents")))
+                and name != "ix_events_xact_id"
+            )
 
         options = {"include_name": ours, "compare_server_default": False}
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))

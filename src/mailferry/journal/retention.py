@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Subquery, delete, func, literal_column, selec
 from mailferry.journal import follow
 from mailferry.journal.events import WAITING
 from mailferry.journal.ids import first_at
-from mailferry.store.content import DAY_MS, Content, day_of
+from mailferry.store.content import DAY_MS, DatedContent, day_of
 from mailferry.store.given import delete_rows
 from mailferry.store.schema import (
     attempts,
@@ -55,7 +55,9 @@ def needed(connection: Connection, now: int, days: int, after: str = "") -> tupl
     return frozenset(row.segment for row in found if row.segment is not None), last
 
 
-def forget_content(connection: Connection, content: Content, now: int, days: int, needed: frozenset[str]) -> list[str]:
+def forget_content(
+    connection: Connection, content: DatedContent, now: int, days: int, needed: frozenset[str]
+) -> list[str]:
     """Drop segments and partitions older than ``days`` that are not :func:`needed`; returns their names."""
     return content.forget(connection, day_of(now) - timedelta(days=days), needed)
 

@@ -1,12 +1,10 @@
-"""Accounts, their projects and sandbox inboxes: as much as a first run makes."""
+"""Accounts."""
 
-import secrets
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from mailferry.store.schema import accounts, inboxes, projects
-from mailferry.store.secrets import Sealer
+from mailferry.store.schema import accounts
 
 
 def any_account(connection: Connection) -> bool:
@@ -41,27 +39,6 @@ def lock_free(connection: Connection, account_id: int) -> bool:
 def every(connection: Connection) -> list[Row[Any]]:
     """Rows of the table in the order of their ids."""
     return list(connection.execute(select(accounts).order_by(accounts.c.id)).all())
-
-
-def create_project(connection: Connection, account_id: int, name: str, now: int) -> int:
-    values = {"account_id": account_id, "name": name, "created_at": now}
-    return _new(connection, insert(projects).values(values).returning(projects.c.id))
-
-
-def create_inbox(
-    connection: Connection, sealer: Sealer, account_id: int, project_id: int, name: str, now: int
-) -> tuple[int, str, str]:
-    """Returns id, SMTP user and password, both 14 hexadecimal digits as Mailtrap's are."""
-    username, password = secrets.token_hex(7), secrets.token_hex(7)
-    values = {
-        "account_id": account_id,
-        "project_id": project_id,
-        "name": name,
-        "username": username,
-        "password_sealed": sealer.seal(password.encode(), "inboxes.password"),
-        "created_at": now,
-    }
-    return _new(connection, insert(inboxes).values(values).returning(inboxes.c.id)), username, password
 
 
 def _new(connection: Connection, statement: object) -> int:

@@ -32,7 +32,7 @@ class Place:
 
 
 class Content(Protocol):
-    """Both run inside the writer's transaction or on a reading connection."""
+    """All run inside the writer's transaction or on a reading connection."""
 
     def keep(self, connection: Connection, bodies: Sequence[tuple[str, bytes]], now_ms: int) -> list[Place]:
         """Make (message id, bytes) durable, at the latest with the connection's commit; places in the same order.
@@ -49,11 +49,13 @@ class Content(Protocol):
     def kept(self, connection: Connection, place: Place) -> bool:
         """Whether :meth:`read` would find it at present."""
 
-    def forget(self, connection: Connection, before: date, needed: frozenset[str]) -> list[str]:
-        """Drop the days before this one, but not the segments that are still needed; returns what was dropped."""
-
     def trouble(self, now_ms: int) -> str:
         """Why bytes cannot be kept at present, in words for an operator; empty when they can. From any thread."""
+
+
+class DatedContent(Content, Protocol):
+    def forget(self, connection: Connection, before: date, needed: frozenset[str]) -> list[str]:
+        """Drop the days before this one, but not the segments that are still needed; returns what was dropped."""
 
 
 @dataclass(slots=True)

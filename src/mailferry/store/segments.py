@@ -41,8 +41,10 @@ _MAGIC = b"MFZSEG01"
 class SegmentContent:
     """``keep`` is called by the writer thread only; ``read`` by any thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, most: int = SEGMENT_OCTETS) -> None:
+        """``most``: octets beyond which a segment is sealed."""
         self._folder = folder
+        self._most = most
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_folder(folder.parent)
         self._file: int | None = None
@@ -113,7 +115,7 @@ class SegmentContent:
         self._leave_file()
 
     def _append(self, bodies: Sequence[tuple[str, bytes]], day: date) -> list[Place]:
-        if self._file is None or day != self._day or self._size >= SEGMENT_OCTETS:
+        if self._file is None or day != self._day or self._size >= self._most:
             self._begin(day)
         assert self._file is not None
         places = []

@@ -22,8 +22,6 @@ from mailferry.store.schema.customers import (
     domain_hours,
     domain_keys,
     domains,
-    inboxes,
-    projects,
     suppression_history,
     suppressions,
     tracking_opt_outs,
@@ -45,6 +43,7 @@ from mailferry.store.schema.people import (
 )
 from mailferry.store.schema.queue import RELEASED, lanes, queue
 from mailferry.store.schema.reviews import review_messages, review_questions
+from mailferry.store.schema.sandbox import inbox_messages, inboxes, projects
 from mailferry.store.schema.stats import domain_alerts, stats
 from mailferry.store.schema.templates import template_versions, templates
 from mailferry.store.schema.webhooks import webhook_attempts, webhook_deliveries, webhook_replays, webhooks
@@ -77,6 +76,7 @@ __all__ = [
     "events",
     "grants",
     "idempotency_keys",
+    "inbox_messages",
     "inboxes",
     "invitations",
     "lanes",

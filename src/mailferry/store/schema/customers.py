@@ -1,22 +1,8 @@
-"""What customers keep: projects and inboxes, domains, suppressions."""
+"""What customers keep: domains, suppressions, opting out of tracking."""
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text, UniqueConstraint
 
 from mailferry.store.schema.columns import flag, id_, int_, metadata, text_
-
-projects = Table("projects", metadata, id_(), int_("account_id", index=True), text_("name"), int_("created_at"))
-
-inboxes = Table(
-    "inboxes",
-    metadata,
-    id_(),
-    int_("account_id", index=True),
-    int_("project_id"),
-    text_("name"),
-    Column("username", Text, nullable=False, unique=True),
-    Column("password_sealed", LargeBinary, nullable=False),
-    int_("created_at"),
-)
 
 domains = Table(
     "domains",

@@ -1,0 +1,76 @@
+"""The bytes of what the sandbox caught: as durable as mail's (content.py), but kept by number and not by days.
+
+An inbox holds its newest messages, however old they are, so a message's bytes go when its row does. On PostgreSQL they
+are a row beside it. On SQLite they lie in segments of their own (``DATA/sandbox``), smaller than those of mail: one
+is unlinked when no row names it any more, and one message that stays must not hold up hundreds of megabytes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from mailferry.faults import reach
+from mailferry.store.again import no_room
+from mailferry.store.content import Content, ContentGone, LastFailure, Place
+from mailferry.store.segments import SegmentContent
+
+SEGMENT_OCTETS = 32 * 1024 * 1024
+
+
+class CapturedContent(Content, Protocol):
+    def remove(self, connection: Connection, keys: Sequence[str]) -> None:
+        """Their rows go in this transaction, and nobody reads these bytes any more."""
+
+
+class CapturedSegments(SegmentContent):
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(data_dir / "sandbox", SEGMENT_OCTETS)
+
+    def remove(self, connection: Connection, keys: Sequence[str]) -> None:
+        """Their place is dead space until the segment goes."""
+
+
+class CapturedTable:
+    """A row a message, written and deleted in the transaction of the message's own."""
+
+    def __init__(self) -> None:
+        self._failure = LastFailure()
+
+    def keep(self, connection: Connection, bodies: Sequence[tuple[str, bytes]], now_ms: int) -> list[Place]:
+        given = {"keys": [key for key, _ in bodies], "bodies": [body for _, body in bodies]}
+        statement = "INSERT INTO inbox_contents (key, body) SELECT * FROM unnest(:keys ::text[], :bodies ::bytea[])"
+        try:
+            connection.execute(text(statement), given)
+        except DBAPIError as error:
+            if no_room(error):
+                self._failure.note("the database's disk is full", now_ms)
+            raise
+        self._failure.forget()
+        reach("after_sync")
+        return [Place("", 0, len(body), key) for key, body in bodies]
+
+    def read(self, connection: Connection, place: Place) -> bytes:
+        return self._found(connection, "SELECT body FROM inbox_contents WHERE key = :key", place)
+
+    def head(self, connection: Connection, place: Place, octets: int) -> bytes:
+        statement = "SELECT substring(body FROM 1 FOR :octets) FROM inbox_contents WHERE key = :key"
+        return self._found(connection, statement, place, octets=octets)
+
+    def kept(self, connection: Connection, place: Place) -> bool:
+        found = text("SELECT 1 FROM inbox_contents WHERE key = :key")
+        return connection.execute(found, {"key": place.message_id}).scalar() is not None
+
+    def remove(self, connection: Connection, keys: Sequence[str]) -> None:
+        connection.execute(text("DELETE FROM inbox_contents WHERE key = ANY(:keys ::text[])"), {"keys": list(keys)})
+
+    def trouble(self, now_ms: int) -> str:
+        return self._failure.since(now_ms)
+
+    def _found(self, connection: Connection, statement: str, place: Place, **more: int) -> bytes:
+        found = connection.execute(text(statement), {"key": place.message_id} | more).scalar()
+        if found is None:
+            raise ContentGone(place.message_id)
+        return bytes(found)
