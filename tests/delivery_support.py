@@ -30,6 +30,7 @@ from mailferry.mail.compose import Content as Composed
 from mailferry.mail.reply import Answer
 from mailferry.resources import accounts, domains
 from mailferry.resources.domains import Domain, DomainBook, FreshKeys
+from mailferry.store.captured import CapturedContent
 from mailferry.store.content import Content, TableContent
 from mailferry.store.database import Database
 from mailferry.store.engines import postgres_engine, sqlite_engine
@@ -39,6 +40,7 @@ from mailferry.store.schema import domains as domains_table
 from mailferry.store.secrets import Sealer
 from mailferry.store.segments import SegmentContent
 from tests.conftest import Clock
+from tests.fakes.captured import MemoryContent
 from tests.peers.postgres import Cluster
 
 DOMAIN = "sender.test"
@@ -70,6 +72,8 @@ class Office:
         domain: int = 0,
     ) -> None:
         self.database, self.clock, self.content = database, clock, content
+        #: A test that looks at the sandbox puts a real one in its place.
+        self.captured: CapturedContent = MemoryContent()
         self.boot, self.account, self.domain = boot, account, domain
         self.sealer = Sealer(bytes(32))
         self.book = DomainBook(database, clock)
@@ -301,3 +305,4 @@ def empty(connection: Connection) -> None:
         connection.execute(table.delete())
     if connection.dialect.name == "postgresql":
         TableContent().forget(connection, date.max, frozenset())
+        connection.execute(text("DELETE FROM inbox_contents"))

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import functools
+import hmac
 import inspect
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -58,6 +59,10 @@ class MemoryBackend:
         if answer is not None:
             return answer
         return username if (username, password) == (USER, PASSWORD) else WRONG_LOGIN
+
+    async def challenged(self, peer: Peer, username: str, challenge: bytes, digest: str) -> Any:
+        right = hmac.new(PASSWORD.encode(), challenge, "md5").hexdigest()
+        return username if (username, digest) == (USER, right) else WRONG_LOGIN
 
     def account(self, identity: Any) -> str:
         return str(identity)

@@ -5,13 +5,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from mailferry.journal.ids import Ids
 from mailferry.resources import accounts, domains, inboxes, organizations, projects, tokens, users
 from mailferry.resources.permissions import ADMIN, OWNER, VIEWER, Grant, Resource
 from mailferry.resources.tokens import Credentials
+from mailferry.sandbox.capture import Sandbox
 from mailferry.store.database import Database
 from mailferry.store.secrets import Sealer
 from tests.asgi import Answer
 from tests.conftest import Clock
+from tests.fakes.captured import MemoryContent
 from tests.fakes.mailtrap_api import Api
 
 SEALER = Sealer(bytes(32))
@@ -24,7 +27,9 @@ class MailtrapHouse(Api):
 
     def __init__(self, database: Database, clock: Clock, **changes: Any) -> None:
         self.credentials = Credentials(database, clock, clock)
-        super().__init__(db=database, credentials=self.credentials, clock=clock, **changes)
+        captured = changes.setdefault("captured", MemoryContent())
+        sandbox = Sandbox(database, captured, Ids(clock), clock)
+        super().__init__(db=database, credentials=self.credentials, clock=clock, sandbox=sandbox, **changes)
         self.database, self.clock = database, clock
         self.account = self.foreign = self.domain = self.other_domain = self.project = self.inbox = 0
         self.admin = ""

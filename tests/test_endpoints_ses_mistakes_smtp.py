@@ -9,10 +9,12 @@ from mailferry.config import parse_listen
 from mailferry.endpoints.ses.smtp import Outcome
 from mailferry.endpoints.smtp.amazon import AmazonBackend
 from mailferry.endpoints.smtp.dialects import Dialects
+from mailferry.endpoints.smtp.sandbox import SandboxBackend
 from mailferry.endpoints.smtp.server import Listener, Server
 from mailferry.resources.access_keys import AccessKey
 from mailferry.resources.aws_regions import smtp_password
 from mailferry.resources.permissions import Rights
+from mailferry.sandbox.capture import Capture
 from tests.endpoints_smtp_support import (
     PASSWORD,
     USER,
@@ -54,13 +56,27 @@ class Interface:
         return self.outcome
 
 
+class NoSandbox:
+    async def capture(self, captures: Sequence[Capture]) -> list[int]:
+        raise AssertionError("nobody sends to it here")
+
+
+class NoInboxes:
+    async def by_username(self, username: str) -> None:
+        return None
+
+
 class House:
     """A server with users of both dialects."""
 
     def __init__(self, outcome: Outcome | None = None, *, keys: Keys | None = None, plain: bool = True) -> None:
         self.interface = Interface(outcome or Outcome(MESSAGE_ID))
         self.mailtrap = MemoryBackend()
-        backend = Dialects(self.mailtrap, AmazonBackend(keys or Keys(), self.interface, "mail.test"))
+        backend = Dialects(
+            self.mailtrap,
+            AmazonBackend(keys or Keys(), self.interface, "mail.test"),
+            SandboxBackend(NoSandbox(), NoInboxes(), "mail.test"),
+        )
         listener = Listener("127.0.0.1", 0, plain_auth=plain)
         self.server = Server(backend, [listener], tls=certificates().server, limits=None, log=lambda facts: None)
 

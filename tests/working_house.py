@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from mailferry.consumers.stats.counter import Counter
 from mailferry.mail.reply import Answer as Reply
 from mailferry.resources import domains
+from mailferry.store.captured import CapturedSegments, CapturedTable
 from mailferry.store.content import TableContent
 from mailferry.store.database import Database
 from mailferry.store.migrations import migrate
@@ -33,7 +34,12 @@ class WorkingHouse(ContactHouse):
 
     def __init__(self, office: Office, clock: Clock, **changes: Any) -> None:
         self.office = office
-        given = {"content": office.content, "intake": office.intake, "forget_domains": office.book.forget}
+        given = {
+            "content": office.content,
+            "captured": office.captured,
+            "intake": office.intake,
+            "forget_domains": office.book.forget,
+        }
         super().__init__(office.database, clock, **(given | changes))
         self.demo = self.organization = 0
         self.counter = Counter(office.database, clock)
@@ -101,11 +107,15 @@ async def working(engines: Engines, clock: Clock, tmp_path: Path) -> AsyncIterat
     """On a database that is emptied for each test, which takes a tenth of the time that a new one does."""
     database = Database(*engines, delivery_support.POOL)
     content = SegmentContent(tmp_path / "segments") if database.dialect == "sqlite" else TableContent()
+    captured = CapturedSegments(tmp_path) if database.dialect == "sqlite" else CapturedTable()
     try:
         await database.write(migrate)
         await database.write(delivery_support.empty)
-        yield await WorkingHouse(Office(database, clock, content), clock).furnish()
+        office = Office(database, clock, content)
+        office.captured = captured
+        yield await WorkingHouse(office, clock).furnish()
     finally:
         await database.close()
-        if isinstance(content, SegmentContent):
-            content.close()
+        for each in (content, captured):
+            if isinstance(each, SegmentContent):
+                each.close()

@@ -84,6 +84,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("smtp", "plain_auth", "bool", False, "AUTH without TLS, on loopback listeners only."),
     Setting(
         "smtp",
+        "cram_md5",
+        "bool",
+        False,
+        "Offer AUTH CRAM-MD5 beside PLAIN and LOGIN, and not only without TLS; users of sandbox inboxes alone can use it.",
+    ),
+    Setting(
+        "smtp",
         "max_message_size",
         "int",
         40 * 1024 * 1024,

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,9 +23,11 @@ from mailferry.resources.dns_records import Operator
 from mailferry.resources.permissions import ADMIN, Resource, Rights
 from mailferry.resources.tokens import Token
 from mailferry.resources.webhooks import Webhook
+from mailferry.sandbox.capture import Capture
 from mailferry.store.content import TableContent
 from mailferry.store.secrets import Sealer
 from tests.asgi import Answer, call
+from tests.fakes.captured import MemoryContent
 
 T = TypeVar("T")
 
@@ -127,6 +130,11 @@ class Lines:
     debug = warning = exception = info
 
 
+class NoSandbox:
+    async def capture(self, captures: Sequence[Capture]) -> list[int]:
+        raise AssertionError("there is no database behind it")
+
+
 class Api:
     """``await api.post("/api/send", {...})``: with the right token unless ``headers`` say otherwise."""
 
@@ -139,6 +147,9 @@ class Api:
             "credentials": FakeCredentials(TOKEN),
             "db": NoDatabase(),
             "content": TableContent(),
+            "sandbox": NoSandbox(),
+            "captured": MemoryContent(),
+            "new_id": iter(map(str, count(1))).__next__,
             "budget": BodyBudget(1 << 28),
             "rates": Rates(lambda: 1_800_000_000_000, 0),
             "sealer": Sealer(bytes(32)),

@@ -18,7 +18,9 @@ class Reason(StrEnum):
         "sender_not_allowed"  # not a verified domain of this account, or not this token's; detail says which
     )
     DEMO_RECIPIENT = "demo_recipient"  # the demo domain writes to the simulator only
-    SANDBOX_UNAVAILABLE = "sandbox_unavailable"
+    INBOX_NOT_ALLOWED = (
+        "inbox_not_allowed"  # of the sandbox: there is none, or it is not this token's; detail says which
+    )
     RECIPIENT_REQUIRED = "recipient_required"
     RECIPIENTS_TOO_MANY = "recipients_too_many"  # detail: the limit
     ADDRESS_INVALID = "address_invalid"

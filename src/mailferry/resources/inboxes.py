@@ -1,5 +1,6 @@
 """Sandbox inboxes: their names, credentials and limits. What they have caught is sandbox/'s."""
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,11 @@ CACHE_MS = 2_000
 CACHE_ENTRIES = 10_000
 #: Messages that an inbox may be made to hold.
 MOST_MESSAGES = 1_000_000
+#: Octets that one may be made to take in a message: no endpoint takes more.
+MOST_OCTETS = 50 * 1024 * 1024
+
+#: As Mailtrap's are.
+USERNAME = re.compile(r"[0-9a-f]{14}")
 
 _PURPOSE = "inboxes.password"
 
@@ -100,7 +106,7 @@ def fresh_email_username() -> str:
 
 
 def _fresh_credentials(sealer: Sealer) -> dict[str, Any]:
-    """User and password, both 14 hexadecimal digits as Mailtrap's are."""
+    """User and password, both 14 hexadecimal digits (USERNAME)."""
     username, password = secrets.token_hex(7), secrets.token_hex(7)
     return {"username": username, "password_sealed": sealer.seal(password.encode(), _PURPOSE)}
 

@@ -32,22 +32,27 @@ from mailferry.endpoints.ses.smtp import SmtpInterface
 from mailferry.endpoints.smtp import server as smtp
 from mailferry.endpoints.smtp.amazon import AmazonBackend
 from mailferry.endpoints.smtp.dialects import Dialects
+from mailferry.endpoints.smtp.host import CramMd5
 from mailferry.endpoints.smtp.limits import Limits as SmtpLimits
+from mailferry.endpoints.smtp.sandbox import SandboxBackend
 from mailferry.endpoints.smtp.submission import SubmissionBackend
 from mailferry.endpoints.tracking import app as tracking
 from mailferry.feedback.hits import Hits
 from mailferry.house import House, ticks
 from mailferry.intake.accept import Intake
 from mailferry.intake.render import Renderer
+from mailferry.journal.ids import Ids
 from mailferry.journal.recent import Recent
 from mailferry.listening import Listening
 from mailferry.net.hosts import trusted_networks
 from mailferry.resources.access_keys import AccessKeys
 from mailferry.resources.dns_records import Operator
 from mailferry.resources.documents import DocumentBook
+from mailferry.resources.inboxes import InboxBook
 from mailferry.resources.notification_keys import NotificationKeys
 from mailferry.resources.tokens import Credentials
 from mailferry.resources.tracking_hosts import TrackingHosts
+from mailferry.sandbox.capture import Sandbox
 
 #: Seconds that SMTP sessions get when the process ends (see ending.py).
 GRACE = 4.0
@@ -63,6 +68,8 @@ class Doors:
         self._listening = listening
         #: What is changed over one way in is known to the others at once.
         self._documents = DocumentBook(house.database, ticks)
+        self._inboxes = InboxBook(house.database, house.sealer, ticks)
+        self._sandbox = Sandbox(house.database, house.captured, Ids(house.clock), house.clock)
 
     async def open_http(
         self,
@@ -80,13 +87,18 @@ class Doors:
             credentials=credentials,
             db=house.database,
             content=house.content,
+            sandbox=self._sandbox,
+            captured=house.captured,
             clock=house.clock,
+            new_id=Ids(house.clock).new,
             log=structlog.get_logger("mailferry.endpoints.mailtrap"),
             budget=BodyBudget(config["http.body_memory"]),
             rates=Rates(ticks, config["limits.api_rate"]),
             sealer=house.sealer,
             operator=Operator(house.hostname, config["dns.zone"]),
             forget_domains=house.book.forget,
+            forget_inboxes=self._inboxes.forget,
+            smtp_ports=[parse_listen(text)[1] for text in config["smtp.listen"]],
             look_up_domain=lookups.ask,
             renderer=Renderer(house.database, ticks),
             max_templates=config["limits.templates"],
@@ -129,11 +141,12 @@ class Doors:
         amazon_users = AmazonBackend(
             keys, SmtpInterface(self._amazon(intake, keys, notification_keys, tools)), house.hostname
         )
+        inbox_users = SandboxBackend(self._sandbox, self._inboxes, house.hostname)
         plain = config["smtp.plain_auth"]
-        listeners = [smtp.Listener(*parse_listen(text), plain_auth=plain) for text in config["smtp.listen"]]
+        cram: CramMd5 = "always" if config["smtp.cram_md5"] else "clear"
         server = smtp.Server(
-            Dialects(mailtrap_users, amazon_users),
-            listeners,
+            Dialects(mailtrap_users, amazon_users, inbox_users),
+            [smtp.Listener(*parse_listen(text), plain_auth=plain, cram_md5=cram) for text in config["smtp.listen"]],
             tls=self._listening.smtp,
             limits=SmtpLimits(
                 message=config["smtp.max_message_size"],

@@ -118,6 +118,15 @@ def clean(connection: Connection, content: CapturedContent, inbox_id: int, up_to
     return remove(connection, content, inbox_id, _some(connection, inbox_id, 0, up_to))
 
 
+def shrink(connection: Connection, content: CapturedContent, inbox_id: int, most: int) -> int:
+    """Deletes the oldest, SOME at once, where it holds more than ``most``; returns how many. Call again while it is SOME."""
+    if not lock(connection, inbox_id):
+        return 0
+    held = connection.execute(select(inboxes.c.messages_count).where(inboxes.c.id == inbox_id)).scalar_one()
+    oldest = _some(connection, inbox_id, 0, newest(connection, inbox_id))
+    return remove(connection, content, inbox_id, oldest[: max(held - most, 0)])
+
+
 def newest(connection: Connection, inbox_id: int) -> int:
     """Its id; 0 where there is none."""
     found = connection.execute(

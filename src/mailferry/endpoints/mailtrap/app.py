@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from mailferry.endpoints.bodies import BadBody, ClientGoneError
 from mailferry.endpoints.hosts import REQUEST_ID, ROLE
-from mailferry.endpoints.mailtrap import auth, contact_exports, cors, etags, rates, raw_messages, sending
+from mailferry.endpoints.mailtrap import auth, contact_exports, cors, etags, message_parts, rates, raw_messages
 from mailferry.endpoints.mailtrap.deps import Call, Deps
 from mailferry.endpoints.mailtrap.errors import Fault, Problem, Shape, of_body, problem
 from mailferry.endpoints.mailtrap.forms import AnsweredError
@@ -29,6 +29,7 @@ from mailferry.store.database import unavailable
 def routes(deps: Deps) -> list[BaseRoute]:
     """For the application that roles/ assembles; they come before any route that would take ``/api``."""
     found: list[BaseRoute] = [*openapi.routes(), *contact_exports.routes(deps), *raw_messages.routes(deps)]
+    found += message_parts.routes(deps)
     for row in TABLE:
         endpoint = _Endpoint(row, deps)
         found.append(_Route(row.path, endpoint))
@@ -108,12 +109,12 @@ class _Endpoint:
         if counted and not self._count(request, rates.GENERAL, token.id):
             return self._problem(Fault.THROTTLED)
         stream = self._row.stream or ("bulk" if role == "bulk" else "transactional")
-        rights = token.rights if role == "sandbox" else await self._rights(request, token)
+        rights = await self._rights(request, token)
         if rights is None:
             return self._problem(Fault.ACCOUNT_FORBIDDEN)
         call = Call(request, token, self._deps, self._row.shape, stream, request_id, rights.account_id, rights)
-        if role == "sandbox":
-            return await sending.sandbox(call)
+        if role == "sandbox" and stream != "sandbox":
+            return self._problem(Fault.INBOX_REQUIRED if self._row.shape is Shape.SEND else Fault.NOT_FOUND)
         if not self._row.ops:
             return self._problem(Fault.NOT_FOUND)
         op = self._row.ops.get("GET" if request.method == "HEAD" else request.method)

@@ -21,8 +21,13 @@ from mailferry.resources.dns_records import Operator
 from mailferry.resources.permissions import Rights
 from mailferry.resources.system_mail import Send, no_mail
 from mailferry.resources.tokens import Token
+from mailferry.sandbox.capture import Capture
+from mailferry.store.captured import CapturedContent
 from mailferry.store.content import Content
 from mailferry.store.secrets import Sealer
+
+#: Octets; a client that reads slowly holds its part for as long.
+DOWNLOADS = 256 * 1024 * 1024
 
 T = TypeVar("T")
 
@@ -34,6 +39,12 @@ class Intake(Protocol):
         self, submissions: Sequence[Submission], once: Once | None = None
     ) -> list[Accepted | Refused] | Replayed | KeyReused: ...
     async def known(self, once: Once) -> Replayed | KeyReused | None: ...
+
+
+class Sandbox(Protocol):
+    """See sandbox/capture.py."""
+
+    async def capture(self, captures: Sequence[Capture]) -> list[int]: ...
 
 
 class TokenBook(Protocol):
@@ -67,8 +78,13 @@ class Deps:
     db: Store
     #: The bytes of messages.
     content: Content
+    sandbox: Sandbox
+    #: The bytes of what it caught.
+    captured: CapturedContent
     #: Unix milliseconds.
     clock: Callable[[], int]
+    #: Draws an id that no message had.
+    new_id: Callable[[], str]
     log: Log
     #: The budget is shared by all requests of the process.
     budget: BodyBudget
@@ -84,8 +100,15 @@ class Deps:
     poster: Poster
     #: Has a domain's records looked up in the background; asked again at once it does nothing.
     look_up_domain: Callable[[int], None] = lambda domain_id: None
+    #: After any change of inboxes: who logs in by SMTP is looked up anew.
+    forget_inboxes: Callable[[], None] = lambda: None
+    #: Where an inbox's mail is taken, and read.
+    smtp_ports: Sequence[int] = ()
+    pop3_ports: Sequence[int] = ()
     #: Of one account.
     max_templates: int = 200
+    #: What of caught messages is being shown, all together.
+    downloads: BodyBudget = field(default_factory=lambda: BodyBudget(DOWNLOADS))
     #: Sends what Mailferry itself has to say.
     send_mail: Send = no_mail
     #: [server] public_url; empty: pages of ours are where the client has reached us.

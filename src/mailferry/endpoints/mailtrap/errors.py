@@ -51,7 +51,7 @@ REASONS: Mapping[Reason, Wording] = {
         also="here that is the simulator only, for example success@simulator.demo.mailferry.test",
         ours=False,
     ),
-    Reason.SANDBOX_UNAVAILABLE: Wording(403, "the sandbox is not available yet, nothing was sent"),
+    Reason.INBOX_NOT_ALLOWED: Wording(401, "Unauthorized", also="{detail}", ours=False),
     Reason.RECIPIENT_REQUIRED: Wording(400, "'to', 'cc' or 'bcc' address is required", ours=False),
     Reason.RECIPIENTS_TOO_MANY: Wording(400, "too many addresses in '{field}' (maximum is {detail})"),
     Reason.ADDRESS_INVALID: Wording(400, "'{field}' address is invalid", "address is invalid in '{field}' {index}"),
@@ -91,6 +91,8 @@ class Fault(StrEnum):
     REQUESTS_EMPTY = "requests_empty"
     REQUESTS_TOO_MANY = "requests_too_many"  # detail: the limit
     NOT_IN_BASE = "not_in_base"  # detail: the field
+    INBOX_REQUIRED = "inbox_required"
+    CONFLICT = "conflict"
     BATCH_TOO_LARGE = "batch_too_large"  # detail: the limit
     KEY_INVALID = "key_invalid"
     KEY_REUSED = "key_reused"
@@ -118,6 +120,10 @@ FAULTS: Mapping[Fault, Wording] = {
     Fault.REQUESTS_EMPTY: Wording(400, "empty field: 'requests'", ours=False),
     Fault.REQUESTS_TOO_MANY: Wording(400, "too many items in 'requests' (maximum is {detail})"),
     Fault.NOT_IN_BASE: Wording(400, "'{detail}' is not allowed in 'base'"),
+    Fault.INBOX_REQUIRED: Wording(
+        400, "an inbox is needed at this host: /api/send/{{inbox_id}}; nothing was sent, and it never delivers"
+    ),
+    Fault.CONFLICT: Wording(409, "Conflict", ours=False),
     Fault.BATCH_TOO_LARGE: Wording(413, "messages of the batch are too large together (maximum is {detail} bytes)"),
     Fault.KEY_INVALID: Wording(400, "'Idempotency-Key' must be 1 to 255 printable ASCII characters"),
     Fault.KEY_REUSED: Wording(409, "'Idempotency-Key' was already used with another request body"),

@@ -31,8 +31,13 @@ def address(call: Call, purpose: str, opens: Ending, path: str) -> str:
 
 def base(call: Call) -> str:
     """Scheme and host."""
-    url = call.request.url
-    return f"{url.scheme}://{call.request.scope.get(HOST, url.netloc)}"
+    return f"{call.request.url.scheme}://{reached(call)}"
+
+
+def reached(call: Call) -> str:
+    """The host that the client reached us by, with its port."""
+    host: str = call.request.scope.get(HOST, call.request.url.netloc)
+    return host
 
 
 def opened(deps: Deps, purpose: str, sealed: str, kind: type[T]) -> T | Response:

@@ -35,7 +35,7 @@ MAX_KEY = 255
 
 
 @dataclass(frozen=True, slots=True)
-class _Received:
+class Received:
     members: dict[str, Any]
     size: int
     #: The idempotency key, empty when there is none.
@@ -45,16 +45,16 @@ class _Received:
 
 async def send(call: Call) -> Response:
     with Share(call.deps.budget, call.deps.body.patience) as share:
-        received = await _receive(call, share)
+        received = await receive(call, share)
         if isinstance(received, Problem):
             return call.problem(received)
-        item = await aside(received.size, lambda: _item(call, Translator(call), received.members))
-        if isinstance(item, Refused):
-            return refused(item.refusals)
+        draft = await aside(received.size, lambda: item(call, Translator(call), received.members))
+        if isinstance(draft, Refused):
+            return refused(draft.refusals)
         once = _once(call, "send", received, lambda results: _result(results[0]))
-        if item.templated and once and (known := await call.deps.intake.known(once)):
+        if draft.templated and once and (known := await call.deps.intake.known(once)):
             return _known(call, known)
-        submission = await ready(call, item, await open_rendering(call, [item]), share)
+        submission = await ready(call, draft, await open_rendering(call, [draft]), share)
         if isinstance(submission, Failed):
             return call.problem(Problem(submission.fault))
         if isinstance(submission, Refused):
@@ -68,28 +68,23 @@ async def send(call: Call) -> Response:
 
 async def batch(call: Call) -> Response:
     with Share(call.deps.budget, call.deps.body.patience) as share:
-        received = await _receive(call, share)
+        received = await receive(call, share)
         if isinstance(received, Problem):
             return call.problem(received)
-        if wrong := _envelope(call, received.members):
+        if wrong := envelope(call, received.members):
             return wrong
-        items = await aside(received.size, lambda: _items(call, received.members))
-        drafts = [item for item in items if isinstance(item, Draft)]
-        outcome = await (_accept_keyed(call, received, items) if received.key else accept_slices(call, drafts))
+        found = await aside(received.size, lambda: items(call, received.members))
+        drafts = [each for each in found if isinstance(each, Draft)]
+        outcome = await (_accept_keyed(call, received, found) if received.key else accept_slices(call, drafts))
         if isinstance(outcome, Problem):
             return call.problem(outcome)
-        return answer(_responses(items, outcome)) if isinstance(outcome, list) else _known(call, outcome)
-
-
-async def sandbox(call: Call) -> Response:
-    """Refused without a look at the body: what is meant for a sandbox is never delivered."""
-    return refused([Refusal(Reason.SANDBOX_UNAVAILABLE)])
+        return answer(_responses(found, outcome)) if isinstance(outcome, list) else _known(call, outcome)
 
 
 # --- what came -----------------------------------------------------------------------------------------------------
 
 
-async def _receive(call: Call, share: Share) -> _Received | Problem:
+async def receive(call: Call, share: Share) -> Received | Problem:
     headers = call.request.headers
     key = _key(headers)
     if isinstance(key, Problem):
@@ -104,7 +99,7 @@ async def _receive(call: Call, share: Share) -> _Received | Problem:
     if isinstance(members, Problem):
         return members
     body_hash = await aside(len(body), lambda: hashlib.sha256(body).hexdigest()) if key else ""
-    return _Received(members, len(body), key, body_hash)
+    return Received(members, len(body), key, body_hash)
 
 
 def _key(headers: Headers) -> str | Problem:
@@ -117,7 +112,7 @@ def _key(headers: Headers) -> str | Problem:
     return key
 
 
-def _envelope(call: Call, members: dict[str, Any]) -> Response | None:
+def envelope(call: Call, members: dict[str, Any]) -> Response | None:
     """What is wrong with a batch as a whole."""
     refusals: list[Refusal] = []
     base = wire.Fields(members, refusals).members("base")
@@ -136,19 +131,19 @@ def _envelope(call: Call, members: dict[str, Any]) -> Response | None:
     return None
 
 
-def _items(call: Call, members: dict[str, Any]) -> list[Draft | Refused]:
+def items(call: Call, members: dict[str, Any]) -> list[Draft | Refused]:
     base = members.get("base") or {}
     shared = {name: base[name] for name in SHARED if base.get(name) is not None}
     translator = Translator(call, shared)
-    items: list[Draft | Refused] = []
+    found: list[Draft | Refused] = []
     for index, request in enumerate(members["requests"]):
         if not isinstance(request, dict):
-            items.append(Refused((Refusal(Reason.WRONG_TYPE, "requests", index, "an object"),)))
+            found.append(Refused((Refusal(Reason.WRONG_TYPE, "requests", index, "an object"),)))
             continue
         # A request's property replaces the base's, whatever is inside: headers and variables are not merged.
         own = {name: value for name, value in request.items() if not _unsaid(name, value)}
-        items.append(_item(call, translator, shared | own))
-    return items
+        found.append(item(call, translator, shared | own))
+    return found
 
 
 def _unsaid(name: str, value: Any) -> bool:
@@ -156,7 +151,7 @@ def _unsaid(name: str, value: Any) -> bool:
     return value is None or (name in COLLECTIONS and value in ([], {}))
 
 
-def _item(call: Call, translator: Translator, members: dict[str, Any]) -> Draft | Refused:
+def item(call: Call, translator: Translator, members: dict[str, Any]) -> Draft | Refused:
     draft = translator.translate(members)
     refusals = message.refusals(draft, call.deps.limits)
     return Refused(refusals) if refusals else draft
@@ -166,7 +161,7 @@ def _item(call: Call, translator: Translator, members: dict[str, Any]) -> Draft 
 
 
 def _once(
-    call: Call, endpoint: str, received: _Received, body: Callable[[Sequence[Accepted | Refused]], dict[str, Any]]
+    call: Call, endpoint: str, received: Received, body: Callable[[Sequence[Accepted | Refused]], dict[str, Any]]
 ) -> Once | None:
     """The streams are apart: the same request to the other host is another request."""
     if not received.key:
@@ -180,7 +175,7 @@ def _once(
 
 
 async def _accept_keyed(
-    call: Call, received: _Received, items: Sequence[Draft | Refused]
+    call: Call, received: Received, items: Sequence[Draft | Refused]
 ) -> list[Outcome] | Replayed | KeyReused | Problem:
     """All or nothing: what an idempotency key stands for is one transaction."""
     drafts = [item for item in items if isinstance(item, Draft)]

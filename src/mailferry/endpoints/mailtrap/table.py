@@ -23,10 +23,15 @@ from mailferry.endpoints.mailtrap import (
     contacts,
     domain_reviews,
     domains,
+    inbox_attachments,
+    inbox_messages,
+    inboxes,
     invitations,
     log_export,
     logs,
+    projects,
     rates,
+    sandbox_sending,
     sending,
     stats,
     suppressions,
@@ -47,27 +52,31 @@ Function = Callable[[Call], Awaitable[Response]]
 class Need:
     """The least that a token must have to call a function; the function itself looks at single resources.
 
-    ``within``: a level on one resource of that kind is enough, the answer is confined to those.
+    ``within``: a level on one resource of these kinds is enough, the answer is confined to those.
     """
 
     level: int
-    within: Resource | None = None
+    within: tuple[Resource, ...] = ()
 
     def met(self, rights: Rights) -> bool:
-        if self.within is None:
-            return rights.account >= self.level
-        if self.within in SINGLE:
-            return rights.on(self.within, rights.account_id) >= self.level
-        granted = rights.granted(self.within, self.level)
+        return rights.account >= self.level or any(self._met(rights, kind) for kind in self.within)
+
+    def _met(self, rights: Rights, kind: Resource) -> bool:
+        if kind in SINGLE:
+            return rights.on(kind, rights.account_id) >= self.level
+        granted = rights.granted(kind, self.level)
         return granted is None or bool(granted)
 
 
 ANY = Need(0)
 ACCOUNT_VIEWER, ACCOUNT_ADMIN = Need(VIEWER), Need(ADMIN)
-BILLING_VIEWER = Need(VIEWER, Resource.BILLING)
-DOMAIN_VIEWER = Need(VIEWER, Resource.DOMAIN)
-DOMAIN_ADMIN = Need(ADMIN, Resource.DOMAIN)
-TEMPLATES_VIEWER, TEMPLATES_ADMIN = Need(VIEWER, Resource.TEMPLATES), Need(ADMIN, Resource.TEMPLATES)
+BILLING_VIEWER = Need(VIEWER, (Resource.BILLING,))
+DOMAIN_VIEWER = Need(VIEWER, (Resource.DOMAIN,))
+DOMAIN_ADMIN = Need(ADMIN, (Resource.DOMAIN,))
+TEMPLATES_VIEWER, TEMPLATES_ADMIN = Need(VIEWER, (Resource.TEMPLATES,)), Need(ADMIN, (Resource.TEMPLATES,))
+
+#: More than that, where it is needed, is needed on the one that is named.
+SANDBOX_VIEWER = Need(VIEWER, (Resource.PROJECT, Resource.INBOX))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,6 @@ class Path:
 # Who may send as which domain is the intake's to say, and its answer says why.
 _SEND = {"POST": Op(sending.send, ANY)}
 _BATCH = {"POST": Op(sending.batch, ANY)}
-_SANDBOX = {"POST": Op(sending.sandbox, ANY)}
 
 
 def _both(legacy: str, current: str, ops: Mapping[str, Op]) -> tuple[Path, Path]:
@@ -104,8 +112,9 @@ SENDING = (
     Path("/api/batch", _BATCH, Shape.SEND),
     Path("/bulk/api/send", _SEND, Shape.SEND, "bulk"),
     Path("/bulk/api/batch", _BATCH, Shape.SEND, "bulk"),
-    Path("/api/send/{inbox_id}", _SANDBOX, Shape.SEND),
-    Path("/api/batch/{inbox_id}", _SANDBOX, Shape.SEND),
+    # Which inbox, and whose, is the functions' to see: they answer as sending does.
+    Path("/api/send/{inbox_id}", {"POST": Op(sandbox_sending.send, ANY)}, Shape.SEND, "sandbox"),
+    Path("/api/batch/{inbox_id}", {"POST": Op(sandbox_sending.batch, ANY)}, Shape.SEND, "sandbox"),
 )
 
 LOGS = (
@@ -353,6 +362,68 @@ WEBHOOKS = (
     *_webhooks("/{webhook_id}/attempts", {"GET": webhooks.get_attempts}),
 )
 
+# --- the sandbox
+_MESSAGE = "{{inbox_message_id}}"
+
+
+def _sandboxes(path: str, ops: Mapping[str, Op]) -> tuple[Path, Path]:
+    """``path`` begins with {}, where it is about one."""
+    return _both(f"inboxes{path.format('{inbox_id}')}", f"sandboxes{path.format('{sandbox_id}')}", ops)
+
+
+def _message(path: str, method: str, function: Function) -> tuple[Path, Path]:
+    return _sandboxes(f"/{{}}/messages/{_MESSAGE}{path}", {method: Op(function, SANDBOX_VIEWER)})
+
+
+SANDBOX = (
+    *_both("projects", "projects", {"GET": Op(projects.get_list, SANDBOX_VIEWER), "POST": Op(projects.create)}),
+    *_both(
+        "projects/{project_id}",
+        "projects/{project_id}",
+        {
+            "GET": Op(projects.get_one, SANDBOX_VIEWER),
+            "PATCH": Op(projects.update, SANDBOX_VIEWER),
+            "DELETE": Op(projects.delete, SANDBOX_VIEWER),
+        },
+    ),
+    *_both(
+        "projects/{project_id}/inboxes",
+        "projects/{project_id}/sandboxes",
+        {"POST": Op(inboxes.create, SANDBOX_VIEWER)},
+    ),
+    *_sandboxes("", {"GET": Op(inboxes.get_list, SANDBOX_VIEWER)}),
+    *_sandboxes(
+        "/{}",
+        {
+            "GET": Op(inboxes.get_one, SANDBOX_VIEWER),
+            "PATCH": Op(inboxes.update, SANDBOX_VIEWER),
+            "DELETE": Op(inboxes.delete, SANDBOX_VIEWER),
+        },
+    ),
+    *_sandboxes("/{}/clean", {"PATCH": Op(inboxes.clean, SANDBOX_VIEWER)}),
+    *_sandboxes("/{}/all_read", {"PATCH": Op(inboxes.mark_all_read, SANDBOX_VIEWER)}),
+    *_sandboxes("/{}/reset_credentials", {"PATCH": Op(inboxes.reset_credentials, SANDBOX_VIEWER)}),
+    *_sandboxes("/{}/toggle_email_username", {"PATCH": Op(inboxes.toggle_email_username, SANDBOX_VIEWER)}),
+    *_sandboxes("/{}/reset_email_username", {"PATCH": Op(inboxes.reset_email_username, SANDBOX_VIEWER)}),
+    *_sandboxes("/{}/messages", {"GET": Op(inbox_messages.get_list, SANDBOX_VIEWER)}),
+    *_sandboxes(
+        f"/{{}}/messages/{_MESSAGE}",
+        {
+            "GET": Op(inbox_messages.get_one, SANDBOX_VIEWER),
+            "PATCH": Op(inbox_messages.update, SANDBOX_VIEWER),
+            "DELETE": Op(inbox_messages.delete, SANDBOX_VIEWER),
+        },
+    ),
+    *_message("/body.txt", "GET", inbox_messages.get_text),
+    *_message("/body.html", "GET", inbox_messages.get_html),
+    *_message("/body.htmlsource", "GET", inbox_messages.get_html_source),
+    *_message("/body.raw", "GET", inbox_messages.get_raw),
+    *_message("/body.eml", "GET", inbox_messages.get_eml),
+    *_message("/mail_headers", "GET", inbox_messages.get_headers),
+    *_message("/attachments", "GET", inbox_attachments.get_list),
+    *_message("/attachments/{{attachment_id}}", "GET", inbox_attachments.get_one),
+)
+
 #: What later issues bring, and what nobody knows.
 UNKNOWN = (
     Path("/bulk/api/{rest:path}", {}, Shape.SEND),
@@ -374,5 +445,6 @@ TABLE: tuple[Path, ...] = (
     *TEMPLATES,
     *CONTACTS,
     *WEBHOOKS,
+    *SANDBOX,
     *UNKNOWN,
 )

@@ -1,4 +1,4 @@
-"""The AUTH exchange (RFC 4954) for PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login).
+"""The AUTH exchange (RFC 4954) for PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login) and CRAM-MD5 (RFC 2195).
 
 Pure: from responses to credentials. No reply made here, and no representation of a value, holds anything that the
 client sent.
@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+import secrets
 from dataclasses import dataclass, field
 
 from mailferry.endpoints.smtp.replies import AUTH_BASE64, AUTH_CANCELLED, AUTH_MALFORMED, AUTH_PROXY, Reply
 
-MECHANISMS = ("PLAIN", "LOGIN")
+#: They tell the password.
+PASSWORD_MECHANISMS = ("PLAIN", "LOGIN")
+CHALLENGE_MECHANISM = "CRAM-MD5"
+
+#: RFC 2195: the user's name may hold spaces, the digest is 16 octets in hex.
+_DIGEST = re.compile(r"(.+) ([0-9A-Fa-f]{32})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,15 @@ class Credentials:
 
     username: str = field(repr=False)
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a client claims without telling its password: that it is the key of this HMAC-MD5 (in hex) of our challenge."""
+
+    username: str = field(repr=False)
+    challenge: bytes
+    digest: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +50,26 @@ USERNAME = Challenge("VXNlcm5hbWU6")  # "Username:"
 PASSWORD = Challenge("UGFzc3dvcmQ6")  # "Password:"
 EMPTY = Challenge("")  # RFC 4954 section 4: an empty challenge still has the space after 334
 
-Outcome = Challenge | Credentials | Reply
+Outcome = Challenge | Credentials | Digest | Reply
 
 
 class Exchange:
     """One AUTH command from its first line to credentials or a refusal."""
 
-    __slots__ = ("_username", "mechanism")
+    __slots__ = ("_challenge", "_username", "mechanism")
 
-    def __init__(self, mechanism: str) -> None:
+    def __init__(self, mechanism: str, host: str) -> None:
+        """``host``: our name, which is part of a challenge."""
         self.mechanism = mechanism
         self._username: str | None = None
+        # RFC 2195 section 2: it has the form of a Message-ID, and never comes twice.
+        self._challenge = f"<{secrets.token_hex(16)}@{host}>".encode()
 
     def begin(self, initial: str | None) -> Outcome:
         """The answer to the AUTH line; `initial` is its initial response, None without one."""
+        if self.mechanism == CHALLENGE_MECHANISM:
+            # RFC 4954 section 4: where the server speaks first there is no initial response.
+            return Challenge(base64.b64encode(self._challenge).decode()) if initial is None else AUTH_MALFORMED
         if initial is None:
             return EMPTY if self.mechanism == "PLAIN" else USERNAME
         # RFC 4954 section 4: "=" is an initial response of no octets.
@@ -64,7 +86,13 @@ class Exchange:
             return AUTH_BASE64
         except UnicodeDecodeError:
             return AUTH_MALFORMED
+        if self.mechanism == CHALLENGE_MECHANISM:
+            return self._digest(text)
         return self._plain(text) if self.mechanism == "PLAIN" else self._login(text)
+
+    def _digest(self, text: str) -> Outcome:
+        found = _DIGEST.fullmatch(text)
+        return Digest(found[1], self._challenge, found[2]) if found and "\0" not in text else AUTH_MALFORMED
 
     def _plain(self, text: str) -> Outcome:
         """RFC 4616 section 2: authorization identity NUL authentication identity NUL password."""

@@ -46,7 +46,7 @@ class Envelope:
     memo: Any = None
 
 
-class Backend(Protocol):
+class PasswordBackend(Protocol):
     """The product as the session sees it.
 
     The calls of one session come one after the other. When the client goes away, the call that runs is cancelled: it
@@ -72,3 +72,10 @@ class Backend(Protocol):
 
     async def data(self, identity: Identity | None, envelope: Envelope, message: bytes) -> Reply:
         """Take the message, dots unstuffed, every line ended by CRLF. A reply of 2xx takes responsibility for it."""
+
+
+class Backend(PasswordBackend, Protocol):
+    """One that also takes challenges."""
+
+    async def challenged(self, peer: Peer, username: str, challenge: bytes, digest: str) -> Identity | Reply:
+        """As `authenticate`, for a client that tells the HMAC-MD5 of a challenge (in hex) and not the password (RFC 2195)."""

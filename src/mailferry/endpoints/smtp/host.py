@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from mailferry.endpoints.smtp.backend import Backend, Log
 from mailferry.endpoints.smtp.connection import Connection
 from mailferry.endpoints.smtp.limits import Budget, Gate, Limits
 from mailferry.endpoints.smtp.replies import Reply
 
+CramMd5 = Literal["", "clear", "always"]
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a listener grants: the context for STARTTLS (None: not offered), AUTH in clear, and mail without AUTH."""
+    """What a listener grants: the context for STARTTLS (None: not offered), AUTH in clear, and mail without AUTH.
+
+    `cram_md5`: where it is offered: nowhere, in "clear", where no password may be said, or "always".
+    """
 
     tls: ssl.SSLContext | None = None
     plain_auth: bool = False
     require_auth: bool = True
+    cram_md5: CramMd5 = ""
 
 
 class Host(Protocol):

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from mailferry.endpoints.smtp import replies
-from mailferry.endpoints.smtp.auth import MECHANISMS, Challenge, Exchange, Outcome
+from mailferry.endpoints.smtp.auth import (
+    CHALLENGE_MECHANISM,
+    PASSWORD_MECHANISMS,
+    Challenge,
+    Exchange,
+    Outcome,
+)
 from mailferry.endpoints.smtp.backend import Identity, Peer
 from mailferry.endpoints.smtp.commands import Auth
 from mailferry.endpoints.smtp.host import Host, Terms
@@ -33,7 +39,18 @@ class Login:
         return self._exchange is not None
 
     def is_offered(self, peer: Peer) -> bool:
+        """Whether whoever has a password may say it now."""
         return self._terms.require_auth and self._may(peer)
+
+    def offered(self, peer: Peer) -> tuple[str, ...]:
+        """Behind TLS a challenge is mostly in the way: programs that know it prefer it, also for users whose secret is not
+        kept in a form that could answer it.
+        """
+        if not self._terms.require_auth:
+            return ()
+        found = PASSWORD_MECHANISMS if self._may(peer) else ()
+        challenge = self._terms.cram_md5 == "always" or (self._terms.cram_md5 and not found)
+        return (*found, CHALLENGE_MECHANISM) if challenge else found
 
     def refusal(self, auth: Auth, peer: Peer, *, extended: bool) -> Reply | None:
         """Why it may not begin now; `extended` says that EHLO was said."""
@@ -43,13 +60,15 @@ class Login:
             return replies.HELLO_FIRST
         if self.done:
             return replies.AUTH_TWICE  # and so never within a transaction, which RFC 4954 section 4 forbids
+        if auth.mechanism == CHALLENGE_MECHANISM and self._terms.cram_md5:
+            return None
         if not self._may(peer):
             return replies.TLS_REQUIRED if self._terms.tls is not None else replies.ENCRYPTION_REQUIRED
-        return None if auth.mechanism in MECHANISMS else replies.AUTH_MECHANISM
+        return None if auth.mechanism in PASSWORD_MECHANISMS else replies.AUTH_MECHANISM
 
     def begin(self, auth: Auth) -> Outcome:
         self.mechanism = auth.mechanism
-        exchange = Exchange(auth.mechanism)
+        exchange = Exchange(auth.mechanism, self._host.backend.greeting_name)
         return self._after(exchange, exchange.begin(auth.initial))
 
     def answer(self, line: bytes) -> Outcome:

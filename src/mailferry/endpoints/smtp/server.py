@@ -14,6 +14,7 @@ from mailferry import metrics
 from mailferry.endpoints.smtp import replies
 from mailferry.endpoints.smtp.backend import Backend, Log
 from mailferry.endpoints.smtp.connection import Connection
+from mailferry.endpoints.smtp.host import CramMd5
 from mailferry.endpoints.smtp.limits import Budget, Gate, Limits, count_down
 from mailferry.endpoints.smtp.replies import Reply
 from mailferry.endpoints.smtp.session import Session, Terms
@@ -39,6 +40,7 @@ class Listener:
     port: int
     tls: bool = False
     plain_auth: bool = False
+    cram_md5: CramMd5 = ""
     require_auth: bool = True
 
 
@@ -132,7 +134,7 @@ class Server:
             self._empty.set()
 
     async def _listen(self, listener: Listener) -> asyncio.Server:
-        terms = Terms(self._tls, listener.plain_auth, listener.require_auth)
+        terms = Terms(self._tls, listener.plain_auth, listener.require_auth, listener.cram_md5)
         return await self.loop.create_server(
             lambda: Session(self, terms, next(self._numbers)),
             listener.host,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mailferry.endpoints.smtp import replies
-from mailferry.endpoints.smtp.auth import MECHANISMS, Challenge, Credentials, Outcome
+from mailferry.endpoints.smtp.auth import Challenge, Credentials, Digest, Outcome
 from mailferry.endpoints.smtp.backend import Backend, Envelope, Identity, Log, Peer
 from mailferry.endpoints.smtp.commands import Auth, Hello, Mail, Plain, Rcpt, parse
 from mailferry.endpoints.smtp.connection import Connection, Step
@@ -154,8 +154,8 @@ class Session(Connection):
         names = ["PIPELINING", "8BITMIME", f"SIZE {self.limits.message}", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
         if self._terms.tls is not None and not self.peer.tls:
             names.append("STARTTLS")
-        if self._login.is_offered(self.peer):
-            names.append(f"AUTH {' '.join(MECHANISMS)}")
+        if mechanisms := self._login.offered(self.peer):
+            names.append(f"AUTH {' '.join(mechanisms)}")
         return names
 
     def _starttls(self) -> Step:
@@ -325,14 +325,14 @@ class Session(Connection):
         if isinstance(outcome, Challenge):
             self.send(f"334 {outcome.base64}\r\n".encode())
             return True
-        if isinstance(outcome, Credentials):
+        if isinstance(outcome, Credentials | Digest):
             return self._log_in(outcome)
         return self._refuse(outcome) if outcome.code != 535 else self._reject_login(outcome)
 
-    async def _log_in(self, credentials: Credentials) -> None:
+    async def _log_in(self, claim: Credentials | Digest) -> None:
         login = self._login
         try:
-            identity = await self._backend.authenticate(self.peer, credentials.username, credentials.password)
+            identity = await self._identity(claim)
         except Exception as error:
             self._error(error)
             identity = replies.AUTH_UNAVAILABLE
@@ -344,6 +344,11 @@ class Session(Connection):
         else:
             self._note("smtp_auth", mechanism=login.mechanism)
             self._say(replies.AUTH_OK)
+
+    async def _identity(self, claim: Credentials | Digest) -> Identity | Reply:
+        if isinstance(claim, Digest):
+            return await self._backend.challenged(self.peer, claim.username, claim.challenge, claim.digest)
+        return await self._backend.authenticate(self.peer, claim.username, claim.password)
 
     def _reject_login(self, reply: Reply) -> Step:
         failures = self._login.count(reply)

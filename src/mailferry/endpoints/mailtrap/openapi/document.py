@@ -16,6 +16,7 @@ from mailferry.endpoints.mailtrap.openapi import (
     invitations,
     logs,
     parameters,
+    sandbox,
     segments,
     sending,
     stats,
@@ -43,6 +44,7 @@ AREAS: Mapping[str, Mapping[Function, Declared]] = {
     "Templates": templates.DECLARED | template_versions.DECLARED,
     "Contacts": contacts.DECLARED | segments.DECLARED,
     "Webhooks": webhooks.DECLARED,
+    "Sandbox": sandbox.DECLARED,
     "Accounts": accounts.DECLARED,
     "Invitations": invitations.DECLARED,
     "API tokens": tokens.DECLARED,
@@ -198,7 +200,7 @@ def _description(row: Path, op: Op, declared: Declared) -> Iterator[str]:
         yield "Mailferry's own: Mailtrap has no such operation."
     if declared.about:
         yield declared.about
-    if row.stream:
+    if row.stream and row.stream != "sandbox":
         yield f"All of it goes to the {row.stream} stream, whatever the host's name is."
     if need := _needed(op.need):
         yield need
@@ -212,10 +214,11 @@ def _needed(need: Need) -> str:
     if word is None:
         return ""
     of = {
-        None: "the account",
-        Resource.DOMAIN: "a sending domain, and sees those alone",
-        Resource.TEMPLATES: "the account's templates",
-        Resource.BILLING: "the account's billing",
+        (): "the account",
+        (Resource.DOMAIN,): "a sending domain, and sees those alone",
+        (Resource.TEMPLATES,): "the account's templates",
+        (Resource.BILLING,): "the account's billing",
+        (Resource.PROJECT, Resource.INBOX): "a project or inbox, and sees those alone",
     }[need.within]
     return f"The token must be {word} of {of}."
 

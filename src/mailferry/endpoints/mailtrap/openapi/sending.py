@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mailferry.endpoints.mailtrap import message, sending
+from mailferry.endpoints.mailtrap import message, sandbox_sending, sending
 from mailferry.endpoints.mailtrap.openapi.answers import SEND_ERRORS
 from mailferry.endpoints.mailtrap.openapi.declaration import Asked, Declared, json
 from mailferry.endpoints.mailtrap.openapi.schemas import (
@@ -82,15 +82,23 @@ _BATCH = Component(
 )
 _IDS = array(UUID, "An id a recipient, in the order to, cc, bcc.")
 _SENT = Component("Sent", answered({"success": {"type": "boolean", "const": True}, "message_ids": _IDS}))
-_BATCH_SENT = Component(
-    "BatchSent",
+_CAUGHT = Component(
+    "Caught",
     answered(
         {
             "success": {"type": "boolean", "const": True},
-            "responses": array(any_of(_SENT, SEND_ERRORS), "What became of each request, in their order."),
+            "message_ids": array(text("In decimal."), "One: the message's in its inbox.", minItems=1, maxItems=1),
         }
     ),
 )
+
+
+def _batch(name: str, result: Component) -> Component:
+    results = array(any_of(result, SEND_ERRORS), "What became of each request, in their order.")
+    return Component(name, answered({"success": {"type": "boolean", "const": True}, "responses": results}))
+
+
+_BATCH_SENT, _BATCH_CAUGHT = _batch("BatchSent", _SENT), _batch("BatchCaught", _CAUGHT)
 _HELLO = {
     "from": {"email": "hello@demo.mailferry.test"},
     "to": [{"email": "success@simulator.demo.mailferry.test"}],
@@ -110,10 +118,15 @@ DECLARED: dict[Function, Declared] = {
         {200: json(_BATCH_SENT, "Each request has a result of its own, also if all were refused.", _REPLAYED)},
         Asked(_BATCH, example={"base": {"from": _HELLO["from"]}, "requests": [_HELLO]}),
     ),
-    sending.sandbox: Declared(
-        "Send to a sandbox",
-        {403: json(SEND_ERRORS, "The sandbox is not served yet; nothing is sent.")},
-        Asked(ANYTHING, required=False),
-        about="Refused as long as there is no sandbox: what is meant for one is never delivered.",
+    sandbox_sending.send: Declared(
+        "Send a message to a sandbox inbox",
+        {200: json(_CAUGHT, "Caught: it is kept, and goes nowhere.")},
+        Asked(_MESSAGE, example=_HELLO),
+        about="Any sender and any recipients.",
+    ),
+    sandbox_sending.batch: Declared(
+        "Send a batch of messages to a sandbox inbox",
+        {200: json(_BATCH_CAUGHT, "Each request has a result of its own, also if all were refused.")},
+        Asked(_BATCH, example={"base": {"from": _HELLO["from"]}, "requests": [_HELLO]}),
     ),
 }
