@@ -18,7 +18,7 @@ from typing import Any
 
 TABLE = Path(__file__).with_name("mailtrap.json")
 #: What these describe is not served yet.
-LEFT_OUT = ("sandbox", "sandbox-sending", "inbound")
+LEFT_OUT = ("inbound",)
 METHODS = ("get", "post", "put", "patch", "delete")
 ANY, ANY_OF, OPTIONAL, FREE = "any", "any of", "?", "*"
 
