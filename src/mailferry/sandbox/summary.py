@@ -1,12 +1,16 @@
-"""What a list shows of a message and what a search looks through, taken from its bytes once, when it is caught."""
+"""What a list shows of a message and what a search looks through, taken from its bytes once, when it is caught.
 
+Half of what reading the message as a whole costs (mail/reading.py), which is done when somebody looks at it.
+"""
+
+import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mailferry.mail import words
+from mailferry.mail import parameters, parts, words
 from mailferry.mail.address import BadAddress, Mailbox, parse_mailboxes
-from mailferry.sandbox import contents
+from mailferry.mail.parts import Part
 
 #: Characters of what a search looks through. They stand in an index, whose entries PostgreSQL bounds to 2,700 octets.
 SEARCHED = 600
@@ -20,6 +24,8 @@ _BLANKS = re.compile(r"[\t-\r]+")
 _UNKEEPABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 #: Whatever looks like an address, in a field that cannot be read as one.
 _ADDRESS = re.compile(r"[^\s<>(),;:\"]{1,64}@[^\s<>(),;:\"]{1,255}")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_TEXTS = ("text/plain", "text/html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +40,18 @@ class Summary:
 
 def summary(message: bytes, envelope_from: str = "", envelope_to: Sequence[str] = ()) -> Summary:
     """The envelope stands in where the header says nothing."""
-    root = contents.tree(message)
-    subject = kept_line(words.decode(contents.value(root.fields, b"subject")))[:LINE]
-    to = mailboxes(contents.value(root.fields, b"to")) or [Mailbox(each) for each in envelope_to]
-    sender = mailboxes(contents.value(root.fields, b"from")) or [Mailbox(envelope_from)]
-    text, html = contents.bodies(root)
+    root = _tree(message)
+    subject = kept_line(words.decode(_value(root, b"subject")))[:LINE]
+    to = mailboxes(_value(root, b"to")) or [Mailbox(each) for each in envelope_to]
+    sender = mailboxes(_value(root, b"from")) or [Mailbox(envelope_from)]
+    text, html = _bodies(root)
     return Summary(
         sender[0],
         to[0] if to else Mailbox(""),
         subject,
         _searched(subject, to),
-        len(contents.octets(message, html)) if html else 0,
-        len(contents.octets(message, text)) if text else 0,
+        _octets(message, html) if html else 0,
+        _octets(message, text) if text else 0,
     )
 
 
@@ -74,3 +80,49 @@ def _searched(subject: str, to: Sequence[Mailbox]) -> str:
     if len(subject) + len(recipients) >= SEARCHED:
         subject = subject[: max(_OF_SUBJECT, SEARCHED - 1 - len(recipients))]
     return f"{subject}\n{recipients}"[:SEARCHED]
+
+
+def _tree(message: bytes) -> Part:
+    """With more parts than anybody wrote, it is read as one."""
+    try:
+        return parts.read(message)
+    except parts.TooManyParts:
+        end = message.find(b"\r\n\r\n") + 4
+        head = parts.read(message[:end].replace(b"multipart/", b"text/"))
+        return Part(0, head.body_at, len(message), head.fields, _TEXTS[0], {}, "")
+
+
+def _bodies(root: Part) -> tuple[Part | None, Part | None]:
+    """The parts that are shown as text and as HTML: the first of each that is no file."""
+    found: dict[str, Part] = {}
+    for part in _leaves(root):
+        if part.media in _TEXTS and not _is_file(part):
+            found.setdefault(part.media, part)
+    return found.get(_TEXTS[0]), found.get(_TEXTS[1])
+
+
+def _leaves(part: Part) -> Iterator[Part]:
+    """A message within the message is one of them."""
+    if not part.children or part.media.startswith("message/"):
+        yield part
+        return
+    for child in part.children:
+        yield from _leaves(child)
+
+
+def _is_file(part: Part) -> bool:
+    disposition = parameters.read(_value(part, b"content-disposition"))
+    return disposition.value == "attachment" or "filename" in disposition.parameters
+
+
+def _octets(message: bytes, part: Part) -> int:
+    """How many are left when the transfer encoding is undone."""
+    body = message[part.body_at : part.end]
+    if part.encoding == "quoted-printable":
+        return len(binascii.a2b_qp(body))
+    return len(_NOT_BASE64.sub(b"", body)) * 3 // 4 if part.encoding == "base64" else len(body)
+
+
+def _value(part: Part, name: bytes) -> bytes:
+    """Of the first field of that name, raw; empty when there is none."""
+    return next((field.value for field in part.fields if field.lower == name), b"")

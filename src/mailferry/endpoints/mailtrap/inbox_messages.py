@@ -13,11 +13,12 @@ from mailferry.endpoints.mailtrap.errors import Fault, answer
 from mailferry.endpoints.mailtrap.forms import BLANK, MAX_ID, Form, identity, members, refuse
 from mailferry.endpoints.mailtrap.inboxes import visible
 from mailferry.endpoints.mailtrap.query import BadQueryError, first, parse
-from mailferry.mail import address, words
+from mailferry.mail import address, reading
+from mailferry.mail.reading import Reading
 from mailferry.resources.permissions import VIEWER, VIEWER_PLUS
-from mailferry.sandbox import contents, inbox
+from mailferry.sandbox import inbox
 from mailferry.sandbox.inbox import PAGE, Caught
-from mailferry.sandbox.summary import kept_line, mailboxes
+from mailferry.sandbox.summary import kept_line
 
 
 async def get_list(call: Call) -> Response:
@@ -140,20 +141,18 @@ def _smtp(caught: Caught) -> dict[str, Any]:
 
 
 def _headers(caught: Caught, message: bytes) -> dict[str, Any]:
+    read = reading.read(message)
     found: dict[str, list[str]] = {}
-    for field in contents.tree(message).fields:
-        name = field.name.decode("ascii").lower().replace("-", "_")
-        found.setdefault(name, []).append(kept_line(words.decode(field.value)))
-    hidden = _hidden(caught, message)
-    if hidden:
+    for each in read.headers:
+        found.setdefault(each.name.lower().replace("-", "_"), []).append(kept_line(each.text))
+    if hidden := _hidden(caught, read):
         found["bcc"] = [", ".join(hidden)]
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
-def _hidden(caught: Caught, message: bytes) -> Sequence[str]:
+def _hidden(caught: Caught, read: Reading) -> Sequence[str]:
     """Of the envelope those that the header does not name."""
-    fields = [field for field in contents.tree(message).fields if field.lower in (b"to", b"cc")]
-    seen = {address.key(each.address) for field in fields for each in mailboxes(field.value)}
+    seen = {address.key(each.address) for name in ("to", "cc") for each in read.mailboxes(name)}
     return [each for each in caught.envelope_to if address.key(each) not in seen]
 
 

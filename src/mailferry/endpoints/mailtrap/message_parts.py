@@ -20,8 +20,9 @@ from mailferry.endpoints.mailtrap import links
 from mailferry.endpoints.mailtrap.deps import Deps
 from mailferry.endpoints.mailtrap.errors import Fault
 from mailferry.endpoints.sealed import seal
-from mailferry.sandbox import contents, inbox
-from mailferry.sandbox.contents import Attached
+from mailferry.mail import reading
+from mailferry.mail.reading import Node
+from mailferry.sandbox import inbox
 from mailferry.sandbox.inbox import Caught
 from mailferry.store.content import ContentGone
 
@@ -105,11 +106,11 @@ async def read(deps: Deps, caught: Caught, shown: Callable[[bytes], Response]) -
 
 
 def text(message: bytes) -> Response:
-    return _shown(contents.read(message).text, "text/plain")
+    return _shown(reading.read(message).text, "text/plain")
 
 
 def html(message: bytes) -> Response:
-    return _shown(contents.read(message).html, "text/html")
+    return _shown(reading.read(message).html, "text/html")
 
 
 def raw(message: bytes) -> Response:
@@ -154,18 +155,18 @@ def _shown(found: str | None, media: str) -> Response:
 
 
 def _attachment(message: bytes, number: int) -> Response:
-    found = contents.read(message).attached
+    found = reading.read(message).attachments
     if not 1 <= number <= len(found):
         return links.refused(Fault.NOT_FOUND)
-    return _downloaded(found[number - 1])
+    return _downloaded(number, found[number - 1])
 
 
-def _downloaded(attached: Attached) -> Response:
-    name = quote(attached.filename or f"attachment-{attached.number}", safe="", errors="replace")
+def _downloaded(number: int, node: Node) -> Response:
+    name = quote(node.filename or f"attachment-{number}", safe="", errors="replace")
     headers = _SAFE | {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-    media = attached.media if _MEDIA.fullmatch(attached.media) else "application/octet-stream"
-    response = Response(attached.content, headers=headers)
-    response.headers["Content-Type"] = media  # as it is: Starlette would add a charset to texts, which we do not know
+    response = Response(node.content(), headers=headers)
+    # As it is: Starlette would add a charset to texts, which we do not know.
+    response.headers["Content-Type"] = node.media if _MEDIA.fullmatch(node.media) else "application/octet-stream"
     return response
 
 
