@@ -304,17 +304,12 @@ async def test_host_or_path_say_the_stream(target: str, role: str, stream: str) 
     assert api.only().stream == stream
 
 
-@pytest.mark.parametrize(
-    ("target", "role"),
-    [("/api/send/12", ""), ("/api/batch/12", "send"), ("/api/send", "sandbox"), ("/api/batch/1", "sandbox")],
-)
-async def test_what_is_meant_for_a_sandbox_is_never_delivered(target: str, role: str) -> None:
+@pytest.mark.parametrize("target", ["/api/send", "/api/batch", "/bulk/api/send"])
+async def test_a_sandbox_s_host_wants_an_inbox_and_never_delivers(target: str) -> None:
     api = Api()
-    answer = await api.post(target, MESSAGE, role=role)
-    assert (answer.status, answer.json) == (
-        403,
-        {"success": False, "errors": ["the sandbox is not available yet, nothing was sent"]},
-    )
+    answer = await api.post(target, MESSAGE, role="sandbox")
+    assert (answer.status, answer.json["success"]) == (400, False)
+    assert answer.json["errors"][0].startswith("an inbox is needed at this host: /api/send/{inbox_id}")
     assert api.intake.calls == []
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from mailferry.consumers.stats.counter import Counter
 from mailferry.mail.reply import Answer as Reply
 from mailferry.resources import domains
+from mailferry.sandbox.capture import Capture
 from mailferry.store.captured import CapturedSegments, CapturedTable
 from mailferry.store.content import TableContent
 from mailferry.store.database import Database
@@ -27,6 +28,7 @@ engines = delivery_support.engines
 
 #: Its mail goes to a simulator alone; this one is in no DNS.
 DEMO = "demo.test"
+SMTP_MESSAGE = b"From: App <app@a.test>\r\nTo: Bob <bob@dest.test>\r\nSubject: Hello\r\n\r\nIt works.\r\n"
 
 
 class WorkingHouse(ContactHouse):
@@ -39,6 +41,8 @@ class WorkingHouse(ContactHouse):
             "captured": office.captured,
             "intake": office.intake,
             "forget_domains": office.book.forget,
+            "smtp_ports": (2525,),
+            "pop3_ports": (1100,),
         }
         super().__init__(office.database, clock, **(given | changes))
         self.demo = self.organization = 0
@@ -71,6 +75,10 @@ class WorkingHouse(ContactHouse):
         answer = await self.post(path, mail(*to, **fields), {"Api-Token": token or self.admin})
         assert answer.status == 200, answer.body
         return list(answer.json["message_ids"])
+
+    def by_smtp(self, message: bytes = SMTP_MESSAGE, *hidden: str) -> Capture:
+        """For its inbox."""
+        return Capture(self.inbox, message, "smtp", "app@a.test", ("bob@dest.test", *hidden), "192.0.2.7")
 
     def again(self, **changes: Any) -> "WorkingHouse":
         """The same house behind an application of its own."""

@@ -37,6 +37,12 @@ def by_id(connection: Connection, account_id: int, project_id: int) -> Project |
     return next(iter(of_account(connection, account_id, (project_id,))), None)
 
 
+def lock(connection: Connection, project_id: int) -> bool:
+    """No inbox is made in it before the transaction ends. False: there is no such project."""
+    found = select(projects.c.id).where(projects.c.id == project_id).with_for_update()
+    return connection.execute(found).first() is not None
+
+
 def rename(connection: Connection, project_id: int, name: str) -> None:
     connection.execute(update(projects).where(projects.c.id == project_id).values(name=name))
 

@@ -127,6 +127,12 @@ def shrink(connection: Connection, content: CapturedContent, inbox_id: int, most
     return remove(connection, content, inbox_id, oldest[: max(held - most, 0)])
 
 
+def note_forwarded(connection: Connection, inbox_id: int) -> None:
+    """A message of it was sent on."""
+    counted = update(inboxes).where(inboxes.c.id == inbox_id)
+    connection.execute(counted.values(forwarded_count=inboxes.c.forwarded_count + 1))
+
+
 def newest(connection: Connection, inbox_id: int) -> int:
     """Its id; 0 where there is none."""
     found = connection.execute(

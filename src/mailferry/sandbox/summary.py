@@ -6,9 +6,9 @@ Half of what reading the message as a whole costs (mail/reading.py), which is do
 import binascii
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mailferry.mail import parameters, parts, words
+from mailferry.mail import header, parameters, parts, words
 from mailferry.mail.address import BadAddress, Mailbox, parse_mailboxes
 from mailferry.mail.parts import Part
 
@@ -87,9 +87,15 @@ def _tree(message: bytes) -> Part:
     try:
         return parts.read(message)
     except parts.TooManyParts:
-        end = message.find(b"\r\n\r\n") + 4
-        head = parts.read(message[:end].replace(b"multipart/", b"text/"))
-        return Part(0, head.body_at, len(message), head.fields, _TEXTS[0], {}, "")
+        return head_of(message)
+
+
+def head_of(message: bytes) -> Part:
+    """Its fields, as far as there are any, and nothing of what is in its body."""
+    end = message.find(b"\r\n\r\n") + 4
+    # Of a container that has ended nothing is read; but one without an end would be, so it gets none.
+    head = parts.read(message[:end] if end > 3 else message[: header.MAX_HEAD])
+    return replace(head, end=len(message), media=_TEXTS[0], children=())
 
 
 def _bodies(root: Part) -> tuple[Part | None, Part | None]:

@@ -9,7 +9,7 @@ from tests.contracts.cases.case import Case, Preparing, Request
 from tests.contracts.cases.domains import UNKNOWN_ID
 from tests.contracts.cases.logs import logged
 from tests.contracts.cases.templates import template
-from tests.working_house import WorkingHouse, mail
+from tests.working_house import WorkingHouse
 
 OURS: dict[str, Preparing] = {}
 case = partial(kept.case, cases=OURS)
@@ -159,15 +159,6 @@ async def _segment_shown(house: WorkingHouse, legacy: bool) -> Case:
 
 for _name in ("GET contacts/segments/{}", "DELETE contacts/segments/{}", "GET contacts/segments/{}/contacts"):
     OURS[_name.format("{segment_id}")] = _segment_shown
-
-# --- the sandbox
-
-
-async def _sandboxed(house: WorkingHouse, legacy: bool) -> Case:
-    return Case([Request((house.inbox,), mail())])
-
-
-OURS["POST send/{inbox_id}"] = OURS["POST batch/{inbox_id}"] = _sandboxed
 
 # --- webhooks
 

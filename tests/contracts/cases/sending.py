@@ -6,7 +6,7 @@ from tests.working_house import WorkingHouse, mail
 
 _FILE = {"content": "aGVsbG8=", "filename": "a.txt", "type": "text/plain", "disposition": "inline", "content_id": "a"}
 _BOX = {"email": "bob@dest.test", "name": "Bob"}
-_FULL = {
+FULL = {
     "from": {"email": "app@a.test", "name": "App"},
     "to": [_BOX],
     "cc": [_BOX],
@@ -20,8 +20,8 @@ _FULL = {
 
 @case("POST send")
 async def send(house: WorkingHouse, legacy: bool) -> Case:
-    plain = _FULL | {"subject": "Hello", "category": "orders"}
-    filled = _FULL | {"template_uuid": await kept_uuid(house), "template_variables": {"name": "Bob"}}
+    plain = FULL | {"subject": "Hello", "category": "orders"}
+    filled = FULL | {"template_uuid": await kept_uuid(house), "template_variables": {"name": "Bob"}}
     right = [plain | {"text": "Hi"}, plain | {"html": "<p>Hi</p>"}, plain | {"text": "Hi", "html": "<p>Hi</p>"}, filled]
     demo = mail(**{"from": {"email": "app@demo.test"}})
     return Case([Request(body=body) for body in right], {400: Request(body={"subject": ""}), 403: Request(body=demo)})
@@ -29,8 +29,8 @@ async def send(house: WorkingHouse, legacy: bool) -> Case:
 
 @case("POST batch")
 async def batch(house: WorkingHouse, legacy: bool) -> Case:
-    to = {name: _FULL[name] for name in ("to", "cc", "bcc")}
-    base = {name: value for name, value in _FULL.items() if name not in to} | {"subject": "Hello", "category": "orders"}
+    to = {name: FULL[name] for name in ("to", "cc", "bcc")}
+    base = {name: value for name, value in FULL.items() if name not in to} | {"subject": "Hello", "category": "orders"}
     base |= {"text": "Hi", "html": "<p>Hi</p>"}
     filled = {"template_uuid": await kept_uuid(house), "template_variables": {"name": "Bob"}}
     shared = {name: value for name, value in base.items() if name not in ("subject", "text", "html", "category")}

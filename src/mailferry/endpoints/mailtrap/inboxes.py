@@ -13,7 +13,7 @@ from mailferry.endpoints.mailtrap.errors import Fault, answer, refused
 from mailferry.endpoints.mailtrap.forms import Form, identity, invalid, members, refuse
 from mailferry.endpoints.mailtrap.links import reached
 from mailferry.intake.refusal import Reason, Refusal
-from mailferry.resources import audit, inboxes, projects
+from mailferry.resources import audit, inboxes
 from mailferry.resources.inboxes import MOST_MESSAGES, MOST_OCTETS, Inbox
 from mailferry.resources.permissions import ADMIN, VIEWER, VIEWER_PLUS, Resource, Rights
 from mailferry.sandbox import inbox as caught
@@ -35,35 +35,12 @@ async def get_one(call: Call) -> Response:
     return answer(shown(call, await visible(call)))
 
 
-async def create(call: Call) -> Response:
-    """In a project."""
-    project_id = identity(call, "project_id")
-    if call.rights.on(Resource.PROJECT, project_id) < VIEWER:
-        refuse(call, Fault.NOT_FOUND)
-    if await call.read(lambda c: projects.by_id(c, call.account_id, project_id)) is None:
-        refuse(call, Fault.NOT_FOUND)
-    if call.rights.on(Resource.PROJECT, project_id) < ADMIN:
-        refuse(call, Fault.FORBIDDEN)
-    form = Form(await members(call, _wrapper(call)))
-    name = form.text("name", least=LEAST_NAME, most=MOST_NAME)
-    sizes = _sizes(form)
-    form.check()
-    sealer, now = call.deps.sealer, call.deps.clock()
-
-    def make(connection: Connection) -> Inbox:
-        made = inboxes.create(connection, sealer, call.account_id, project_id, name, now, **sizes)
-        audit.note(connection, call.account_id, call.actor, "inbox.created", ("inbox", made.id, name), now)
-        return made
-
-    return answer(shown(call, await call.write(make)))
-
-
 async def update(call: Call) -> Response:
     """Only what is given changes."""
     inbox = await visible(call, ADMIN)
-    given = await members(call, _wrapper(call))
+    given = await members(call, wrapper(call))
     form = Form(given)
-    values: dict[str, Any] = _sizes(form)
+    values: dict[str, Any] = sizes(form)
     if "name" in given:
         values["name"] = form.text("name", least=LEAST_NAME, most=MOST_NAME)
     if form.has("email_username"):
@@ -207,20 +184,21 @@ def permissions(own: int) -> dict[str, bool]:
     return {"can_read": own > 0, "can_update": own >= ADMIN, "can_destroy": own >= ADMIN, "can_leave": False}
 
 
-# --- changes -------------------------------------------------------------------------------------------------------
-
-
-def _wrapper(call: Call) -> str:
+def wrapper(call: Call) -> str:
+    """Of a body that is about an inbox."""
     return "inbox" if call.legacy else "sandbox"
 
 
-def _sizes(form: Form) -> dict[str, int]:
+def sizes(form: Form) -> dict[str, int]:
     """Ours: Mailtrap's come with the plan."""
     found = {name: form.number(name) for name in ("max_size", "max_message_size")}
     for name, most in (("max_size", MOST_MESSAGES), ("max_message_size", MOST_OCTETS)):
         if (value := found[name]) is not None and not 1 <= value <= most:
             form.wrong(name, f"must be between 1 and {most}")
     return {name: value for name, value in found.items() if value is not None}
+
+
+# --- changes -------------------------------------------------------------------------------------------------------
 
 
 def _email_username(form: Form) -> str:

@@ -60,6 +60,7 @@ async def delete(call: Call) -> Response:
     now = call.deps.clock()
 
     def remove(connection: Connection) -> bool:
+        projects.lock(connection, project.id)
         if inboxes.of_project(connection, project.id):  # made in this moment
             return False
         projects.remove(connection, project.id)
@@ -71,6 +72,25 @@ async def delete(call: Call) -> Response:
         return await delete(call)
     call.deps.credentials.forget()
     return answer({"id": project.id})
+
+
+async def create_inbox(call: Call) -> Response:
+    project, _ = await _visible(call, ADMIN)
+    form = Form(await members(call, inbox_paths.wrapper(call)))
+    name = form.text("name", least=inbox_paths.LEAST_NAME, most=inbox_paths.MOST_NAME)
+    sizes, sealer, now = inbox_paths.sizes(form), call.deps.sealer, call.deps.clock()
+    form.check()
+
+    def make(connection: Connection) -> Inbox | None:
+        # It may be deleted in this moment, which deletes its inboxes as well.
+        if not projects.lock(connection, project.id):
+            return None
+        made = inboxes.create(connection, sealer, call.account_id, project.id, name, now, **sizes)
+        audit.note(connection, call.account_id, call.actor, "inbox.created", ("inbox", made.id, name), now)
+        return made
+
+    made = await call.write(make)
+    return answer(inbox_paths.shown(call, made or refuse(call, Fault.NOT_FOUND)))
 
 
 def _all(connection: Connection, call: Call, ids: Collection[int] | None = None) -> tuple[list[Project], list[Inbox]]:

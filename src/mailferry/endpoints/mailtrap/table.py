@@ -24,6 +24,7 @@ from mailferry.endpoints.mailtrap import (
     domain_reviews,
     domains,
     inbox_attachments,
+    inbox_forwards,
     inbox_messages,
     inboxes,
     invitations,
@@ -389,7 +390,7 @@ SANDBOX = (
     *_both(
         "projects/{project_id}/inboxes",
         "projects/{project_id}/sandboxes",
-        {"POST": Op(inboxes.create, SANDBOX_VIEWER)},
+        {"POST": Op(projects.create_inbox, SANDBOX_VIEWER)},
     ),
     *_sandboxes("", {"GET": Op(inboxes.get_list, SANDBOX_VIEWER)}),
     *_sandboxes(
@@ -419,6 +420,7 @@ SANDBOX = (
     *_message("/body.htmlsource", "GET", inbox_messages.get_html_source),
     *_message("/body.raw", "GET", inbox_messages.get_raw),
     *_message("/body.eml", "GET", inbox_messages.get_eml),
+    *_message("/forward", "POST", inbox_forwards.forward),
     *_message("/mail_headers", "GET", inbox_messages.get_headers),
     *_message("/attachments", "GET", inbox_attachments.get_list),
     *_message("/attachments/{{attachment_id}}", "GET", inbox_attachments.get_one),

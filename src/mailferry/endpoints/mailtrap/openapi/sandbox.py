@@ -1,13 +1,15 @@
 """The sandbox: projects, inboxes, and what they caught."""
 
-from mailferry.endpoints.mailtrap import inbox_attachments, inbox_messages, inboxes, projects
+from mailferry.endpoints.mailtrap import inbox_attachments, inbox_forwards, inbox_messages, inboxes, projects
 from mailferry.endpoints.mailtrap.openapi.declaration import Answer, Asked, Declared, Families, Parameter, json
 from mailferry.endpoints.mailtrap.openapi.schemas import (
     ANYTHING,
     COUNT,
+    EMAIL,
     ID,
     Component,
     answered,
+    any_of,
     array,
     asked,
     choice,
@@ -75,6 +77,20 @@ def _project(name: str, inboxes_of: str) -> Component:
 PROJECT = Families(_project("ProjectWithInboxes", "inboxes"), _project("ProjectWithSandboxes", "sandboxes"))
 
 
+_BLOCKLISTS = any_of(
+    {"type": "boolean", "const": False},
+    answered(
+        {
+            "result": choice(("success", "pending", "error")),
+            "domain": text(),
+            "ip": text(),
+            "report": array(answered({"name": text(), "url": text(), "in_black_list": flag()})),
+        }
+    ),
+    about="False where no blocklist was asked.",
+)
+
+
 def _message(name: str, inbox: str) -> Component:
     paths = ("html_path", "txt_path", "raw_path", "download_path", "html_source_path")
     return Component(
@@ -98,7 +114,7 @@ def _message(name: str, inbox: str) -> Component:
                 "text_body_size": COUNT,
                 "human_size": text(),
                 **{name: text("A link for a day that needs no token.") for name in paths},
-                "blacklists_report_info": {"type": "boolean", "const": False},
+                "blacklists_report_info": _BLOCKLISTS,
                 "smtp_information": {
                     "type": "object",
                     "properties": {
@@ -181,7 +197,7 @@ DECLARED: dict[Function, Declared] = {
     ),
     inboxes.get_list: Declared("List inboxes", {200: json(array(INBOX), "Those that the token may see.")}),
     inboxes.get_one: Declared("Show an inbox", {200: json(INBOX)}),
-    inboxes.create: Declared(
+    projects.create_inbox: Declared(
         "Make an inbox",
         {200: json(INBOX)},
         Asked(asked({"name": _INBOX_NAME, **_SIZES}, "name"), _WRAPPER, example={"name": "Staging"}),
@@ -227,6 +243,12 @@ DECLARED: dict[Function, Declared] = {
     inbox_messages.get_html_source: _body("Show the source of a message's HTML", "text/html"),
     inbox_messages.get_raw: _body("Show a message as it came", "text/plain", missing=False),
     inbox_messages.get_eml: _body("Download a message as it came", "message/rfc822", missing=False),
+    inbox_forwards.forward: Declared(
+        "Forward a message",
+        {200: json(answered({"success": flag(), "message": text()}))},
+        Asked(asked({"email": EMAIL}, "email"), example={"email": "ann@example.com"}),
+        about="To one of the account's people, from an approved domain of the account.",
+    ),
     inbox_messages.get_headers: Declared(
         "Show a message's header",
         {200: json(answered({"headers": free({"anyOf": [text(), array(text())]}, "By names in lower case.")}))},
