@@ -23,12 +23,15 @@ from mailferry.delivery.settle import Change, Settler
 from mailferry.intake.accept import Intake
 from mailferry.intake.checks import Limits
 from mailferry.intake.keep import Keeper
+from mailferry.intake.quotas import Quotas
 from mailferry.intake.submission import Accepted, Once, Publishing, Rcpt, Submission
 from mailferry.journal.ids import Ids
+from mailferry.journal.recent import Recent
 from mailferry.mail.address import Mailbox
 from mailferry.mail.compose import Content as Composed
 from mailferry.mail.reply import Answer
 from mailferry.resources import accounts, domains
+from mailferry.resources.documents import DocumentBook
 from mailferry.resources.domains import Domain, DomainBook, FreshKeys
 from mailferry.store.captured import CapturedContent
 from mailferry.store.content import Content, TableContent
@@ -77,6 +80,7 @@ class Office:
         self.boot, self.account, self.domain = boot, account, domain
         self.sealer = Sealer(bytes(32))
         self.book = DomainBook(database, clock)
+        self.documents = DocumentBook(database, clock)
         #: Given to the intake only where handed_over > 0: so many messages are passed on from memory at once.
         self.budget = HandoffBudget(handed_over, 1 << 30)
         #: Jobs passed on from memory end here, unless a test puts a worker's method in its place.
@@ -91,6 +95,7 @@ class Office:
             Ids(clock),
             clock,
             Limits(),
+            Quotas(self.documents, Recent(database, clock), clock),
             simulated=lambda address: address.endswith("@simulator.demo.test"),
             hand_over=lambda jobs: self.hand_over(jobs),
         )

@@ -9,10 +9,11 @@ from sqlalchemy import Connection, insert
 
 from mailferry.cli import app as cli
 from mailferry.cli import domains as cli_domains
+from mailferry.cli import organizations as cli_organizations
 from mailferry.endpoints.operations.tools import Mistake, Tools
 from mailferry.endpoints.operations.verbs import VERBS
 from mailferry.net.dns import Resolver
-from mailferry.resources import accounts, domains
+from mailferry.resources import accounts, audit, domains
 from mailferry.store.database import Database
 from mailferry.store.schema import domain_alerts, messages, queue, recipients
 from tests.conftest import Clock
@@ -65,6 +66,27 @@ async def test_domains_are_listed_with_how_well_they_do(
     monkeypatch.setattr(cli_domains, "call", lambda *_, **__: [second])
     cli.run(["domains", "list"])
     assert "Level" not in capsys.readouterr().out
+
+
+async def test_a_quota_is_one_account_s_and_each_number_of_it_is_changed_alone(
+    operator: Operator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlimited = {"account_id": SECOND, "per_day": 0, "per_second": 0.0, "sent": 0}
+    assert await operator.ask("accounts.quota", account=SECOND) == unlimited
+    await operator.ask("accounts.quota", account=SECOND, per_day=500)
+    told = await operator.ask("accounts.quota", account=SECOND, per_second=2.5)
+    assert told == unlimited | {"per_day": 500, "per_second": 2.5}
+    assert await operator.ask("accounts.quota", account=FIRST) == unlimited | {"account_id": FIRST}
+    assert "there is no account 3" in await operator.mistake("accounts.quota", account=3)
+    noted = await operator.tools.database.read(lambda c: audit.page(c, SECOND))
+    changes = ['{"per_second":{"from":0.0,"to":2.5}}', '{"per_day":{"from":0,"to":500}}']
+    assert [(row.event, row.changes) for row in noted] == [("account.updated", each) for each in changes]
+
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(cli_organizations, "call", lambda *_, **given: asked.update(given) or told)
+    cli.run(["accounts", "quota", "2", "--per-second", "2.5"])
+    assert asked == {"account": 2, "per_day": None, "per_second": 2.5}
+    assert capsys.readouterr().out == "Account 2: 0 recipients in the last 24 hours, of 500; a second: 2.5.\n"
 
 
 async def test_a_domain_is_found_in_whichever_account_has_it(operator: Operator) -> None:

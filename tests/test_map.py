@@ -126,4 +126,5 @@ def test_every_reason_that_smtp_can_meet_has_its_reply() -> None:
         for reason in Reason
         if reason.value.split("_")[0] in {"from", "address", "recipient", "recipients", "message"}
     }
-    assert by_fields | {Reason.SENDER_NOT_ALLOWED, Reason.DEMO_RECIPIENT} <= set(REPLIES)
+    of_all = {Reason.SENDER_NOT_ALLOWED, Reason.DEMO_RECIPIENT, Reason.RATE_EXCEEDED, Reason.QUOTA_EXCEEDED}
+    assert by_fields | of_all <= set(REPLIES)

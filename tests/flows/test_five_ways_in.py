@@ -13,13 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.amazon import SENDER, Amazon, amazon, in_thread
+from tests.commands import ask_later
 from tests.server import message
 
 SUBJECT, TEXT, HTML = "Größe & Preis", "Grüße aus Köln\r\n", "<p>Grüße aus Köln</p>\r\n"
 #: What each dialect makes anew in every message.
 OWN = {"message-id", "date", "dkim-signature", "received", "content-type", "to"}
+
+
+class Refused(Exception):
+    """With the code and what else was heard."""
 
 
 @pytest.fixture
@@ -40,7 +46,8 @@ def whole(to: str) -> bytes:
 def by_mailtrap(cloud: Amazon, to: str) -> Any:
     body = message(to, subject=SUBJECT, text=TEXT, html=HTML) | {"from": {"email": SENDER, "name": "App"}}
     status, answer = cloud.server.post("/api/send", body, cloud.server.credentials["api_token"])
-    assert status == 200, answer
+    if status != 200:
+        raise Refused(status, answer)
     return answer
 
 
@@ -52,7 +59,8 @@ def by_smtp(cloud: Amazon, to: str, user: str = "", password: str = "") -> bytes
         client.mail(SENDER)
         client.rcpt(to)
         code, reply = client.data(whole(to))
-    assert code == 250, reply
+    if code != 250:
+        raise Refused(code, reply)
     return reply
 
 
@@ -115,6 +123,7 @@ async def test_all_look_alike_and_stand_in_one_log_one_count_and_one_list(cloud:
         await asyncio.sleep(3)  # ten questions a minute are answered
     assert await log(cloud) == {f"{way}@dest.test": ["delivered"] for way in WAYS}
     await suppressed_for_all(cloud)
+    await limited_for_all(cloud)
 
 
 async def asked(cloud: Amazon, path: str) -> Any:
@@ -153,3 +162,53 @@ async def suppressed_for_all(cloud: Amazon) -> None:
         await in_thread(send, cloud, "gone@dest.test")
     assert (await log(cloud))["gone@dest.test"] == ["not_delivered"] * (1 + len(WAYS))
     assert len(cloud.mx.transactions) == count
+
+
+async def limited_for_all(cloud: Amazon) -> None:
+    """What one way has sent, none may send beyond it; each says so in its own words, and in those of a moment."""
+    await ask_later(cloud.server, "accounts.quota", account=1, per_day=1, per_second=2.5)
+    told = await in_thread(cloud.client("ses").get_send_quota)
+    assert (told["Max24HourSend"], told["MaxSendRate"]) == (1.0, 2.5)
+    assert told["SentLast24Hours"] == 2 * len(WAYS) + 1
+    daily = "Daily message quota exceeded."
+    assert await refusals(cloud) == {
+        "mailtrap": (429, {"success": False, "errors": ["Daily limit of the account exceeded"]}),
+        "smtp": (451, b"4.7.1 Daily limit of the account exceeded, try again later"),
+        "ses-smtp": (454, b"Throttling failure: " + daily.encode()),
+        "ses-v1": (400, "Throttling", daily),
+        "ses-v2": (429, "TooManyRequestsException", daily),
+    }
+    await ask_later(cloud.server, "accounts.quota", account=1, per_day=0, per_second=0.001)
+    await in_thread(by_mailtrap, cloud, "last@dest.test")
+    rate = "Maximum sending rate exceeded."
+    assert await refusals(cloud) == {
+        "mailtrap": (429, {"success": False, "errors": ["Rate limit exceeded"]}),
+        "smtp": (451, b"4.7.1 Rate limit exceeded, try again later"),
+        "ses-smtp": (454, b"Throttling failure: " + rate.encode()),
+        "ses-v1": (400, "Throttling", rate),
+        "ses-v2": (429, "TooManyRequestsException", rate),
+    }
+    bulk = await in_thread(
+        cloud.client("sesv2").send_bulk_email,
+        FromEmailAddress=SENDER,
+        DefaultContent={"Template": {"TemplateContent": {"Subject": "S", "Text": "T"}, "TemplateData": "{}"}},
+        BulkEmailEntries=[{"Destination": {"ToAddresses": ["a@dest.test"]}}],
+    )
+    assert bulk["BulkEmailEntryResults"] == [{"Status": "ACCOUNT_THROTTLED", "Error": rate}]
+    assert (await in_thread(cloud.client("sesv2").get_account))["SendQuota"]["MaxSendRate"] == 0.001
+
+
+async def refusals(cloud: Amazon) -> dict[str, Any]:
+    return {way: await in_thread(refusal, send, cloud) for way, send in WAYS.items()}
+
+
+def refusal(send: Callable[[Amazon, str], Any], cloud: Amazon) -> Any:
+    """What a sender by this way is told."""
+    try:
+        found = send(cloud, "more@dest.test")
+    except ClientError as error:
+        told = error.response["Error"]
+        return error.response["ResponseMetadata"]["HTTPStatusCode"], told["Code"], told["Message"]
+    except Refused as error:
+        return error.args
+    raise AssertionError(f"it was sent: {found}")

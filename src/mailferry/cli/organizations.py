@@ -50,6 +50,29 @@ def create_account(
     show.as_json(made) if json else show.line(f"Account {made['id']}, {show.tame(made['name'])}, is made.")
 
 
+@accounts.command(name="quota")
+def quota_of_account(
+    account: Annotated[int, Parameter(help="Its id, as accounts list shows it.")],
+    /,
+    *,
+    where: Where = HERE,
+    per_day: Annotated[
+        int | None, Parameter(validator=Number(gte=0), help="Recipients in any 24 hours; 0: no end.")
+    ] = None,
+    per_second: Annotated[
+        float | None, Parameter(validator=Number(gte=0, lte=1_000_000), help="Recipients a second; 0: no end.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show how much an account may send and has sent, or limit it. What comes beyond is refused for the moment."""
+    told = call(where.load(), "accounts.quota", account=account, per_day=per_day, per_second=per_second)
+    if json:
+        show.as_json(told)
+        return
+    day, second = (told[each] or "no end" for each in ("per_day", "per_second"))
+    show.line(f"Account {account}: {told['sent']} recipients in the last 24 hours, of {day}; a second: {second}.")
+
+
 @organizations.command(name="list")
 def list_organizations(*, where: Where = HERE, json: Json = False) -> None:
     """Show all organizations, with their accounts."""

@@ -14,12 +14,14 @@ from mailferry.faults import reach
 from mailferry.intake import checks
 from mailferry.intake.draft import make_draft
 from mailferry.intake.keep import Draft, Keeper, Kept, Unit, stored_answer
+from mailferry.intake.quotas import Quotas, Taking
 from mailferry.intake.record import record
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
 from mailferry.journal.ids import Ids
 from mailferry.resources import domains
 from mailferry.resources.domains import Domain, DomainBook
+from mailferry.resources.system_mail import ENDPOINT as SYSTEM
 from mailferry.store.database import Database
 
 #: How many recipients of a batch are gone through between two turns of the event loop, which 500 messages would block.
@@ -38,6 +40,7 @@ class Intake:
         ids: Ids,
         clock: Callable[[], int],
         limits: checks.Limits,
+        quotas: Quotas,
         *,
         simulated: Callable[[str], bool],
         hand_over: Callable[[Sequence[Job]], None],
@@ -48,6 +51,7 @@ class Intake:
         self._ids = ids
         self._clock = clock
         self.limits = limits
+        self._quotas = quotas
         self._simulated = simulated
         self._hand_over = hand_over
         #: Large messages are composed one after the other: together they would be no faster, and need more memory.
@@ -63,15 +67,16 @@ class Intake:
         """
         if once and (known := await self.known(once)):
             return known
-        drafts = await self._drafts(submissions)
-        results: list[Accepted | Refused] = [
-            Accepted(d.row["id"], tuple(r.id for r in d.recipients)) if isinstance(d, Draft) else d for d in drafts
-        ]
-        accepted = tuple(draft for draft in drafts if isinstance(draft, Draft))
-        if accepted:
-            outcome = await self._keep(Unit(accepted, once, once.answer(results) if once else ""))
-            if not isinstance(outcome, Kept):
-                return outcome
+        with self._quotas.taking() as taking:
+            drafts = await self._drafts(submissions, taking)
+            results: list[Accepted | Refused] = [
+                Accepted(d.row["id"], tuple(r.id for r in d.recipients)) if isinstance(d, Draft) else d for d in drafts
+            ]
+            accepted = tuple(draft for draft in drafts if isinstance(draft, Draft))
+            if accepted:
+                outcome = await self._keep(Unit(accepted, once, once.answer(results) if once else ""))
+                if not isinstance(outcome, Kept):
+                    return outcome
         for submission, result in zip(submissions, results, strict=True):
             record(submission, result)
         return results
@@ -107,19 +112,19 @@ class Intake:
             above = above.partition(".")[2]
         return domain
 
-    async def _drafts(self, submissions: Sequence[Submission]) -> list[Draft | Refused]:
+    async def _drafts(self, submissions: Sequence[Submission], taking: Taking) -> list[Draft | Refused]:
         now = self._clock()
         drafts: list[Draft | Refused] = []
         since = 0
         for submission in submissions:
-            drafts.append(await self._draft(submission, now))
+            drafts.append(await self._draft(submission, now, taking))
             since += 1 + len(submission.recipients)
             if since > BREATH:
                 await asyncio.sleep(0)
                 since = 0
         return drafts
 
-    async def _draft(self, submission: Submission, now: int) -> Draft | Refused:
+    async def _draft(self, submission: Submission, now: int, taking: Taking) -> Draft | Refused:
         assert submission.template is None, "templates are rendered before (render.py)"
         large = checks.is_large(submission)
         found = await self._in_thread(lambda: self._look(submission)) if large else self._look(submission)
@@ -132,6 +137,11 @@ class Intake:
             domain = domain if isinstance(other, Domain) else replace(other, field="envelope_from")
         if isinstance(domain, Refusal):
             return Refused((domain,))
+        # What Mailferry itself has to say of an account goes out however much the account sends.
+        if submission.endpoint != SYSTEM and (
+            over := await taking.take(submission.account_id, len(submission.recipients))
+        ):
+            return Refused((Refusal(over),))
         ids = [self._ids.new() for _ in range(1 + len(submission.recipients))]
         if large:
             draft = await self._in_thread(lambda: make_draft(submission, domain, ids, now))

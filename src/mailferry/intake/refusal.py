@@ -43,6 +43,8 @@ class Reason(StrEnum):
     TEMPLATE_EMPTY = "template_empty"  # detail: what the message would lack
     MESSAGE_MALFORMED = "message_malformed"  # a raw message whose header block cannot be read; detail says where
     MESSAGE_TOO_LARGE = "message_too_large"  # detail: the limit in octets
+    RATE_EXCEEDED = "rate_exceeded"  # of the account, in a second
+    QUOTA_EXCEEDED = "quota_exceeded"  # of the account, in 24 hours
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,12 +37,15 @@ from mailferry.housekeeping import Housekeeping
 from mailferry.intake.accept import Intake
 from mailferry.intake.checks import Limits
 from mailferry.intake.keep import Keeper
+from mailferry.intake.quotas import Quotas
 from mailferry.journal.ids import Ids
+from mailferry.journal.recent import Recent
 from mailferry.listening import Listening
 from mailferry.net.guard import Guard
 from mailferry.net.http import HttpClient
 from mailferry.resources.access_keys import AccessKeys
 from mailferry.resources.accounts import any_account
+from mailferry.resources.documents import DocumentBook
 from mailferry.resources.domains import fresh_keys
 from mailferry.resources.notification_keys import NotificationKeys
 from mailferry.resources.system_mail import Send
@@ -129,7 +132,8 @@ class Parts:
             delivery = Delivery(house, ending, listening, guard, self._simulator)
             budget = delivery.budget()
             self._worker = await delivery.start(self._hits, budget)
-        intake = self._intake(budget)
+        documents = DocumentBook(house.database, ticks)  # what is changed over one way in is known to all at once
+        intake = self._intake(budget, documents)
         send_mail = SystemMail(house.database, intake).send
         if "consumers" in self._roles:
             self._serve_webhooks(poster)
@@ -138,8 +142,8 @@ class Parts:
             ending.task("notices", Notices(house.database, house.clock, send_mail).run())
         credentials = Credentials(house.database, house.clock, ticks)
         keys = AccessKeys(house.database, house.sealer, house.clock, ticks)
-        tools = self._tools(listening, credentials, keys, poster, counter, send_mail)
-        await self._open_doors(Doors(house, ending, listening), intake, credentials, keys, tools)
+        tools = self._tools(listening, credentials, keys, poster, counter, send_mail, documents)
+        await self._open_doors(Doors(house, ending, listening, documents), intake, credentials, keys, tools)
         if "housekeeping" in self._roles:
             ending.task("housekeeping", Housekeeping(tools, house.content, house.clock.grown).run())
 
@@ -167,6 +171,7 @@ class Parts:
         poster: Poster,
         counter: Counter,
         send_mail: Send,
+        documents: DocumentBook,
     ) -> Tools:
         house = self._house
         return Tools(
@@ -184,6 +189,7 @@ class Parts:
             counter=counter,
             forget_tokens=credentials.forget,
             forget_keys=keys.forget,
+            forget_documents=documents.forget,
             send_mail=send_mail,
         )
 
@@ -204,7 +210,7 @@ class Parts:
         self._ending.part("requests to webhooks", served.close)
         self._ending.task("webhooks", served.run())
 
-    def _intake(self, budget: HandoffBudget | None) -> Intake:
+    def _intake(self, budget: HandoffBudget | None, documents: DocumentBook) -> Intake:
         house, config = self._house, self._config
         keeper = Keeper(
             house.content,
@@ -221,6 +227,7 @@ class Parts:
             Ids(house.clock),
             house.clock,
             Limits(),
+            Quotas(documents, Recent(house.database, house.clock), ticks),
             simulated=self._simulator.is_simulated,
             hand_over=self._worker.hand_over if self._worker else lambda jobs: None,
         )

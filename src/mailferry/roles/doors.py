@@ -61,13 +61,12 @@ GRACE = 4.0
 class Doors:
     """Opens what the roles of this process need; each is closed again by ``ending``."""
 
-    def __init__(self, house: House, ending: Ending, listening: Listening) -> None:
+    def __init__(self, house: House, ending: Ending, listening: Listening, documents: DocumentBook) -> None:
         self._house = house
         self._config = house.config
         self._ending = ending
         self._listening = listening
-        #: What is changed over one way in is known to the others at once.
-        self._documents = DocumentBook(house.database, ticks)
+        self._documents = documents
         self._inboxes = InboxBook(house.database, house.sealer, ticks)
         self._sandbox = Sandbox(house.database, house.captured, Ids(house.clock), house.clock)
 

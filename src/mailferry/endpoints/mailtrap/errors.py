@@ -76,6 +76,8 @@ REASONS: Mapping[Reason, Wording] = {
     Reason.TEMPLATE_EMPTY: Wording(400, "'template_uuid' gives a message without {detail}"),
     Reason.MESSAGE_MALFORMED: Wording(400, "message is malformed: {detail}"),
     Reason.MESSAGE_TOO_LARGE: Wording(413, "message is too large (maximum is {detail} bytes)"),
+    Reason.RATE_EXCEEDED: Wording(429, "Rate limit exceeded", ours=False),
+    Reason.QUOTA_EXCEEDED: Wording(429, "Daily limit of the account exceeded"),
 }
 #: A member of an item (``to.email``) reads like Mailtrap's "address is invalid in 'to' 0".
 _OF_PART = {
@@ -152,7 +154,7 @@ _GENERAL_ERRORS = frozenset({Fault.ACCOUNT_FORBIDDEN, Fault.FORBIDDEN, Fault.BUS
 _RETRY_AFTER = {Fault.BUSY: 1, Fault.UNAVAILABLE: RETRY_SECONDS}
 
 #: The graver status wins when a request has several faults: that the sender is wrong must be seen, whatever else is.
-_GRAVITY = (401, 403, 413)
+_GRAVITY = (401, 403, 413, 429)
 _UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 #: A thousand bad addresses would be answered with a thousand lines that nobody reads.
 MAX_TEXTS = 100

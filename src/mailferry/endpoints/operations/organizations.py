@@ -1,5 +1,6 @@
 """Accounts and organizations for an operator: made, listed, and accounts put under an organization."""
 
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection
@@ -8,7 +9,8 @@ from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
 from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb, one_line
-from mailferry.resources import accounts, audit, organizations, users
+from mailferry.journal.recent import Recent
+from mailferry.resources import accounts, audit, organizations, quotas, users
 
 
 async def accounts_list(tools: Tools) -> list[dict[str, Any]]:
@@ -32,6 +34,29 @@ async def accounts_create(tools: Tools, name: str, organization: int = 0) -> dic
         return next(_account(connection, row.id, row) for row in accounts.every(connection) if row.id == made)
 
     return await tools.database.write(write)
+
+
+async def accounts_quota(
+    tools: Tools, account: int, per_day: int | None = None, per_second: float | None = None
+) -> dict[str, Any]:
+    """What is given is changed; 0 lifts it."""
+    await known_account(tools, account)
+    now = tools.clock()
+    given = {"per_day": per_day, "per_second": per_second}
+
+    def write(connection: Connection) -> dict[str, Any]:
+        members = {name: value for name, value in given.items() if value is not None}
+        before, after = (asdict(each) for each in quotas.change(connection, account, members, now))
+        if before != after:
+            resource = ("account", account, accounts.name_of(connection, account))
+            changes = {name: (before[name], after[name]) for name in members}
+            audit.note(connection, account, OPERATOR, "account.updated", resource, now, changes)
+        return after
+
+    quota = await tools.database.write(write)
+    tools.forget_documents()
+    sent = await Recent(tools.database, tools.clock).recipients(account)
+    return {"account_id": account, **quota, "sent": sent}
 
 
 async def organizations_list(tools: Tools) -> list[dict[str, Any]]:
@@ -79,6 +104,7 @@ async def organizations_add_account(tools: Tools, organization: int, account: in
 VERBS: dict[str, Verb] = {
     "accounts.list": accounts_list,
     "accounts.create": accounts_create,
+    "accounts.quota": accounts_quota,
     "organizations.list": organizations_list,
     "organizations.create": organizations_create,
     "organizations.add-account": organizations_add_account,

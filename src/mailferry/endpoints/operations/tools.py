@@ -44,6 +44,8 @@ class Tools:
     forget_tokens: Callable[[], None] = lambda: None
     #: The same of key pairs.
     forget_keys: Callable[[], None] = lambda: None
+    #: The same of what is asked with every message: configuration sets, quotas.
+    forget_documents: Callable[[], None] = lambda: None
     #: Sends what Mailferry itself has to say.
     send_mail: Send = no_mail
     #: The bytes of messages.

@@ -8,14 +8,14 @@ from sqlalchemy import Connection
 from mailferry.consumers.stats import reading
 from mailferry.consumers.stats.reading import HOURS, Counts, Query
 from mailferry.endpoints.ses.deps import Call, Params, Result
-from mailferry.resources import documents
+from mailferry.resources import documents, quotas
 from mailferry.resources.documents import Kind as Document
 from mailferry.resources.permissions import VIEWER, Resource
 
 DAY_MS = 86_400_000
 #: The name under which the account's settings are kept.
 DOCUMENT = "settings"
-#: Nothing here limits how much is sent, and clients divide by these: large, finite, positive.
+#: What an account without a quota is told, since clients divide by these: large, finite, positive.
 MAX_24_HOURS = 10_000_000.0
 MAX_RATE = 1_000.0
 _HOUR_MS = 3_600_000
@@ -41,7 +41,12 @@ async def change(call: Call, **members: Any) -> None:
 
 async def get_send_quota(call: Call, params: Params) -> Result:
     sent = await call.deps.recent.recipients(call.account_id)
-    return {"Max24HourSend": MAX_24_HOURS, "MaxSendRate": MAX_RATE, "SentLast24Hours": float(sent)}
+    quota = await quotas.known(call.deps.documents, call.account_id)
+    return {
+        "Max24HourSend": float(quota.per_day) or MAX_24_HOURS,
+        "MaxSendRate": quota.per_second or MAX_RATE,
+        "SentLast24Hours": float(sent),
+    }
 
 
 async def get_account(call: Call, params: Params) -> Result:

@@ -40,6 +40,8 @@ MAX_ENTRIES = 50
 SLICE_OCTETS = 32 * 1024 * 1024
 #: By the code of what is wrong with an entry, v1's word and v2's.
 _STATUSES = {
+    "AccountDailyQuotaExceeded": ("AccountDailyQuotaExceeded", "ACCOUNT_DAILY_QUOTA_EXCEEDED"),
+    "AccountThrottled": ("AccountThrottled", "ACCOUNT_THROTTLED"),
     "InvalidParameterValue": ("InvalidParameterValue", "INVALID_PARAMETER"),
     "InvalidRenderingParameter": ("InvalidParameterValue", "INVALID_PARAMETER"),
     "MessageRejected": ("MessageRejected", "MESSAGE_REJECTED"),
@@ -47,6 +49,9 @@ _STATUSES = {
     "TemplateDoesNotExist": ("TemplateDoesNotExist", "TEMPLATE_NOT_FOUND"),
     "Throttling": ("TransientFailure", "TRANSIENT_FAILURE"),
 }
+
+#: What is one code for a call is two for an entry.
+_OVER = {Reason.QUOTA_EXCEEDED: "AccountDailyQuotaExceeded", Reason.RATE_EXCEEDED: "AccountThrottled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +227,7 @@ def _sent(call: Call, ready: tuple[Outgoing, Submission], outcome: Accepted | Re
     error = refused(call, ready[0], refusal)
     if refusal.reason is Reason.SENDER_NOT_ALLOWED:
         raise error
-    return error
+    return replace(error, code=_OVER.get(refusal.reason, error.code))
 
 
 def _result(sent: Sent, version: int) -> dict[str, Any]:

@@ -205,6 +205,10 @@ def refused(call: Call, outgoing: Outgoing, refusal: Refusal) -> SesError:
             return invalid("Missing required header 'From'.")
         case Reason.MESSAGE_TOO_LARGE:
             return invalid(f"Message length is more than {refusal.detail} bytes long.")
+        case Reason.RATE_EXCEEDED:
+            return SesError("Throttling", "Maximum sending rate exceeded.")
+        case Reason.QUOTA_EXCEEDED:
+            return SesError("Throttling", "Daily message quota exceeded.")
     where = f"{refusal.field}: " if refusal.field else ""
     return invalid(f"{where}{refusal.reason.replace('_', ' ')}{f' ({refusal.detail})' if refusal.detail else ''}")
 
