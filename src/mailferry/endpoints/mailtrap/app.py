@@ -30,20 +30,15 @@ def routes(deps: Deps) -> list[BaseRoute]:
     """For the application that roles/ assembles; they come before any route that would take ``/api``."""
     found: list[BaseRoute] = [*openapi.routes(), *contact_exports.routes(deps), *raw_messages.routes(deps)]
     found += message_parts.routes(deps)
-    for row in TABLE:
-        endpoint = _Endpoint(row, deps)
-        found.append(_Route(row.path, endpoint))
-        if "{rest:path}" not in row.path:
-            found.append(_Route(row.path + "/", endpoint))
-    return found
+    return found + [_Route(row.path, _Endpoint(row, deps)) for row in TABLE]
 
 
 class _Route(Route):
     def __init__(self, path: str, endpoint: "_Endpoint") -> None:
         super().__init__(path, endpoint)
         # Starlette's "the rest" ends at a line break, and the framework would answer %0A in its own words. Its "$" lets
-        # one line break more pass: /api/send%0A was the same as /api/send.
-        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z", re.DOTALL)
+        # one line break more pass: /api/send%0A was the same as /api/send. A slash at the end is the same path.
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"/?\Z", re.DOTALL)
 
 
 class _Endpoint:
