@@ -9,7 +9,6 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mailferry.endpoints.ses import tags
 from mailferry.endpoints.ses.errors import SesError, v2_spelling
 from mailferry.resources import documents, domain_changes
 from mailferry.resources.audit import Actor
@@ -383,10 +382,42 @@ async def test_tags_made_with_a_tenant_and_put_to_it_are_the_same(calls: Calls) 
 
 async def test_a_template_has_tags(calls: Calls) -> None:
     arn = ARN.format(account=calls.account, resource="template/a b/c")
+    with pytest.raises(SesError) as caught:
+        await calls("sesv2", "TagResource", ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}])
+    assert caught.value.code == "NotFound"
+    await calls("sesv2", "CreateEmailTemplate", TemplateName="a b/c", TemplateContent={"Subject": "Hello"})
     await calls("sesv2", "TagResource", ResourceArn=arn, Tags=[{"Key": "a", "Value": "1"}])
     assert (await calls("sesv2", "ListTagsForResource", ResourceArn=arn))["Tags"] == [{"Key": "a", "Value": "1"}]
-    await calls.database.write(lambda c: tags.forget(c, calls.account, "template/a b/c"))
+    await calls("sesv2", "DeleteEmailTemplate", TemplateName="a b/c")
+    await calls("sesv2", "CreateEmailTemplate", TemplateName="a b/c", TemplateContent={"Subject": "Hello"})
     assert (await calls("sesv2", "ListTagsForResource", ResourceArn=arn))["Tags"] == []
+
+
+MADE_WITH_TAGS: dict[str, dict[str, Any]] = {
+    "CreateConfigurationSet": {"ConfigurationSetName": "main"},
+    "CreateContactList": {"ContactListName": "all"},
+    "CreateCustomVerificationEmailTemplate": {
+        "TemplateName": "hello",
+        "FromEmailAddress": "hello@shop.test",
+        "TemplateSubject": "Hello",
+        "TemplateContent": "<p>Hello</p>",
+        "SuccessRedirectionURL": "https://shop.test/yes",
+        "FailureRedirectionURL": "https://shop.test/no",
+    },
+    "CreateDedicatedIpPool": {"PoolName": "pool"},
+    "CreateEmailIdentity": {"EmailIdentity": "other.test"},
+    "CreateEmailTemplate": {"TemplateName": "hello", "TemplateContent": {"Subject": "Hello"}},
+    "CreateTenant": {"TenantName": "shop"},
+}
+
+
+async def test_tags_that_a_resource_is_made_with_are_judged_as_those_that_it_is_given(calls: Calls) -> None:
+    await calls.verified("shop.test")
+    for operation, params in MADE_WITH_TAGS.items():
+        for wrong in ([{"Key": "k", "Value": "x"}] * 2, [{"Key": "aws:k", "Value": "x"}]):
+            with pytest.raises(SesError, match=r"Duplicate|reserved"):
+                await calls("sesv2", operation, Tags=wrong, **params)
+        await calls("sesv2", operation, Tags=[{"Key": "k", "Value": "x"}], **params)
 
 
 async def test_new_keys_for_a_deleted_domain_change_nothing(calls: Calls) -> None:

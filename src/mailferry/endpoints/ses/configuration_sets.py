@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from mailferry.consumers.ses import destinations
 from mailferry.consumers.webhooks import gather
-from mailferry.endpoints.ses import destinations_v1, paging
+from mailferry.endpoints.ses import destinations_v1, paging, tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.resources import audit, documents
@@ -36,7 +36,7 @@ async def create_v2(call: Call, params: Params) -> Result:
     body: Body = {name: params[name] for name in _OPTIONS if name in params}
     if "TrackingOptions" in body:
         _check_tracking(body["TrackingOptions"])
-    await _create(call, params["ConfigurationSetName"], body | {"Tags": params.get("Tags", [])})
+    await _create(call, params["ConfigurationSetName"], body | {tags.MEMBER: tags.read(params)})
     return None
 
 
@@ -55,7 +55,7 @@ async def get_v2(call: Call, params: Params) -> Result:
     shown = {
         name: {**defaults.get(name, {}), **body.get(name, {})} for name in _OPTIONS if name in {**defaults, **body}
     }
-    return {"ConfigurationSetName": params["ConfigurationSetName"], **shown, "Tags": body.get("Tags", [])}
+    return {"ConfigurationSetName": params["ConfigurationSetName"], **shown, "Tags": body.get(tags.MEMBER, [])}
 
 
 async def describe_v1(call: Call, params: Params) -> Result:

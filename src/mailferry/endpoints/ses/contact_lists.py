@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import paging, template_tags
+from mailferry.endpoints.ses import paging, tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid, not_found
 from mailferry.resources import audit
@@ -25,13 +25,14 @@ async def create(call: Call, params: Params) -> Result:
     name = params["ContactListName"]
     _check_name(name, "ContactListName")
     board = Board(name, _description(params.get("Description")), _topics(params.get("Topics", ())))
+    given = tags.read(params)
 
     def write(connection: Connection) -> None:
         locks.take(connection, call.account_id)
         if topics.of_account(connection, call.account_id):
             raise invalid("A maximum of 1 Lists allowed per account.")
         _saved(connection, call, board)
-        template_tags.put(connection, call, template_tags.CONTACT_LIST, name, params.get("Tags", ()))
+        tags.put(connection, call, _resource(name), given)
         _tell(call, connection, "contact_list.created", name)
 
     await call.write(write)
@@ -42,20 +43,20 @@ async def create(call: Call, params: Params) -> Result:
 async def get(call: Call, params: Params) -> Result:
     name = params["ContactListName"]
 
-    def read(connection: Connection) -> tuple[Board, template_tags.Tags]:
+    def read(connection: Connection) -> tuple[Board, tags.Tags]:
         found = topics.find(connection, call.account_id, checked(name))
         if found is None:
             raise missing(name)
-        return found, template_tags.of(connection, call, template_tags.CONTACT_LIST, name)
+        return found, tags.of(connection, call.account_id, _resource(name))
 
-    found, tags = await call.read(read)
+    found, kept = await call.read(read)
     return {
         "ContactListName": found.name,
         "Topics": [_shown(each) for each in found.topics],
         "Description": found.description,
         "CreatedTimestamp": found.created_at,
         "LastUpdatedTimestamp": found.updated_at,
-        "Tags": tags,
+        "Tags": kept,
     }
 
 
@@ -85,7 +86,7 @@ async def delete(call: Call, params: Params) -> Result:
         if found is None:
             raise missing(name)
         topics.remove(connection, call.account_id, found, call.now())
-        template_tags.forget(connection, call, template_tags.CONTACT_LIST, name)
+        tags.forget(connection, call.account_id, _resource(name))
         _tell(call, connection, "contact_list.deleted", name)
 
     await call.write(write)
@@ -112,6 +113,10 @@ def missing(name: str) -> SesError:
 
 def no_topic(list_name: str, topic: str) -> SesError:
     return invalid(f"List: {list_name} doesn't contain Topic: {topic}")
+
+
+def _resource(name: str) -> str:
+    return f"{tags.CONTACT_LIST}/{name}"
 
 
 def _saved(connection: Connection, call: Call, board: Board) -> None:

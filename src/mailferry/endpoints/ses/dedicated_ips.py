@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import account, paging
+from mailferry.endpoints.ses import account, paging, tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, not_found
 from mailferry.resources import audit, documents
@@ -18,7 +18,7 @@ _POOL = Kind.DEDICATED_IP_POOL
 
 async def create_pool(call: Call, params: Params) -> Result:
     name = params["PoolName"]
-    body = {"ScalingMode": params.get("ScalingMode", "STANDARD"), "Tags": params.get("Tags", [])}
+    body = {"ScalingMode": params.get("ScalingMode", "STANDARD"), tags.MEMBER: tags.read(params)}
 
     def write(connection: Connection) -> bool:
         made = documents.add(connection, call.account_id, _POOL, name, body, call.now())

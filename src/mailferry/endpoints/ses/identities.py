@@ -50,11 +50,10 @@ async def create_v2(call: Call, params: Params) -> Result:
     taken = SesError("AlreadyExists", f"Email identity {text[:300]} already exist.")
     if await call.read(lambda connection: identity.find(connection, call.account_id, name)):
         raise taken
-    labels = params.get("Tags", ())
-    tags.check(labels)
+    labels = tags.read(params)
     settings, keys = await _read_settings(call, name, params)
     if labels:
-        settings[tags.MEMBER] = list(labels)
+        settings[tags.MEMBER] = labels
     found, new = await _add(call, name, settings, keys)
     if not new:
         raise taken

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from mailferry.endpoints.ses import identity
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid, not_found
-from mailferry.resources import documents
+from mailferry.resources import documents, templates
 from mailferry.resources.documents import Kind
 from mailferry.resources.permissions import VIEWER
 
@@ -31,13 +31,9 @@ _HOLDING = {
     "identity": Kind.IDENTITY,
     "tenant": Kind.TENANT,
 }
-#: And those whose form leaves no room for them.
-_CLOSED = {
-    "contact-list": Kind.CONTACT_LIST,
-    "custom-verification-email-template": Kind.VERIFICATION_TEMPLATE,
-}
-#: No documents at all.
-_OTHERS = frozenset({"template"})
+CONTACT_LIST, TEMPLATE, VERIFICATION_TEMPLATE = "contact-list", "template", "custom-verification-email-template"
+#: And those whose form leaves no room for them; a template is no document at all.
+_CLOSED = {CONTACT_LIST: Kind.CONTACT_LIST, VERIFICATION_TEMPLATE: Kind.VERIFICATION_TEMPLATE, TEMPLATE: None}
 
 Tags = Sequence[Mapping[str, str]]
 
@@ -52,8 +48,7 @@ class _Place:
 
 
 async def tag(call: Call, params: Params) -> Result:
-    given = params["Tags"]
-    check(given)
+    given = read(params)
     resource = await _resource(call, params["ResourceArn"])
     await _change(call, resource, lambda kept: _merged(kept, given))
     return {}
@@ -79,13 +74,21 @@ def of(connection: Connection, account_id: int, resource: str) -> Tags:
     return kept
 
 
+def put(connection: Connection, call: Call, resource: str, given: Tags) -> None:
+    """Of a resource that was made, and is no document that holds them: those of an earlier one of its name are gone."""
+    forget(connection, call.account_id, resource)
+    if given:
+        documents.add(connection, call.account_id, Kind.TAGS, resource, {MEMBER: given}, call.now())
+
+
 def forget(connection: Connection, account_id: int, resource: str) -> None:
     """Of a resource that is gone, and is no document that held them."""
     documents.remove(connection, account_id, Kind.TAGS, resource)
 
 
-def check(given: Tags) -> None:
-    """Raises `SesError`."""
+def read(params: Params) -> list[Mapping[str, str]]:
+    """Those that a resource is to be made with, or given. Raises `SesError`."""
+    given: list[Mapping[str, str]] = list(params.get(MEMBER, ()))
     keys = [each["Key"] for each in given]
     if len(set(keys)) < len(keys):
         raise invalid("Duplicate tag keys found.")
@@ -98,6 +101,7 @@ def check(given: Tags) -> None:
             raise invalid(f"A tag's value has at most {MAX_VALUE} characters.")
         if each["Key"].lower().startswith("aws:"):
             raise invalid("Keys of tags that begin with aws: are reserved.")
+    return given
 
 
 def _merged(kept: Tags, given: Tags) -> Tags:
@@ -130,7 +134,7 @@ async def _resource(call: Call, arn: str) -> str:
     found = _ARN.fullmatch(arn)
     account, resource = found.groups() if found else ("", "")
     word, _, name = resource.partition("/")
-    if word not in {*_HOLDING, *_CLOSED, *_OTHERS}:
+    if word not in {*_HOLDING, *_CLOSED}:
         raise invalid(f"Invalid resource ARN <{arn[:300]}>.")
     if account != call.aws_account:
         raise SesError("AccessDenied", f"The resource {arn[:300]} is of another account.", status=403)
@@ -138,11 +142,18 @@ async def _resource(call: Call, arn: str) -> str:
         return f"identity/{(await identity.existing(call, name)).name}"
     if call.rights.account < VIEWER:
         raise call.denied(arn[:300])
-    kind = _HOLDING.get(word) or _CLOSED.get(word)
-    key = _place(resource).name if word in _HOLDING else name
-    if kind and not await call.read(lambda connection: documents.get(connection, call.account_id, kind, key)):
+    if not await call.read(lambda connection: _is_there(connection, call.account_id, word, name)):
         raise not_found(f"Resource {arn[:300]} does not exist.")
     return resource
+
+
+def _is_there(connection: Connection, account_id: int, word: str, name: str) -> bool:
+    if word in _HOLDING:
+        place = _place(f"{word}/{name}")
+        return documents.get(connection, account_id, place.kind, place.name) is not None
+    if kind := _CLOSED[word]:
+        return documents.get(connection, account_id, kind, name) is not None
+    return name in templates.of_names(connection, account_id, [name])
 
 
 def _place(resource: str) -> _Place:

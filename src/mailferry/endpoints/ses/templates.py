@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import paging, template_tags
+from mailferry.endpoints.ses import paging, tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.endpoints.ses.rendered import mime
-from mailferry.endpoints.ses.template_tags import TEMPLATE, Tags
 from mailferry.endpoints.ses.templated import MAX_OCTETS, Chosen, data, failure, no_template
 from mailferry.intake import texts
 from mailferry.resources import template_syntax, templates
@@ -30,7 +29,7 @@ async def create_v1(call: Call, params: Params) -> Result:
 
 
 async def create_v2(call: Call, params: Params) -> Result:
-    await _create(call, params["TemplateName"], _texts(params["TemplateContent"], _V2), params.get("Tags", ()))
+    await _create(call, params["TemplateName"], _texts(params["TemplateContent"], _V2), tags.read(params))
     return None
 
 
@@ -42,8 +41,8 @@ async def get_v1(call: Call, params: Params) -> Result:
 async def get_v2(call: Call, params: Params) -> Result:
     name = params["TemplateName"]
     found = await _existing(call, name)
-    tags = await call.read(lambda connection: template_tags.of(connection, call, TEMPLATE, name))
-    return {"TemplateName": name, "TemplateContent": _parts(found.texts, _V2), "Tags": tags or None}
+    kept = await call.read(lambda connection: tags.of(connection, call.account_id, _resource(name)))
+    return {"TemplateName": name, "TemplateContent": _parts(found.texts, _V2), "Tags": kept or None}
 
 
 async def update_v1(call: Call, params: Params) -> Result:
@@ -99,7 +98,7 @@ async def test_render(call: Call, params: Params) -> Result:
 # --- the same for both ---------------------------------------------------------------------------------------------
 
 
-async def _create(call: Call, name: str, source: Texts, tags: Tags = ()) -> None:
+async def _create(call: Call, name: str, source: Texts, given: tags.Tags = ()) -> None:
     _check_name(name)
     await _check_syntax(call, name, source)
     facts, now, most = Facts(name, escape=False, strict=True), call.now(), call.deps.max_templates
@@ -110,7 +109,7 @@ async def _create(call: Call, name: str, source: Texts, tags: Tags = ()) -> None
             raise SesError("AlreadyExists", f"Template {name} already exists.", members={"Name": name})
         made = templates.create(connection, call.account_id, facts, source, call.actor, now, most=most)
         if made:
-            template_tags.put(connection, call, TEMPLATE, name, tags)
+            tags.put(connection, call, _resource(name), given)
         return made is not None
 
     if not await call.write(write):
@@ -142,7 +141,7 @@ async def _delete(call: Call, name: str) -> bool:
         head = _head(connection, call.account_id, name)
         if head is None:
             return False
-        template_tags.forget(connection, call, TEMPLATE, name)
+        tags.forget(connection, call.account_id, _resource(name))
         return templates.remove(connection, call.account_id, head.id, call.actor, now)
 
     removed = await call.write(write)
@@ -179,6 +178,10 @@ def _before(params: Params) -> int:
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------
+
+
+def _resource(name: str) -> str:
+    return f"{tags.TEMPLATE}/{name}"
 
 
 def _texts(given: Mapping[str, str], names: tuple[str, str, str]) -> Texts:

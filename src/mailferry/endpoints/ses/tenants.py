@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import paging
+from mailferry.endpoints.ses import paging, tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, not_found
 from mailferry.resources import audit, documents
@@ -23,7 +23,7 @@ async def create(call: Call, params: Params) -> Result:
     body: dict[str, Any] = {
         "TenantId": identity,
         "TenantArn": call.arn("ses", f"tenant/{name}/{identity}"),
-        "Tags": params.get("Tags", []),
+        tags.MEMBER: tags.read(params),
         "SuppressionAttributes": params.get("SuppressionAttributes"),
         "Resources": {},
     }
@@ -141,7 +141,7 @@ async def _change(call: Call, name: str, changed: Any) -> None:
 
 
 def _shown(found: Document) -> dict[str, Any]:
-    kept = {name: found.body.get(name) for name in ("TenantId", "TenantArn", "Tags", "SuppressionAttributes")}
+    kept = {name: found.body.get(name) for name in ("TenantId", "TenantArn", tags.MEMBER, "SuppressionAttributes")}
     return {"TenantName": found.name, "CreatedTimestamp": found.created_at, "SendingStatus": "ENABLED", **kept}
 
 

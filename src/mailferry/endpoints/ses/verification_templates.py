@@ -5,10 +5,9 @@ from typing import Any, NoReturn
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import addresses, paging, template_tags
+from mailferry.endpoints.ses import addresses, paging, tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
-from mailferry.endpoints.ses.template_tags import VERIFICATION_TEMPLATE
 from mailferry.intake import texts
 from mailferry.mail import address
 from mailferry.mail.address import BadAddress
@@ -25,7 +24,7 @@ _KIND = Kind.VERIFICATION_TEMPLATE
 
 
 async def create(call: Call, params: Params) -> Result:
-    name, body = params["TemplateName"], _body(params)
+    name, body, given = params["TemplateName"], _body(params), tags.read(params)
     if not 1 <= len(name) <= MAX_NAME or name != name.strip() or not name.isprintable():
         raise invalid(f"The template name must have 1 to {MAX_NAME} printable characters, no blank at its ends.")
 
@@ -38,7 +37,7 @@ async def create(call: Call, params: Params) -> Result:
             text = f"Custom verification email template <{name}> already exists"
             members = {"CustomVerificationEmailTemplateName": name}
             raise SesError("CustomVerificationEmailTemplateAlreadyExists", text, members=members)
-        template_tags.put(connection, call, VERIFICATION_TEMPLATE, name, params.get("Tags", ()))
+        tags.put(connection, call, _resource(name), given)
         _note(call, connection, name, "created")
 
     await call.write(write)
@@ -48,8 +47,8 @@ async def create(call: Call, params: Params) -> Result:
 async def get(call: Call, params: Params) -> Result:
     name = params["TemplateName"]
     found = await call.read(lambda connection: documents.get(connection, call.account_id, _KIND, name))
-    tags = await call.read(lambda connection: template_tags.of(connection, call, VERIFICATION_TEMPLATE, name))
-    return {"TemplateName": name, **(found or _missing(name)).body, "Tags": tags or None}
+    kept = await call.read(lambda connection: tags.of(connection, call.account_id, _resource(name)))
+    return {"TemplateName": name, **(found or _missing(name)).body, "Tags": kept or None}
 
 
 async def update(call: Call, params: Params) -> Result:
@@ -101,11 +100,15 @@ async def _delete(call: Call, name: str) -> bool:
     def write(connection: Connection) -> bool:
         removed = documents.remove(connection, call.account_id, _KIND, name)
         if removed:
-            template_tags.forget(connection, call, VERIFICATION_TEMPLATE, name)
+            tags.forget(connection, call.account_id, _resource(name))
             _note(call, connection, name, "deleted")
         return removed
 
     return await call.write(write)
+
+
+def _resource(name: str) -> str:
+    return f"{tags.VERIFICATION_TEMPLATE}/{name}"
 
 
 def _shown(document: Document) -> dict[str, Any]:
