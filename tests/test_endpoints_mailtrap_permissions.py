@@ -56,7 +56,7 @@ OPERATIONS = [(method, row.path) for row in TABLE for method in row.ops]
 BODIES = {"f": {"errors": "Access forbidden"}, "n": {"error": "Not Found"}}
 #: Who is shown the same as whom, but for lists of tokens and accounts, trees of rights, and links that are new each time.
 ALIKE = {"account admin": "owner", "organization admin": "owner", "organization viewer": "account viewer"}
-VARIES = r"GET (accounts|account_accesses|organizations/.*|api_tokens.*|permissions/resources|contacts/exports/.*|email_logs/\{.*|sandboxes/.*/messages(/\{\w+\})?|.*/attachments.*)"
+VARIES = r"GET (accounts|account_accesses|organizations/.*|api_tokens.*|permissions/resources|contacts/exports/.*|email_logs/\{.*|sandboxes/.*/messages(/\{\w+\})?|.*/(attachments.*|checks))"
 #: Contacts say it in their own way where they are deleted (test_endpoints_mailtrap_contacts.py).
 NO_CONTACT = {"errors": "Contact(s) not found"}
 NO_OPT_OUT = {"errors": {"base": ["Tracking opt-out not found"]}}

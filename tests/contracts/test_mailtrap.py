@@ -36,6 +36,7 @@ OURS = {
     r"\w+ .*/tracking_opt_outs.*": "Mailtrap's SDKs call it, no released contract has it",
     r"GET .*/email_logs/export": "the whole log as a file (docs/logs.md)",
     r"\w+ .*/invitations.*": "people are invited, which Mailtrap has on pages only (docs/users.md)",
+    r"GET .*/messages/\{inbox_message_id\}/checks": "what Mailtrap's two reports do not say (docs/checks.md)",
     r"\w+ .*/contacts/segments.*": "segments, which Mailtrap has on pages only",
 }
 

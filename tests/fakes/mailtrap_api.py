@@ -1,9 +1,10 @@
 """Mailtrap's API in process, with an intake that keeps nothing: what the endpoint makes of requests and of results."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from sqlalchemy import Connection
@@ -24,8 +25,11 @@ from mailferry.resources.permissions import ADMIN, Resource, Rights
 from mailferry.resources.tokens import Token
 from mailferry.resources.webhooks import Webhook
 from mailferry.sandbox.capture import Capture
+from mailferry.sandbox.listed import Listed
+from mailferry.sandbox.report import Checker, Report
 from mailferry.store.content import TableContent
 from mailferry.store.secrets import Sealer
+from mailferry.store.threads import Threads
 from tests.asgi import Answer, call
 from tests.fakes.captured import MemoryContent
 
@@ -130,6 +134,27 @@ class Lines:
     debug = warning = exception = info
 
 
+class NoDNS:
+    """Whoever asks it has asked too much."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} is asked of no DNS")
+
+
+class OfflineChecker:
+    """The checks that ask nobody: html, spam, headers, accessibility. It has threads for as long as it checks."""
+
+    async def check(self, raw: bytes, names: Collection[str]) -> Report:
+        threads, nobody = Threads(1, "check"), cast(Any, NoDNS())
+        checker = Checker(
+            filter=None, links=nobody, resolver=nobody, zones=(), now=lambda: datetime.now(UTC), threads=threads
+        )
+        try:
+            return await checker.check(raw, names)
+        finally:
+            threads.close()
+
+
 class NoSandbox:
     async def capture(self, captures: Sequence[Capture]) -> list[int]:
         raise AssertionError("there is no database behind it")
@@ -149,6 +174,8 @@ class Api:
             "content": TableContent(),
             "sandbox": NoSandbox(),
             "captured": MemoryContent(),
+            "checker": OfflineChecker(),
+            "listed": Listed((), NoDNS(), lambda: 0),
             "new_id": iter(map(str, count(1))).__next__,
             "budget": BodyBudget(1 << 28),
             "rates": Rates(lambda: 1_800_000_000_000, 0),

@@ -11,6 +11,7 @@ from mailferry.sandbox.checks.blocklists import parse_zone
 from mailferry.sandbox.checks.links import Links
 from mailferry.sandbox.checks.spam.rspamd import Rspamd
 from mailferry.sandbox.checks.spam.spamd import Spamd
+from mailferry.sandbox.listed import Listed
 from mailferry.sandbox.report import Checker, Filter, clock_time
 from mailferry.store.threads import Threads
 
@@ -52,3 +53,8 @@ def _filter(config: Config, ending: Ending, resolver: Resolver, guard: Guard) ->
         ending.part("rspamd client", http.close)
         return Rspamd(url, http)
     return None
+
+
+def listed(config: Config, resolver: Resolver, ticks: Callable[[], int]) -> Listed:
+    """What blocklists say of senders."""
+    return Listed([parse_zone(text) for text in config["sandbox.blocklists"]], resolver, ticks)

@@ -52,6 +52,7 @@ from mailferry.resources.inboxes import InboxBook
 from mailferry.resources.notification_keys import NotificationKeys
 from mailferry.resources.tokens import Credentials
 from mailferry.resources.tracking_hosts import TrackingHosts
+from mailferry.roles import checks
 from mailferry.sandbox.capture import Sandbox
 
 #: Seconds that SMTP sessions get when the process ends (see ending.py).
@@ -88,6 +89,10 @@ class Doors:
             content=house.content,
             sandbox=self._sandbox,
             captured=house.captured,
+            checker=checks.checker(
+                config, self._ending, resolver=house.resolver, own=listening.own_addresses, clock=house.clock
+            ),
+            listed=checks.listed(config, house.resolver, ticks),
             clock=house.clock,
             new_id=Ids(house.clock).new,
             log=structlog.get_logger("mailferry.endpoints.mailtrap"),

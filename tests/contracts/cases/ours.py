@@ -8,6 +8,7 @@ from tests.contracts.cases import case as kept
 from tests.contracts.cases.case import Case, Preparing, Request
 from tests.contracts.cases.domains import UNKNOWN_ID
 from tests.contracts.cases.logs import logged
+from tests.contracts.cases.sandbox import caught
 from tests.contracts.cases.templates import template
 from tests.working_house import WorkingHouse
 
@@ -159,6 +160,15 @@ async def _segment_shown(house: WorkingHouse, legacy: bool) -> Case:
 
 for _name in ("GET contacts/segments/{}", "DELETE contacts/segments/{}", "GET contacts/segments/{}/contacts"):
     OURS[_name.format("{segment_id}")] = _segment_shown
+
+# --- the sandbox
+
+
+@case("GET sandboxes/{sandbox_id}/messages/{message_id}/checks")
+async def _checks(house: WorkingHouse, legacy: bool) -> Case:
+    at = (house.inbox, await caught(house))
+    return Case([Request(at, query="names[]=html&names[]=headers")], {400: Request(at, query="names[]=all")})
+
 
 # --- webhooks
 

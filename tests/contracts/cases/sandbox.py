@@ -199,3 +199,14 @@ async def attachment(house: WorkingHouse, legacy: bool) -> Case:
     found = await caught(house)
     (shown,) = await house.made("GET", f"inboxes/{house.inbox}/messages/{found}/attachments")
     return Case([Request((house.inbox, found, shown["id"]))])
+
+
+@case("GET sandboxes/{sandbox_id}/messages/{message_id}/spam_report")
+async def spam(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request((house.inbox, await caught_by_smtp(house)))])  # it has no Date
+
+
+@case("GET sandboxes/{sandbox_id}/messages/{message_id}/analyze")
+async def analysis(house: WorkingHouse, legacy: bool) -> Case:
+    found = await caught(house, html='<p style="display: grid; position: fixed">Hi</p>')
+    return Case([Request((house.inbox, found))])

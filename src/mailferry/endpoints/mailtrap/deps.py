@@ -1,6 +1,6 @@
 """What the functions behind the paths are handed, and nothing else reaches them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -22,6 +22,8 @@ from mailferry.resources.permissions import Rights
 from mailferry.resources.system_mail import Send, no_mail
 from mailferry.resources.tokens import Token
 from mailferry.sandbox.capture import Capture
+from mailferry.sandbox.listed import Listed
+from mailferry.sandbox.report import Report
 from mailferry.store.captured import CapturedContent
 from mailferry.store.content import Content
 from mailferry.store.secrets import Sealer
@@ -45,6 +47,12 @@ class Sandbox(Protocol):
     """See sandbox/capture.py."""
 
     async def capture(self, captures: Sequence[Capture]) -> list[int]: ...
+
+
+class Checker(Protocol):
+    """See sandbox/report.py."""
+
+    async def check(self, raw: bytes, names: Collection[str]) -> Report: ...
 
 
 class TokenBook(Protocol):
@@ -83,6 +91,9 @@ class Deps:
     captured: CapturedContent
     #: Unix milliseconds.
     clock: Callable[[], int]
+    #: What is said of a caught message, and of its sender.
+    checker: Checker
+    listed: Listed
     #: Draws an id that no message had.
     new_id: Callable[[], str]
     log: Log

@@ -13,6 +13,7 @@ from mailferry.endpoints.mailtrap.errors import Fault, answer
 from mailferry.endpoints.mailtrap.forms import BLANK, MAX_ID, Form, identity, members, refuse
 from mailferry.endpoints.mailtrap.inboxes import visible
 from mailferry.endpoints.mailtrap.query import BadQueryError, first, parse
+from mailferry.endpoints.mailtrap.sandbox_reports import blacklists_report_info
 from mailferry.mail import address, reading
 from mailferry.mail.reading import Reading
 from mailferry.resources.permissions import VIEWER, VIEWER_PLUS
@@ -31,7 +32,10 @@ async def get_list(call: Call) -> Response:
 
 
 async def get_one(call: Call) -> Response:
-    return answer(shown(call, await existing(call)))
+    """Blocklists, where there are any, are asked for the one that is looked at."""
+    caught = await existing(call)
+    await call.deps.listed.ask(caught.from_email)
+    return answer(shown(call, caught))
 
 
 async def update(call: Call) -> Response:
@@ -109,7 +113,7 @@ def shown(call: Call, caught: Caught) -> dict[str, Any]:
         "text_body_size": caught.text_size,
         "human_size": human(caught.size),
         **{name: link + path for name, path in message_parts.PATHS.items()},
-        "blacklists_report_info": False,
+        "blacklists_report_info": blacklists_report_info(call.deps.listed.known(caught.from_email)),
         "smtp_information": _smtp(caught),
         # Ours.
         "category": caught.category,

@@ -26,6 +26,7 @@ from mailferry.endpoints.mailtrap import (
     inbox_attachments,
     inbox_forwards,
     inbox_messages,
+    inbox_reports,
     inboxes,
     invitations,
     log_export,
@@ -422,6 +423,10 @@ SANDBOX = (
     *_message("/body.eml", "GET", inbox_messages.get_eml),
     *_message("/forward", "POST", inbox_forwards.forward),
     *_message("/mail_headers", "GET", inbox_messages.get_headers),
+    *_message("/spam_report", "GET", inbox_reports.get_spam_report),
+    *_message("/analyze", "GET", inbox_reports.get_analysis),
+    # Ours (docs/checks.md).
+    *_message("/checks", "GET", inbox_reports.get_checks),
     *_message("/attachments", "GET", inbox_attachments.get_list),
     *_message("/attachments/{{attachment_id}}", "GET", inbox_attachments.get_one),
 )

@@ -1,6 +1,13 @@
 """The sandbox: projects, inboxes, and what they caught."""
 
-from mailferry.endpoints.mailtrap import inbox_attachments, inbox_forwards, inbox_messages, inboxes, projects
+from mailferry.endpoints.mailtrap import (
+    inbox_attachments,
+    inbox_forwards,
+    inbox_messages,
+    inbox_reports,
+    inboxes,
+    projects,
+)
 from mailferry.endpoints.mailtrap.openapi.declaration import Answer, Asked, Declared, Families, Parameter, json
 from mailferry.endpoints.mailtrap.openapi.schemas import (
     ANYTHING,
@@ -17,6 +24,7 @@ from mailferry.endpoints.mailtrap.openapi.schemas import (
     free,
     integer,
     nullable,
+    number,
     text,
     time,
 )
@@ -24,6 +32,7 @@ from mailferry.endpoints.mailtrap.table import Function
 from mailferry.resources.inboxes import MOST_MESSAGES, MOST_OCTETS
 from mailferry.resources.projects import LEAST_NAME, MOST_NAME
 from mailferry.sandbox.inbox import PAGE
+from mailferry.sandbox.report import NAMES
 
 _PERMISSIONS = answered({name: flag() for name in ("can_read", "can_update", "can_destroy", "can_leave")})
 INBOX = Component(
@@ -84,7 +93,17 @@ _BLOCKLISTS = any_of(
             "result": choice(("success", "pending", "error")),
             "domain": text(),
             "ip": text(),
-            "report": array(answered({"name": text(), "url": text(), "in_black_list": flag()})),
+            "report": array(
+                answered(
+                    {
+                        "name": text(),
+                        "url": text(),
+                        "in_black_list": flag(),
+                        "status": text("Mailferry's own."),
+                        "details": text("Mailferry's own."),
+                    }
+                )
+            ),
         }
     ),
     about="False where no blocklist was asked.",
@@ -157,6 +176,36 @@ ATTACHMENT = Component(
     ),
 )
 
+_SPAM = answered(
+    {
+        "ResponseCode": integer("0: it was judged."),
+        "ResponseMessage": text(),
+        "ResponseVersion": text(),
+        "Score": number(),
+        "Spam": flag(),
+        "Threshold": number(),
+        "Details": array(
+            answered({"Pts": text("A number with one digit."), "RuleName": text(), "Description": text()})
+        ),
+        "Engine": text("Mailferry's own: who judged."),
+    }
+)
+_LINES = answered(
+    {
+        "error_line": integer(),
+        "rule_name": text(),
+        "email_clients": answered({name: array(text()) for name in ("desktop", "mobile", "web")}),
+    }
+)
+_ANALYSIS = answered(
+    {
+        "report": any_of(
+            answered({"status": choice(("success",)), "errors": array(_LINES)}),
+            answered({"status": choice(("error",)), "msg": text()}),
+        )
+    }
+)
+_CHECK = answered({"result": ANYTHING, "problem": nullable(text()), "ms": COUNT})
 _PROJECT_NAME = {"name": text(minLength=LEAST_NAME, maxLength=MOST_NAME)}
 _INBOX_NAME = text(minLength=inboxes.LEAST_NAME, maxLength=inboxes.MOST_NAME)
 _SIZES = {
@@ -243,6 +292,19 @@ DECLARED: dict[Function, Declared] = {
     inbox_messages.get_html_source: _body("Show the source of a message's HTML", "text/html"),
     inbox_messages.get_raw: _body("Show a message as it came", "text/plain", missing=False),
     inbox_messages.get_eml: _body("Download a message as it came", "message/rfc822", missing=False),
+    inbox_reports.get_spam_report: Declared(
+        "Ask for a message's spam report",
+        {200: json(answered({"report": _SPAM}))},
+        about="docs/checks.md has its words.",
+    ),
+    inbox_reports.get_analysis: Declared("Ask which mail clients lack what a message uses", {200: json(_ANALYSIS)}),
+    inbox_reports.get_checks: Declared(
+        "Ask for all checks of a message",
+        {200: json(free(_CHECK, "By the check's name."))},
+        query=(Parameter("names[]", array(choice(NAMES)), "These alone; all of them where none is named."),),
+        about="Each has a result, or says why there is none.",
+        ours=True,
+    ),
     inbox_forwards.forward: Declared(
         "Forward a message",
         {200: json(answered({"success": flag(), "message": text()}))},
