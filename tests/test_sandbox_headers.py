@@ -178,7 +178,7 @@ async def authenticated(
     async with FakeDNS({**zone, "other.test": {"A": "192.0.2.1"}}) as dns:
         dns.trouble.update(trouble or {})
         resolver = Resolver([dns.address], clock=lambda: 0, timeout=0.5)
-        told = await authentication.check(raw, read(raw), resolver)
+        told = await authentication.check(raw, authentication.sender_domain(read(raw)), resolver)
         await resolver.close()
     return {each.rule: (each.grade, each.sentence) for each in told}
 

@@ -14,7 +14,6 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from mailferry.mail.address import split
 from mailferry.mail.reading import Reading, read
 from mailferry.net.dns import Resolver
 from mailferry.sandbox.checks import accessibility, authentication, blocklists, headers, html, links
@@ -95,14 +94,14 @@ class Checker:
 
     async def check(self, raw: bytes, names: Collection[str] = NAMES) -> Report:
         """The checks of `names`, at once. Never raises for what a message or the network does, only Busy."""
-        reading = await self._threads.run(partial(read, raw))
+        reading, domain = await self._threads.run(partial(_read, raw))
         works: dict[str, Callable[[], Awaitable[object]]] = {
             "html": partial(self._html, reading),
             "spam": partial(self._spam, raw, reading),
             "links": partial(self._check_links, reading),
             "headers": partial(self._headers, raw, reading),
-            "authentication": partial(authentication.check, raw, reading, self._resolver),
-            "blocklists": partial(self._blocklists, reading),
+            "authentication": partial(authentication.check, raw, domain, self._resolver),
+            "blocklists": partial(blocklists.check, domain, self._zones, self._resolver),
             "accessibility": partial(self._accessibility, reading),
         }
         asked = [name for name in NAMES if name in names]
@@ -145,13 +144,13 @@ class Checker:
     async def _headers(self, raw: bytes, reading: Reading) -> list[Finding]:
         return await self._threads.run(partial(headers.check, raw, reading, self._now()))
 
-    async def _blocklists(self, reading: Reading) -> BlocklistsReport:
-        senders = reading.mailboxes("From")
-        domain = split(senders[0].address)[1].lower() if senders else ""
-        return await blocklists.check(domain, self._zones, self._resolver)
-
     async def _accessibility(self, reading: Reading) -> list[Finding]:
         return await self._threads.run(partial(accessibility.check, _html_of(reading)))
+
+
+def _read(raw: bytes) -> tuple[Reading, str]:
+    reading = read(raw)
+    return reading, authentication.sender_domain(reading)
 
 
 def _html_of(reading: Reading) -> str:
