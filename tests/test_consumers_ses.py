@@ -253,6 +253,19 @@ async def test_only_what_is_bad_of_an_address_is_permanent(
     assert (told["bounce"]["bounceType"], told["bounce"]["bounceSubType"]) == (kind, sub)
 
 
+@pytest.mark.parametrize(("seconds", "sub"), [(300, "CustomTimeoutExceeded"), (301, "General"), (None, "General")])
+async def test_who_had_no_more_time_by_its_set_says_so(
+    house: TopicHouse, receiver: Receiver, seconds: int | None, sub: str
+) -> None:
+    await house.subscribe(receiver)
+    await house.destination("BOUNCE")
+    (recipient,) = await house.sent(**({"max_delivery_seconds": seconds} if seconds else {}))
+    house.clock.forward(seconds=300)
+    await house.happen(recipient, Kind.BOUNCE, code=450, response="later", reason="expired")
+    (told,) = await house.told(receiver)
+    assert (told["bounce"]["bounceType"], told["bounce"]["bounceSubType"]) == ("Transient", sub)
+
+
 async def test_an_unsubscription_is_a_subscription_event(house: TopicHouse, receiver: Receiver) -> None:
     await house.subscribe(receiver)
     await house.destination("SUBSCRIPTION")

@@ -11,6 +11,7 @@ from mailferry.delivery import queue as queues
 from mailferry.delivery.claim import Room
 from mailferry.delivery.job import LEASE_MS
 from mailferry.delivery.settle import Change, PutBack, apply
+from mailferry.intake.submission import Publishing
 from mailferry.journal.events import ForbiddenWay, Kind, State
 from mailferry.mail.reply import SUPPRESSED, Answer
 from mailferry.store.schema import attempts, events, recipients, suppressions
@@ -308,6 +309,22 @@ async def test_two_nodes_are_answered_in_one_group(office: Office, clock: Clock,
     assert sorted(attempt.code for attempt in await office.attempts(recipient)) == [250, 451]
     assert (await office.story(recipient)).count("delivery") == 1
     assert await office.queued(recipient) is None
+
+
+async def test_a_message_may_ask_for_less_time_than_all_mail_has(office: Office, clock: Clock) -> None:
+    def asks(expire_ms: int) -> Publishing:
+        return Publishing(id_form=str, facts={}, expire_ms=expire_ms)
+
+    node = office.node(handed_over=1)
+    await node.accept("now@dest.test", publishing=asks(300_000))
+    (handed_over,) = node.jobs
+    (recipient,) = await office.accept("a@dest.test", publishing=asks(300_000))
+    await office.accept("b@dest.test", publishing=asks(2 * EXPIRE_MS))
+    short, long = await office.claim()
+    assert [job.expires_at - clock.now for job in (handed_over, short, long)] == [300_000, 300_000, EXPIRE_MS]
+    clock.now += 300_000
+    await office.settle(short, GREYLISTED)
+    assert (await office.recipient(recipient)).reason == "expired"
 
 
 async def test_an_expiry_keeps_its_reason_beside_a_late_answer(office: Office, clock: Clock) -> None:

@@ -45,6 +45,7 @@ def make_draft(submission: Submission, domain: Domain, ids: Sequence[str], now: 
         suppressing=publishing.suppressing if publishing else None,
         opted_out=publishing.opted_out if publishing else frozenset(),
         failure=publishing.failure if publishing else "",
+        expire_ms=publishing.expire_ms if publishing else 0,
         recipients=tuple(
             _recipient(rcpt.address, rcpt.kind, own) for rcpt, own in zip(submission.recipients, ids[1:], strict=True)
         ),

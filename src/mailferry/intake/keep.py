@@ -50,6 +50,8 @@ class Draft:
     opted_out: frozenset[str] = frozenset()
     #: Why nothing of it leaves, though it is kept.
     failure: str = ""
+    #: How old it gets at most, in milliseconds, where that is less than for all mail; 0: as all mail.
+    expire_ms: int = 0
 
     def target(self, recipient: DraftRecipient) -> Target:
         return Target(self.row["account_id"], recipient.key, self.row["domain_id"], self.row["stream"])
@@ -144,7 +146,7 @@ class Keeper:
             for recipient in draft.recipients:
                 lane_id, lane_hold = lanes[_lane_key(draft, recipient)]
                 fate = self._fate(draft, recipient, suppressed, gates, lane_hold, now, unit.borrowed)
-                group.add_recipient(draft, recipient, fate, lane_id, now, self._boot, self._expire_ms)
+                group.add_recipient(draft, recipient, fate, lane_id, now, self._boot, self._expires_at(draft))
                 if fate.leased:
                     kept.jobs.append(self._job(draft, recipient, lane_id, place, now))
         gates.close(connection)
@@ -188,6 +190,10 @@ class Keeper:
             return _Fate(State.HELD, OVER_HOURLY, Kind.THROTTLED)
         return _Fate(State.QUEUED, due=now + LEASE_MS, leased=True, counted=gate.limited)
 
+    def _expires_at(self, draft: Draft) -> int:
+        created_at: int = draft.row["created_at"]
+        return created_at + min(self._expire_ms, draft.expire_ms or self._expire_ms)
+
     def _borrow(self, draft: Draft, borrowed: list[int]) -> bool:
         if self._budget is None or not self._budget.take(len(draft.body)):
             return False
@@ -208,7 +214,7 @@ class Keeper:
             fence=FIRST_FENCE,
             tries=0,
             created_at=row["created_at"],
-            expires_at=row["created_at"] + self._expire_ms,
+            expires_at=self._expires_at(draft),
             endpoint=row["endpoint"],
             rfc_message_id=row["rfc_message_id"],
             place=place,
@@ -233,7 +239,7 @@ class _Group:
         self.messages.append({**draft.row, "size": place.size, "segment": place.segment, "place": place.offset})
 
     def add_recipient(
-        self, draft: Draft, recipient: DraftRecipient, fate: _Fate, lane_id: int, now: int, boot: int, expire_ms: int
+        self, draft: Draft, recipient: DraftRecipient, fate: _Fate, lane_id: int, now: int, boot: int, expires_at: int
     ) -> None:
         check_way(None, fate.state)
         self.recipients.append(
@@ -261,7 +267,7 @@ class _Group:
                     "owner": boot if fate.leased else 0,
                     "fence": FIRST_FENCE if fate.leased else 0,
                     "counted": fate.counted,
-                    "expires_at": draft.row["created_at"] + expire_ms,
+                    "expires_at": expires_at,
                 }
             )
 

@@ -47,6 +47,8 @@ class Publishing:
     opted_out: frozenset[str] = frozenset()
     #: Why nothing of it leaves although it is accepted: its template could not be rendered.
     failure: str = ""
+    #: It bounces when it is so old (milliseconds), if that is earlier than for all mail; 0: as all mail.
+    expire_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

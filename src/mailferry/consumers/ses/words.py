@@ -132,10 +132,19 @@ def _delivery(event: Happened) -> dict[str, Any]:
 def _bounce(event: Happened) -> dict[str, Any]:
     facts = event.facts
     category = facts.get("category", "")
-    lasting = facts.get("reason") != EXPIRED and category in _PERMANENT
+    expired = facts.get("reason") == EXPIRED
+    lasting = not expired and category in _PERMANENT
     kind, sub = ("Permanent", "General") if lasting else ("Transient", _TRANSIENT.get(category, "General"))
+    if expired and _had_its_time(event):
+        sub = "CustomTimeoutExceeded"
     status = facts.get("enhanced") or ("5.0.0" if facts.get("code", 0) >= 500 else "4.4.7")
     return _bounced(event, kind, sub, status, f"smtp; {_reply(facts)}", **_remote(event))
+
+
+def _had_its_time(event: Happened) -> bool:
+    """The time that its configuration set gives it; all mail's may have been shorter."""
+    seconds: int = event.publishing.get("max_delivery_seconds", 0)
+    return seconds > 0 and event.at - event.created_at >= seconds * 1000
 
 
 def _bounced(event: Happened, kind: str, sub: str, status: str, diagnostic: str, **more: str) -> dict[str, Any]:

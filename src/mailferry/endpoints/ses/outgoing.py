@@ -163,13 +163,13 @@ def make(
     if len(outgoing.recipients) > MAX_RECIPIENTS:
         raise invalid(f"Recipient count exceeds {MAX_RECIPIENTS}.")
     region = call.region
-    pool = chosen.body.get("DeliveryOptions", {}).get("SendingPoolName", "") if chosen else ""
+    delivery = chosen.body.get("DeliveryOptions", {}) if chosen else {}
     return Submission(
         account_id=call.account_id,
         token_id=0,
         sender_domains=call.rights.granted(Resource.DOMAIN, ADMIN),
         endpoint=call.endpoint,
-        stream="bulk" if pool == BULK_POOL else "transactional",
+        stream="bulk" if delivery.get("SendingPoolName") == BULK_POOL else "transactional",
         recipients=outgoing.recipients,
         content=outgoing.content,
         raw=outgoing.raw,
@@ -187,6 +187,7 @@ def make(
             suppressing=_suppressing(chosen, account),
             opted_out=listed.opted_out,
             failure=f"rendering_failure: {outgoing.failure}" if outgoing.failure else "",
+            expire_ms=delivery.get("MaxDeliverySeconds", 0) * 1000,
         ),
     )
 
@@ -244,9 +245,14 @@ def _terms(chosen: Document | None) -> dict[str, Any]:
         return {}
     destinations = [each for each in chosen.body.get("EventDestinations", []) if each.get("Enabled")]
     wanted = {type_ for each in destinations for type_ in each.get("MatchingEventTypes", [])}
-    policy = chosen.body.get("DeliveryOptions", {}).get("TlsPolicy")
-    asked = {"needs_tls": policy == "REQUIRE", "opens": "OPEN" in wanted, "clicks": "CLICK" in wanted}
-    return {name: True for name, is_so in asked.items() if is_so}
+    delivery = chosen.body.get("DeliveryOptions", {})
+    asked = {
+        "needs_tls": delivery.get("TlsPolicy") == "REQUIRE",
+        "opens": "OPEN" in wanted,
+        "clicks": "CLICK" in wanted,
+        "max_delivery_seconds": delivery.get("MaxDeliverySeconds"),
+    }
+    return {name: value for name, value in asked.items() if value}
 
 
 def _suppressing(chosen: Document | None, account: Mapping[str, Any]) -> frozenset[str] | None:
