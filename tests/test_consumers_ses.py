@@ -330,6 +330,19 @@ async def test_what_is_off_or_of_other_dialects_is_not_told(house: TopicHouse, r
     assert await house.told(receiver) == []
 
 
+async def test_what_waits_is_not_sent_at_the_pace_of_rounds(house: TopicHouse, receiver: Receiver) -> None:
+    """Eight lanes and ten rounds a second would be eighty envelopes."""
+    await house.subscribe(receiver)
+    await house.destination("OPEN")
+    (recipient,) = await house.sent()
+    await house.happen(recipient, *[Kind.OPEN] * 20)
+    service = house.nodes[0].service
+    while not receiver.requests:
+        await service.step()
+        await service.sender.idle()
+    assert len(receiver.requests) == 20
+
+
 async def test_a_receiver_that_was_away_is_told_one_envelope_a_request_in_order(
     house: TopicHouse, receiver: Receiver
 ) -> None:
