@@ -258,6 +258,22 @@ async def test_every_domain_of_every_account_is_looked_at(stage: Stage, monkeypa
     assert len(looked) == 6 and {each.checked_at for each in looked.values()} == {stage.clock()}
 
 
+async def test_those_that_cannot_be_told_keep_no_others(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(domain_alerts, "SOME", 2)
+    rows = [{"id": 100 + n, "account_id": ACCOUNT, "name": f"d{n}.example"} for n in range(5)]
+    await stage.database.write(lambda connection: connection.execute(insert(domains_table), rows))
+    for row in rows:
+        await stage.count(int(str(row["id"])), sent=1_000, bounced=1_000)
+
+    async def send(mail: Mail) -> str:
+        if mail.subject < "d3":
+            raise RuntimeError("away")
+        return await stage.post.send(mail)
+
+    await Alerts(stage.database, stage.clock, send).step()
+    assert [subject[:2] for subject in stage.post.subjects] == ["d3", "d4"]
+
+
 async def test_webhooks_that_ask_for_it_are_told(stage: Stage) -> None:
     async with Receiver() as receiver:
         asks = await stage.house.add(receiver.url("/asks"), kinds=(Kind.ALERT, Kind.DELIVERY), stream="bulk")

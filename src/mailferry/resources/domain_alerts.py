@@ -72,11 +72,12 @@ def due(connection: Connection, before: int, now: int) -> list[Watched]:
     return [_of(row) for row in rows]
 
 
-def untold(connection: Connection) -> list[Watched]:
-    """Some whose levels are not those that were told."""
+def untold(connection: Connection, after: int = 0) -> list[Watched]:
+    """Some whose levels are not those that were told, by id, and those beyond ``after``."""
     table = domain_alerts
     differ = or_(table.c.bounce_level != table.c.told_bounce_level, table.c.spam_level != table.c.told_spam_level)
-    return [_of(row) for row in connection.execute(_watched().where(differ).order_by(domains.c.id).limit(SOME))]
+    rows = connection.execute(_watched().where(differ, domains.c.id > after).order_by(domains.c.id).limit(SOME))
+    return [_of(row) for row in rows]
 
 
 def keep(connection: Connection, watched: Watched, now: int, judged: Mapping[str, Any]) -> bool:

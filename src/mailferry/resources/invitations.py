@@ -153,8 +153,11 @@ def accept(connection: Connection, secret: str, name: str, password_hash: str, n
     """
     gone = delete(invitations).where(*_opened_by(secret, now)).returning(*invitations.c)
     row = connection.execute(gone).one_or_none()
-    access = _offered(connection, row.id) if row else None
-    if row is None or access is None:
+    if row is None:
+        return None
+    accesses.lock(connection, row.account_id)
+    access = _offered(connection, row.id)
+    if access is None:
         return None
     found = users.find_or_create(connection, row.account_id, row.email, name, password_hash, now)
     if found is None:

@@ -62,8 +62,11 @@ class Alerts:
         while found := await self._database.read(lambda c: domain_alerts.due(c, now - EVERY_MS, now)):
             for account_id, some in groupby(found, key=lambda watched: watched.account_id):
                 await self._look(account_id, list(some), now)
-        for watched in await self._database.read(domain_alerts.untold):
-            await self._try_to_tell(watched)
+        after = 0
+        while untold := await self._database.read(partial(domain_alerts.untold, after=after)):
+            for watched in untold:
+                await self._try_to_tell(watched)
+            after = untold[-1].domain_id
 
     async def _look(self, account_id: int, some: Sequence[Watched], now: int) -> None:
         day, week = await self._database.read(partial(_counted, account_id, now // HOUR_MS))
