@@ -10,40 +10,19 @@ from sqlalchemy import Connection, insert
 from mailferry.cli import app as cli
 from mailferry.cli import domains as cli_domains
 from mailferry.cli import organizations as cli_organizations
-from mailferry.endpoints.operations.tools import Mistake, Tools
-from mailferry.endpoints.operations.verbs import VERBS
-from mailferry.net.dns import Resolver
-from mailferry.resources import accounts, audit, domains
+from mailferry.resources import audit, domains
 from mailferry.store.database import Database
 from mailferry.store.schema import domain_alerts, messages, queue, recipients
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
-from tests.operator_tools import make_tools
-
-FIRST, SECOND = 1, 2
-
-
-class Operator:
-    def __init__(self, tools: Tools) -> None:
-        self.tools = tools
-
-    async def ask(self, verb: str, **arguments: Any) -> Any:
-        return await VERBS[verb](self.tools, **arguments)
-
-    async def mistake(self, verb: str, **arguments: Any) -> str:
-        with pytest.raises(Mistake) as told:
-            await self.ask(verb, **arguments)
-        return str(told.value)
+from tests.operator_tools import FIRST, SECOND, Operator, two_accounts
 
 
 @pytest.fixture
 async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
-    for name in ("First", "Second"):
-        await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
-    async with FakeDNS({}) as dns:
-        resolver = Resolver([dns.address], clock=clock)
-        yield Operator(make_tools(database, clock, resolver, settings={"dns.zone": "dns.mailferry.test"}))
-        await resolver.close()
+    settings = {"dns.zone": "dns.mailferry.test"}
+    async with FakeDNS({}) as dns, two_accounts(database, clock, [dns.address], settings=settings) as tools:
+        yield Operator(tools)
 
 
 async def test_domains_are_listed_with_how_well_they_do(

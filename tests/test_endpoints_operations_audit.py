@@ -11,15 +11,13 @@ from mailferry.cli import audit as cli_audit
 from mailferry.consumers.webhooks import pending
 from mailferry.endpoints.operations.tools import Mistake, Tools
 from mailferry.endpoints.operations.verbs import VERBS
-from mailferry.net.dns import Resolver
-from mailferry.resources import accounts, users
+from mailferry.resources import users
 from mailferry.resources.permissions import OWNER
 from mailferry.store.database import Database
 from mailferry.store.schema import domains, webhook_deliveries
 from tests.conftest import Clock
-from tests.operator_tools import make_tools
+from tests.operator_tools import FIRST, SECOND, two_accounts
 
-FIRST, SECOND = 1, 2
 SHOP = {"domain": "shop.test"}
 WEBHOOK = {"webhook": 1}
 PAIR = {"key_id": "AKIAIOSFODNN7EXAMPLE", "secret": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
@@ -59,6 +57,7 @@ CHANGES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("users.role", {"email": "kim@example.net", "role": "viewer"}, "permissions.updated"),
     ("users.remove", {"email": "kim@example.net"}, "account_access.deleted"),
     ("accounts.create", {"name": "Third"}, "account.created"),
+    ("accounts.quota", {"account": 1, "per_day": 500}, "account.updated"),
     ("organizations.create", {"name": "Roof"}, "organization.created"),
     ("organizations.add-account", {"organization": 1, "account": 2}, "account.updated"),
     ("contacts.add_list", {"name": "News"}, "contact_list.created"),
@@ -88,13 +87,10 @@ LOOKS = {
 
 @pytest.fixture
 async def tools(database: Database, clock: Clock) -> AsyncIterator[Tools]:
-    for name in ("First", "Second"):
-        await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
-    for email in ("owner@example.net", "kim@example.net"):
-        await database.write(lambda c, email=email: users.create(c, FIRST, email, "", OWNER, clock()))  # type: ignore[misc]  # a default binds the loop variable
-    resolver = Resolver([], clock=clock)
-    yield make_tools(database, clock, resolver)
-    await resolver.close()
+    async with two_accounts(database, clock) as made:
+        for email in ("owner@example.net", "kim@example.net"):
+            await database.write(lambda c, email=email: users.create(c, FIRST, email, "", OWNER, clock()))  # type: ignore[misc]  # a default binds the loop variable
+        yield made
 
 
 async def ask(tools: Tools, verb: str, **arguments: Any) -> Any:

@@ -8,23 +8,19 @@ from sqlalchemy import select
 
 from mailferry.endpoints.operations import contacts as verbs
 from mailferry.endpoints.operations.tools import Mistake, Tools
-from mailferry.net.dns import Resolver
-from mailferry.resources import accounts, suppressions
+from mailferry.resources import suppressions
 from mailferry.store.database import Database
 from mailferry.store.schema import audit_log
 from tests.conftest import Clock
-from tests.operator_tools import make_tools
+from tests.operator_tools import two_accounts
 
 SECOND = 2
 
 
 @pytest.fixture
 async def tools(database: Database, clock: Clock) -> AsyncIterator[Tools]:
-    for name in ("First", "Second"):
-        await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
-    resolver = Resolver([], clock=clock)
-    yield make_tools(database, clock, resolver)
-    await resolver.close()
+    async with two_accounts(database, clock) as made:
+        yield made
 
 
 async def take(tools: Tools, *rows: Any, **how: Any) -> dict[str, int]:

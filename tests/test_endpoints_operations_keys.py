@@ -4,15 +4,12 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from mailferry.endpoints.operations.tools import Mistake, Tools
-from mailferry.endpoints.operations.verbs import VERBS
-from mailferry.net.dns import Resolver
-from mailferry.resources import accounts, aws_regions
+from mailferry.endpoints.operations.tools import Tools
+from mailferry.resources import aws_regions
 from mailferry.resources.access_keys import AccessKeys, region_of
 from mailferry.resources.aws_regions import smtp_password
 from mailferry.resources.permissions import ADMIN, NONE, VIEWER, Resource
@@ -21,10 +18,9 @@ from mailferry.store.schema import access_keys, audit_log
 from tests.commands import run_command
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
-from tests.operator_tools import make_tools
+from tests.operator_tools import FIRST, SEALER, SECOND, Operator, two_accounts
 from tests.server import running
 
-FIRST, SECOND = 1, 2
 #: Of Amazon's own examples; the passwords are what Amazon's script derives.
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 PASSWORDS = {
@@ -34,29 +30,17 @@ PASSWORDS = {
 PAIR = {"key_id": "AKIAIOSFODNN7EXAMPLE", "secret": SECRET}
 
 
-class Operator:
+class KeyOperator(Operator):
     def __init__(self, tools: Tools, keys: AccessKeys) -> None:
-        self.tools = tools
+        super().__init__(tools)
         self.keys = keys
-
-    async def ask(self, verb: str, **arguments: Any) -> Any:
-        return await VERBS[verb](self.tools, **arguments)
-
-    async def mistake(self, verb: str, **arguments: Any) -> str:
-        with pytest.raises(Mistake) as told:
-            await self.ask(verb, **arguments)
-        return str(told.value)
 
 
 @pytest.fixture
-async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
-    for name in ("First", "Second"):
-        await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
-    resolver = Resolver([], clock=clock)
-    tools = make_tools(database, clock, resolver)
-    keys = AccessKeys(database, tools.sealer, clock, clock)
-    yield Operator(make_tools(database, clock, resolver, forget_keys=keys.forget), keys)
-    await resolver.close()
+async def operator(database: Database, clock: Clock) -> AsyncIterator[KeyOperator]:
+    keys = AccessKeys(database, SEALER, clock, clock)
+    async with two_accounts(database, clock, forget_keys=keys.forget) as tools:
+        yield KeyOperator(tools, keys)
 
 
 @pytest.mark.parametrize("region", PASSWORDS)
@@ -73,7 +57,7 @@ def test_a_password_of_any_region_is_known_by_its_region() -> None:
         assert region_of(SECRET, wrong) == ""
 
 
-async def test_a_key_may_do_what_was_named(operator: Operator) -> None:
+async def test_a_key_may_do_what_was_named(operator: KeyOperator) -> None:
     shop = await operator.ask("domains.add", domain="shop.test")
     made = await operator.ask("keys.create", name="shop", access=["domain:shop.test=admin", "templates=viewer"])
     assert made["access"] == ["domain:shop.test=admin", "templates=viewer"] and len(made["access_key_id"]) == 20
@@ -84,7 +68,7 @@ async def test_a_key_may_do_what_was_named(operator: Operator) -> None:
     assert "no access" in await operator.mistake("keys.create", name="x", access=["root"])
 
 
-async def test_a_pair_of_amazons_is_taken_over_once(operator: Operator, database: Database) -> None:
+async def test_a_pair_of_amazons_is_taken_over_once(operator: KeyOperator, database: Database) -> None:
     made = await operator.ask("keys.create", name="theirs", access=["account=admin"], account=SECOND, **PAIR)
     assert (made["access_key_id"], made["secret_access_key"]) == (PAIR["key_id"], SECRET)
     found = await operator.keys.key(PAIR["key_id"])
@@ -114,13 +98,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_what_is_no_pair_is_refused(operator: Operator, wrong: str) -> None:
+async def test_what_is_no_pair_is_refused(operator: KeyOperator, wrong: str) -> None:
     changed, told = WRONG[wrong]
     assert told in await operator.mistake("keys.create", **({"name": "x", "access": ["account=admin"]} | changed))
     assert await operator.ask("keys.list") == []
 
 
-async def test_a_key_is_switched_off_and_on_and_ended(operator: Operator, database: Database) -> None:
+async def test_a_key_is_switched_off_and_on_and_ended(operator: KeyOperator, database: Database) -> None:
     made = await operator.ask("keys.create", name="shop", access=["account=viewer"])
     key = made["access_key_id"]
     assert (await operator.keys.key(key)).rights.account == VIEWER  # type: ignore[union-attr]

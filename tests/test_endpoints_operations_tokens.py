@@ -8,10 +8,8 @@ from sqlalchemy import select
 
 from mailferry.cli import app as cli
 from mailferry.cli import tokens as cli_tokens
-from mailferry.endpoints.operations.tools import Mistake, Tools
-from mailferry.endpoints.operations.verbs import VERBS
-from mailferry.net.dns import Resolver
-from mailferry.resources import accounts, tokens
+from mailferry.endpoints.operations.tools import Tools
+from mailferry.resources import tokens
 from mailferry.resources.permissions import ADMIN, NONE, VIEWER, Resource
 from mailferry.resources.tokens import Credentials
 from mailferry.store.database import Database
@@ -19,38 +17,24 @@ from mailferry.store.schema import audit_log
 from tests.commands import first_run, run_command
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
-from tests.operator_tools import make_tools
+from tests.operator_tools import FIRST, SECOND, Operator, two_accounts
 from tests.server import Mailferry, message, running
 
-FIRST, SECOND = 1, 2
 
-
-class Operator:
+class TokenOperator(Operator):
     def __init__(self, tools: Tools, credentials: Credentials) -> None:
-        self.tools = tools
+        super().__init__(tools)
         self.credentials = credentials
-
-    async def ask(self, verb: str, **arguments: Any) -> Any:
-        return await VERBS[verb](self.tools, **arguments)
-
-    async def mistake(self, verb: str, **arguments: Any) -> str:
-        with pytest.raises(Mistake) as told:
-            await self.ask(verb, **arguments)
-        return str(told.value)
 
 
 @pytest.fixture
-async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
-    for name in ("First", "Second"):
-        await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
+async def operator(database: Database, clock: Clock) -> AsyncIterator[TokenOperator]:
     credentials = Credentials(database, clock, clock)
-    resolver = Resolver([], clock=clock)
-    tools = make_tools(database, clock, resolver, forget_tokens=credentials.forget)
-    yield Operator(tools, credentials)
-    await resolver.close()
+    async with two_accounts(database, clock, forget_tokens=credentials.forget) as tools:
+        yield TokenOperator(tools, credentials)
 
 
-async def test_a_token_may_do_what_was_named(operator: Operator) -> None:
+async def test_a_token_may_do_what_was_named(operator: TokenOperator) -> None:
     shop = await operator.ask("domains.add", domain="shop.test")
     other = await operator.ask("domains.add", domain="other.test")
     made = await operator.ask(
@@ -71,7 +55,7 @@ async def test_a_token_may_do_what_was_named(operator: Operator) -> None:
     assert again is not None and (again.account_id, again.rights.account) == (SECOND, ADMIN)
 
 
-async def test_a_secret_is_told_once_and_gone_when_it_is_revoked(operator: Operator, database: Database) -> None:
+async def test_a_secret_is_told_once_and_gone_when_it_is_revoked(operator: TokenOperator, database: Database) -> None:
     made = await operator.ask("tokens.create", name="Lost", access=["account=viewer"], account=SECOND)
     secret = made.pop("token")
     assert await operator.ask("tokens.list") == [made] and made["last_4_digits"] == secret[-4:]
@@ -89,7 +73,7 @@ async def test_a_secret_is_told_once_and_gone_when_it_is_revoked(operator: Opera
 
 
 async def test_the_token_of_a_domain_is_had_by_a_reset(
-    operator: Operator, clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    operator: TokenOperator, clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = await operator.ask("domains.add", domain="shop.test")
     (own,) = await operator.ask("tokens.list")
@@ -110,7 +94,7 @@ async def test_the_token_of_a_domain_is_had_by_a_reset(
     assert made["token"] in capsys.readouterr().out
 
 
-async def test_access_that_is_none_makes_no_token(operator: Operator) -> None:
+async def test_access_that_is_none_makes_no_token(operator: TokenOperator) -> None:
     await operator.ask("domains.add", domain="below.test", account=SECOND)
     for access, text in (
         ([], "a token needs access to something, such as account=admin"),

@@ -6,16 +6,13 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import select
 
-from mailferry.endpoints.operations.tools import Mistake, Tools
-from mailferry.endpoints.operations.verbs import VERBS
-from mailferry.net.dns import Resolver
-from mailferry.resources import accounts, invitations, tokens, users
+from mailferry.endpoints.operations.tools import Tools
+from mailferry.resources import invitations, tokens, users
 from mailferry.resources.permissions import ADMIN, OWNER
 from mailferry.resources.system_mail import Mail
 from mailferry.store.database import Database
@@ -25,25 +22,18 @@ from tests.commands import ask_later, first_run, run_command
 from tests.conftest import Clock
 from tests.fakes.dns import FakeDNS
 from tests.fakes.mx import FakeMX
-from tests.operator_tools import make_tools
+from tests.operator_tools import FIRST, SECOND, Operator, two_accounts
 from tests.server import Mailferry, add_domain, running
 
-FIRST, SECOND = 1, 2
 OLGA, ANN = "olga@shop.test", "ann@dest.test"
 
 
-class Operator:
-    def __init__(self, tools: Tools) -> None:
-        self.tools = tools
-        self.mails: list[Mail] = []
+class Host(Operator):
+    """Who invites people."""
 
-    async def ask(self, verb: str, **arguments: Any) -> Any:
-        return await VERBS[verb](self.tools, **arguments)
-
-    async def mistake(self, verb: str, **arguments: Any) -> str:
-        with pytest.raises(Mistake) as told:
-            await self.ask(verb, **arguments)
-        return str(told.value)
+    def __init__(self, tools: Tools, mails: list[Mail]) -> None:
+        super().__init__(tools)
+        self.mails = mails
 
     async def accept(self, link: str) -> None:
         secret = link.rpartition("/")[2]
@@ -58,24 +48,19 @@ class Operator:
 
 
 @pytest.fixture
-async def operator(database: Database, clock: Clock) -> AsyncIterator[Operator]:
-    for name in ("First", "Second"):
-        await database.write(lambda connection, name=name: accounts.create_account(connection, name, clock()))  # type: ignore[misc]  # a default binds the loop variable
-    await database.write(lambda c: users.create(c, FIRST, OLGA, "hash", OWNER, clock(), name="Olga"))
+async def operator(database: Database, clock: Clock) -> AsyncIterator[Host]:
     mails: list[Mail] = []
 
     async def send(mail: Mail) -> str:
         mails.append(mail)
         return ""
 
-    resolver = Resolver([], clock=clock)
-    made = Operator(make_tools(database, clock, resolver, send_mail=send))
-    made.mails = mails
-    yield made
-    await resolver.close()
+    async with two_accounts(database, clock, send_mail=send) as tools:
+        await database.write(lambda c: users.create(c, FIRST, OLGA, "hash", OWNER, clock(), name="Olga"))
+        yield Host(tools, mails)
 
 
-async def test_somebody_is_invited_accepts_is_given_a_role_and_removed(operator: Operator) -> None:
+async def test_somebody_is_invited_accepts_is_given_a_role_and_removed(operator: Host) -> None:
     made = await operator.ask("users.invite", email=" Ann@Dest.test", access=["account=admin", "billing=viewer"])
     link = made.pop("link")
     assert re.fullmatch(r"https://127\.0\.0\.1:\d+/invitations/[\w-]{43}", link)
@@ -103,14 +88,14 @@ async def test_somebody_is_invited_accepts_is_given_a_role_and_removed(operator:
     ]
 
 
-async def test_the_last_owner_stays(operator: Operator) -> None:
+async def test_the_last_owner_stays(operator: Host) -> None:
     said = f"{OLGA} is the last owner of account 1 or of its organization: make somebody else an owner first"
     assert await operator.mistake("users.remove", email=OLGA) == said
     assert await operator.mistake("users.role", email=OLGA, role="admin") == said
     assert (await operator.ask("users.role", email=OLGA, role="owner"))["access"] == ["account=owner"]
 
 
-async def test_an_invitation_is_sent_again_and_revoked(operator: Operator) -> None:
+async def test_an_invitation_is_sent_again_and_revoked(operator: Host) -> None:
     made = await operator.ask("users.invite", email=ANN, access=["account=owner"], account=SECOND)
     again = await operator.ask("invitations.resend", invitation=made["id"])
     assert again["link"] != made["link"] and len({mail.key for mail in operator.mails}) == 2
@@ -126,7 +111,7 @@ async def test_an_invitation_is_sent_again_and_revoked(operator: Operator) -> No
 
 @pytest.mark.parametrize("verb", ["invitations.resend", "invitations.revoke"])
 async def test_an_invitation_that_is_accepted_meanwhile_is_said_to_be_gone(
-    operator: Operator, beside: Beside, clock: Clock, verb: str
+    operator: Host, beside: Beside, clock: Clock, verb: str
 ) -> None:
     made = await operator.ask("users.invite", email=ANN, access=["account=admin"])
     secret = made["link"].rpartition("/")[2]
@@ -138,7 +123,7 @@ async def test_an_invitation_that_is_accepted_meanwhile_is_said_to_be_gone(
     assert await operator.events() == [("invitation.created", "operator")]
 
 
-async def test_what_is_no_invitation(operator: Operator) -> None:
+async def test_what_is_no_invitation(operator: Host) -> None:
     for email, access, text in (
         ("ann", ["account=viewer"], "'ann' is no mail address: "),
         ("ann@dest.test\r\nBcc: a@b.test", ["account=viewer"], "'ann@dest.test\\r\\nBcc: a@b.test' is no mail address"),
@@ -155,7 +140,7 @@ async def test_what_is_no_invitation(operator: Operator) -> None:
     assert operator.mails == [] and await operator.events() == []
 
 
-async def test_accounts_are_made_and_put_under_one_roof(operator: Operator) -> None:
+async def test_accounts_are_made_and_put_under_one_roof(operator: Host) -> None:
     group = await operator.ask("organizations.create", name="Group")
     assert [each["name"] for each in group["accounts"]] == ["First"]
     below = await operator.ask("accounts.create", name="Below", organization=group["id"])
@@ -184,7 +169,7 @@ async def test_accounts_are_made_and_put_under_one_roof(operator: Operator) -> N
     assert events == ["organization.created", "account.created", "account.updated", "account.created"]
 
 
-async def test_who_owns_the_organization_owns_its_accounts(operator: Operator, database: Database) -> None:
+async def test_who_owns_the_organization_owns_its_accounts(operator: Host, database: Database) -> None:
     group = await operator.ask("organizations.create", name="Group")
     made = await operator.ask("users.invite", email=ANN, access=["organization=owner"])
     await operator.accept(made["link"])

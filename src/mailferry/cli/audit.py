@@ -37,14 +37,13 @@ def list_(
         return
     columns = [
         Column("id", "Id"),
+        *show.account_column(result),
         Column("when", "When (UTC)"),
         Column("who", "Who", folds=True),
         Column("event", "What"),
         Column("resource", "Of", folds=True),
         Column("changes", "Changes", folds=True),
     ]
-    if len({each["account_id"] for each in result}) > 1:
-        columns.insert(1, Column("account_id", "Account"))
     show.table([_row(each) for each in result], columns, "Nothing was changed.")
 
 

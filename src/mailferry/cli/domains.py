@@ -45,16 +45,15 @@ def add(domain: Domain, /, *, where: Where = HERE, account: ForAccount = ACCOUNT
 def list_(*, where: Where = HERE, account: OfAccount = 0, json: Json = False) -> None:
     """Show all sending domains and their states, of every account or of one; Level: of their bounces and complaints."""
     result = call(where.load(), "domains.list", account=account)
+    level = [Column("level", "Level")] if any(each["deliverability"] for each in result) else []
     columns = [
+        *show.account_column(result),
         Column("domain", "Domain"),
         Column("state", "State"),
         Column("dns", "DNS right"),
+        *level,
         Column("remark", "", folds=True),
     ]
-    if any(each["deliverability"] for each in result):
-        columns.insert(3, Column("level", "Level"))
-    if len({each["account_id"] for each in result}) > 1:
-        columns.insert(0, Column("account_id", "Account"))
     show.as_json(result) if json else show.table([_row(each) for each in result], columns, "No domains.")
 
 

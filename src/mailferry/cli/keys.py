@@ -8,10 +8,9 @@ from cyclopts import Parameter
 
 from mailferry.cli import show
 from mailferry.cli.nouns import noun
-from mailferry.cli.options import HERE, ForAccount, Json, OfAccount, Where
+from mailferry.cli.options import EVERYTHING, HERE, Access, ForAccount, Json, OfAccount, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
-from mailferry.cli.tokens import EVERYTHING
 from mailferry.credentials import ACCOUNT
 
 keys = noun("keys")
@@ -27,15 +26,7 @@ def create(
     /,
     *,
     where: Where = HERE,
-    access: Annotated[
-        tuple[str, ...],
-        Parameter(
-            name="--access",
-            show_default=False,
-            negative=(),
-            help="What it may do, RESOURCE=LEVEL, once or more; without it account=admin: everything.",
-        ),
-    ] = EVERYTHING,
+    access: Access = EVERYTHING,
     take_over: Annotated[
         str,
         Parameter(
@@ -67,6 +58,7 @@ def list_(*, where: Where = HERE, account: OfAccount = 0, json: Json = False) ->
         show.as_json(result)
         return
     columns = [
+        *show.account_column(result),
         Column("access_key_id", "Access key"),
         Column("name", "Name", folds=True),
         Column("access", "Access", folds=True),
@@ -74,8 +66,6 @@ def list_(*, where: Where = HERE, account: OfAccount = 0, json: Json = False) ->
         Column("created", "Created (UTC)"),
         Column("used", "Last used (UTC)"),
     ]
-    if len({each["account_id"] for each in result}) > 1:
-        columns.insert(0, Column("account_id", "Account"))
     show.table([_row(each) for each in result], columns, "No key pairs.")
 
 

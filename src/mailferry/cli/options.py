@@ -46,6 +46,17 @@ Account = Annotated[int, _account("Its account, where several have one.")]
 OfAccount = Annotated[int, _account("Only of this account; without it of all.")]
 #: Of what is made, or is one account's alone.
 ForAccount = Annotated[int, _account("The account; without it the first one, 1.")]
+
+
+def access(help_: str) -> Parameter:
+    return Parameter(name="--access", show_default=False, negative=(), help=help_)
+
+
+#: Of a program, with its default.
+Access = Annotated[
+    tuple[str, ...], access("What it may do, RESOURCE=LEVEL, once or more; without it account=admin: everything.")
+]
+EVERYTHING = ("account=admin",)
 Limit = Annotated[int, Parameter(name="--limit", validator=Number(gte=1, lte=100_000))]
 
 

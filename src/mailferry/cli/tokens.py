@@ -6,14 +6,12 @@ from cyclopts import Parameter
 
 from mailferry.cli import show
 from mailferry.cli.nouns import noun
-from mailferry.cli.options import HERE, ForAccount, Json, OfAccount, Where
+from mailferry.cli.options import EVERYTHING, HERE, Access, ForAccount, Json, OfAccount, Where
 from mailferry.cli.reach import call
 from mailferry.cli.show import Column
 from mailferry.credentials import ACCOUNT
 
 tokens = noun("tokens")
-
-EVERYTHING = ("account=admin",)
 
 
 @tokens.command
@@ -22,15 +20,7 @@ def create(
     /,
     *,
     where: Where = HERE,
-    access: Annotated[
-        tuple[str, ...],
-        Parameter(
-            name="--access",
-            show_default=False,
-            negative=(),
-            help="What it may do, RESOURCE=LEVEL, once or more; without it account=admin: everything.",
-        ),
-    ] = EVERYTHING,
+    access: Access = EVERYTHING,
     account: ForAccount = ACCOUNT,
     json: Json = False,
 ) -> None:
@@ -69,6 +59,7 @@ def list_(*, where: Where = HERE, account: OfAccount = 0, json: Json = False) ->
         show.as_json(result)
         return
     columns = [
+        *show.account_column(result),
         Column("id", "Id"),
         Column("name", "Name", folds=True),
         Column("digits", "Secret"),
@@ -77,8 +68,6 @@ def list_(*, where: Where = HERE, account: OfAccount = 0, json: Json = False) ->
         Column("used", "Last used (UTC)"),
         Column("ends", "Ends (UTC)"),
     ]
-    if len({each["account_id"] for each in result}) > 1:
-        columns.insert(0, Column("account_id", "Account"))
     show.table([_row(each) for each in result], columns, "No tokens.")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from mailferry.cli import show
+from mailferry.cli import options, show
 from mailferry.cli.nouns import noun
 from mailferry.cli.options import HERE, ForAccount, Json, OfAccount, Where
 from mailferry.cli.reach import call
@@ -41,13 +41,7 @@ def invite(
     *,
     where: Where = HERE,
     access: Annotated[
-        tuple[str, ...],
-        Parameter(
-            name="--access",
-            show_default=False,
-            negative=(),
-            help="What they may do, RESOURCE=LEVEL, once or more; without it account=viewer.",
-        ),
+        tuple[str, ...], options.access("What they may do, RESOURCE=LEVEL, once or more; without it account=viewer.")
     ] = ("account=viewer",),
     account: ForAccount = ACCOUNT,
     json: Json = False,

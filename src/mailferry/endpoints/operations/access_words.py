@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import Connection
 
 from mailferry.endpoints.operations.tools import Mistake
-from mailferry.resources import accounts, organizations, tree
+from mailferry.resources import accesses, accounts, organizations, tree
+from mailferry.resources.accesses import Specifier
 from mailferry.resources.permissions import ADMIN, OWNER, SINGLE, VIEWER, VIEWER_PLUS, Grant, Resource
 from mailferry.resources.tree import Node
 
@@ -37,6 +38,12 @@ def told(connection: Connection, account_id: int, granted: Iterable[Grant]) -> l
     """As :func:`read` understands it."""
     names = {(node.kind, node.id): node.name for node in _nodes(connection, account_id)}
     return [_told(grant, names) for grant in granted]
+
+
+def of_holder(connection: Connection, account_id: int, holder: Specifier, holder_id: int) -> list[str]:
+    """Of a token, a key pair or an invitation, as :func:`told`."""
+    found = accesses.of_specifier(connection, holder, holder_id)
+    return told(connection, account_id, [grant for access in found for grant in access.grants])
 
 
 def level(word: str) -> int:

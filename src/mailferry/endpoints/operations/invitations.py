@@ -8,9 +8,9 @@ from mailferry.endpoints import invitation_mail
 from mailferry.endpoints.operations import access_words
 from mailferry.endpoints.operations.domains import one_or_all
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb
+from mailferry.endpoints.operations.tools import OPERATOR, Tools, Verb, none_of
 from mailferry.net.hosts import listener_url
-from mailferry.resources import accesses, audit, invitations
+from mailferry.resources import audit, invitations
 from mailferry.resources.accesses import Specifier
 from mailferry.resources.invitations import Made
 from mailferry.resources.system_mail import Mail
@@ -33,7 +33,7 @@ async def invitations_resend(tools: Tools, invitation: int, account: int = 0) ->
         _known(connection, invitation, account)
         made = invitations.resend(connection, invitation, now)
         if made is None:  # it was accepted just now
-            raise _none(invitation, account)
+            raise none_of("invitation", invitation, account)
         return told(tools, connection, made, "invitation.resent", now)
 
     return await sent(tools, *await tools.database.write(write))
@@ -45,7 +45,7 @@ async def invitations_revoke(tools: Tools, invitation: int, account: int = 0) ->
     def write(connection: Connection) -> dict[str, Any]:
         row = _known(connection, invitation, account)
         if not invitations.remove(connection, invitation):  # as above
-            raise _none(invitation, account)
+            raise none_of("invitation", invitation, account)
         resource = ("invitation", row.id, row.email)
         audit.note(connection, row.account_id, OPERATOR, "invitation.deleted", resource, now)
         return {"revoked": row.id, "email": row.email, "account_id": row.account_id}
@@ -82,22 +82,16 @@ def _base(tools: Tools) -> str:
 def _known(connection: Connection, invitation: int, account: int) -> Row[Any]:
     row = invitations.by_id(connection, invitation, account)
     if row is None:
-        raise _none(invitation, account)
+        raise none_of("invitation", invitation, account)
     return row
 
 
-def _none(invitation: int, account: int) -> Mistake:
-    where = f" of account {account}" if account else ""
-    return Mistake(f"there is no invitation {invitation}{where}; mailferry invitations list shows them")
-
-
 def _shown(connection: Connection, row: Row[Any], now: int) -> dict[str, Any]:
-    granted = [each for access in accesses.of_specifier(connection, Specifier.INVITE, row.id) for each in access.grants]
     return {
         "id": row.id,
         "account_id": row.account_id,
         "email": row.email,
-        "access": access_words.told(connection, row.account_id, granted),
+        "access": access_words.of_holder(connection, row.account_id, Specifier.INVITE, row.id),
         "created_by": row.created_by,
         "created_at": iso(row.created_at),
         "expires_at": iso(row.expires_at),

@@ -10,8 +10,8 @@ from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations import access_words
 from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb, one_line
-from mailferry.resources import access_keys, accesses, audit, aws_regions
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb, none_of, one_line
+from mailferry.resources import access_keys, audit, aws_regions
 from mailferry.resources.accesses import Specifier
 
 #: As IAM makes them; SMTP tells its users of Amazon's dialect by that.
@@ -144,19 +144,15 @@ def _row(connection: Connection, key: str, account: int) -> Row[Any]:
     for row in access_keys.of_account(connection, account):
         if row.key_id == key:
             return row
-    where = f" of account {account}" if account else ""
-    raise Mistake(f"there is no key {key}{where}; mailferry keys list shows them")
+    raise none_of("key", key, account)
 
 
 def _shown(connection: Connection, row: Row[Any]) -> dict[str, Any]:
-    granted = [
-        grant for access in accesses.of_specifier(connection, Specifier.ACCESS_KEY, row.id) for grant in access.grants
-    ]
     return {
         "access_key_id": row.key_id,
         "account_id": row.account_id,
         "name": row.name,
-        "access": access_words.told(connection, row.account_id, granted),
+        "access": access_words.of_holder(connection, row.account_id, Specifier.ACCESS_KEY, row.id),
         "disabled": row.disabled,
         "created_by": row.created_by,
         "created_at": iso(row.created_at),

@@ -9,8 +9,8 @@ from mailferry.credentials import ACCOUNT
 from mailferry.endpoints.operations import access_words
 from mailferry.endpoints.operations.domains import known_account
 from mailferry.endpoints.operations.reading import iso
-from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb, one_line
-from mailferry.resources import accesses, audit, tokens
+from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb, none_of, one_line
+from mailferry.resources import audit, tokens
 from mailferry.resources.accesses import Specifier
 
 
@@ -54,7 +54,7 @@ async def tokens_revoke(tools: Tools, token: int, account: int = 0) -> dict[str,
 
     revoked = await tools.database.write(write)
     if revoked is None:
-        raise _none(token, account)
+        raise none_of("token", token, account)
     tools.forget_tokens()
     return revoked
 
@@ -71,7 +71,7 @@ async def tokens_reset(tools: Tools, token: int, account: int = 0) -> dict[str, 
 
     made = await tools.database.write(write)
     if made is None:
-        raise _none(token, account)
+        raise none_of("token", token, account)
     tools.forget_tokens()
     return made
 
@@ -94,21 +94,13 @@ def _reset(connection: Connection, row: Row[Any], now: int) -> dict[str, Any]:
     return _shown(connection, after) | {"token": made[1]}
 
 
-def _none(token: int, account: int) -> Mistake:
-    where = f" of account {account}" if account else ""
-    return Mistake(f"there is no token {token}{where}; mailferry tokens list shows them")
-
-
 def _shown(connection: Connection, row: Row[Any]) -> dict[str, Any]:
-    granted = [
-        grant for access in accesses.of_specifier(connection, Specifier.API_TOKEN, row.id) for grant in access.grants
-    ]
     return {
         "id": row.id,
         "account_id": row.account_id,
         "name": row.name,
         "last_4_digits": row.last_4_digits,
-        "access": access_words.told(connection, row.account_id, granted),
+        "access": access_words.of_holder(connection, row.account_id, Specifier.API_TOKEN, row.id),
         "created_by": row.created_by,
         "created_at": iso(row.created_at),
         "last_used_at": iso(row.last_used_at or None),

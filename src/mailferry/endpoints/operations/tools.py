@@ -52,6 +52,12 @@ class Tools:
     content: Content = field(kw_only=True)
 
 
+def none_of(noun: str, which: object, account: int) -> Mistake:
+    """``account``: 0 is any."""
+    where = f" of account {account}" if account else ""
+    return Mistake(f"there is no {noun} {which}{where}; mailferry {noun}s list shows them")
+
+
 #: Characters of a name, as in the API.
 MAX_NAME = 255
 
