@@ -19,7 +19,12 @@ from mailferry.endpoints.mailtrap import (
     contacts,
     domain_reviews,
     domains,
+    inbox_forwards,
+    inbox_messages,
+    inboxes,
     invitations,
+    projects,
+    sandbox_sending,
     sending,
     suppressions,
     template_versions,
@@ -36,10 +41,12 @@ from tests.mailtrap_domains import COMPANY, furnished
 from tests.mailtrap_house import MailtrapHouse
 
 #: These change nothing that an account keeps: mail is sent, a webhook tried, a preview shown; what a contact did is a
-#: customer's data, and stands with the contact.
+#: customer's data, and stands with the contact, and what an inbox caught goes by itself.
 NO_CHANGES = {
-    *(sending.send, sending.batch, sending.sandbox, domains.send_setup_instructions),
+    *(sending.send, sending.batch, domains.send_setup_instructions),
     *(webhooks.test, template_versions.preview, contact_events.create),
+    *(sandbox_sending.send, sandbox_sending.batch, inbox_forwards.forward),
+    *(inboxes.clean, inboxes.mark_all_read, inbox_messages.update, inbox_messages.delete),
 }
 TEXTS = {"subject": "Hi", "body_text": "One"}
 LETTER = {"name": "Letter", "category": "Welcome", **TEXTS}
@@ -127,6 +134,16 @@ def steps(account: int, number: int, access: int) -> list[Step]:
         (webhooks.reset_secret, "POST", "webhooks/$/reset_secret", {}, "webhook.secret_reset"),
         (webhooks.replay, "POST", "webhooks/$/replays", {"parked": True}, "webhook.replayed"),
         (webhooks.delete, "DELETE", "webhooks/$", None, "webhook.deleted"),
+        (projects.create, "POST", "projects", {"project": {"name": "Shop"}}, "project.created"),
+        (projects.update, "PATCH", "projects/$", {"project": {"name": "Store"}}, "project.updated"),
+        (projects.create_inbox, "POST", "projects/$/sandboxes", {"sandbox": {"name": "Tests"}}, "inbox.created"),
+        (inboxes.update, "PATCH", "sandboxes/$", {"sandbox": {"name": "Stage"}}, "inbox.updated"),
+        (inboxes.reset_credentials, "PATCH", "sandboxes/$/reset_credentials", None, "inbox.credentials_reset"),
+        (inboxes.toggle_email_username, "PATCH", "sandboxes/$/toggle_email_username", None, "inbox.updated"),
+        (inboxes.reset_email_username, "PATCH", "sandboxes/$/reset_email_username", None, "inbox.updated"),
+        (inboxes.delete, "DELETE", "sandboxes/$", None, "inbox.deleted"),
+        (projects.create, "POST", "projects", {"project": {"name": "Other"}}, "project.created"),
+        (projects.delete, "DELETE", "projects/$", None, "project.deleted"),
     ]
 
 
