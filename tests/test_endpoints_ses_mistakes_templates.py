@@ -39,9 +39,11 @@ async def test_12_what_is_missing_is_rendered_empty_or_refused_at_the_send(house
 
 
 async def test_12_the_unsubscribe_url_is_swallowed_and_inline_partials_are_missing(house: House) -> None:
-    await house.keep(Texts("s", "", '{{#* inline "p"}}<{{x}}>{{/inline}}{{> p}}{{amazonSESUnsubscribeUrl}}'))
+    await house.keep(
+        Texts("s", "", '{{#* inline "p"}}<{{x}}>{{/inline}}{{> p}}{{amazonSESUnsubscribeUrl}}{{ses:openTracker}}')
+    )
     sent = await house.one({"TemplateName": "Hello", "TemplateData": '{"x": 1}'})
-    assert texts(sent)[1] == "<1>{{amazonSESUnsubscribeUrl}}"
+    assert texts(sent)[1] == "<1>{{amazonSESUnsubscribeUrl}}{{ses:openTracker}}"
 
 
 async def test_12_a_test_rendering_returns_parts_in_place_of_a_message(house: House) -> None:

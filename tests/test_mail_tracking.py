@@ -217,6 +217,15 @@ def test_amazon_s_attributes_say_how_clicks_are_told_apart_and_go(tag: str, left
     assert edited(tag, Wishes(clicks=True)).decode() == left.format(f"{BASE}c/{b'https://x.test/'.hex()}")
 
 
+def test_the_pixel_stands_where_amazon_s_placeholder_wants_it() -> None:
+    document = '<p>{{ses:openTracker}}<a href="https://x.test/{{ses:openTracker}}">x</a></p></body>'
+    left = document.replace("{{ses:openTracker}}", "").encode()
+    assert edited(document) == left.replace(b"<p>", b"<p>" + PIXEL)
+    assert edited(document, Wishes(clicks=True)).count(b"{{ses:openTracker}}") == 1, (
+        "nothing is opened that nobody follows"
+    )
+
+
 def test_tags_of_a_link_are_names_with_values() -> None:
     assert tracking.link_tags("a:b; a:c ;d:e:f;g;:h;i:") == {"a": ["b", "c"], "d": ["e:f"]}
     assert tracking.link_tags("") == {}

@@ -2,7 +2,8 @@
 
 Edited are the values of ``href`` in ``<a>`` and ``<area>`` (http and https only), whose ``ses:`` attributes go, the placeholders
 ``__unsubscribe_url__`` and ``__tracking_opt_out_url__`` wherever they stand (in mail to a contact list Amazon's own as
-well), and the place before the last ``</body>``, where footer and pixel go. Every other octet stays what it was.
+well), and the place before the last ``</body>``, where the footer goes, and the pixel if it has no place of its own
+(``{{ses:openTracker}}``). Every other octet stays what it was.
 """
 
 import codecs
@@ -19,6 +20,8 @@ from mailferry.mail.html_scan import scan
 UNSUBSCRIBE = b"__unsubscribe_url__"
 OPT_OUT = b"__tracking_opt_out_url__"
 LIST_UNSUBSCRIBE = b"{{amazonSESUnsubscribeUrl}}"
+#: Amazon's: where the sender wants the pixel.
+OPEN_TRACKER = b"{{ses:openTracker}}"
 
 LONGEST_URL = 4000
 """Octets of a target; a longer one is left alone. In a link it grows by a third, and 8 KiB of request line is what most
@@ -94,9 +97,10 @@ def html_edits(document: bytes, charset: str, wishes: Wishes, own: str) -> tuple
     if not (wishes.opens or wishes.clicks or wishes.footer):
         return tuple(placeholders)
     page = scan(document, charset, links=wishes.clicks)
-    edits = placeholders
+    trackers = list(_trackers(document)) if wishes.opens else []
+    edits = [*placeholders, *trackers]
     if wishes.clicks:
-        taken = [(edit.start, edit.end) for edit in placeholders]
+        taken = [(edit.start, edit.end) for edit in edits]
         for href in page.hrefs:
             url = target(href.value)
             if url is None or url.startswith(own) or _overlaps(taken, href.start, href.end):
@@ -107,7 +111,7 @@ def html_edits(document: bytes, charset: str, wishes: Wishes, own: str) -> tuple
     at = len(document) if page.end is None else page.end
     if wishes.footer:
         edits.append(Edit(at, at, What.FOOTER))
-    if wishes.opens and page.end is not None:
+    if wishes.opens and not trackers and page.end is not None:
         edits.append(Edit(at, at, What.PIXEL))
     return tuple(sorted(edits, key=lambda edit: (edit.start, edit.what.value)))
 
@@ -174,6 +178,15 @@ def _placeholders(text: bytes, listed: bool) -> Iterator[Edit]:
         theirs = (Edit(each.start(), each.end(), What.LIST_UNSUBSCRIBE) for each in _LIST_PLACEHOLDER.finditer(text))
         found = iter(sorted([*found, *theirs], key=lambda edit: edit.start))
     return found
+
+
+def _trackers(document: bytes) -> Iterator[Edit]:
+    """One pixel, at the first of them."""
+    at = document.find(OPEN_TRACKER)
+    what = What.PIXEL
+    while at >= 0:
+        yield Edit(at, at + len(OPEN_TRACKER), what)
+        at, what = document.find(OPEN_TRACKER, at + len(OPEN_TRACKER)), What.SPENT
 
 
 def _ours(text: bytes) -> Iterator[Edit]:

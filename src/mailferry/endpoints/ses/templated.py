@@ -25,8 +25,11 @@ from mailferry.resources.templates import Texts
 MAX_OCTETS = 500 * 1024
 #: Characters of a variable's name that the log and events repeat: a template may have one of its own size.
 MAX_NAME = 500
-#: What list management puts in place of it is not known before delivery.
-RESERVED = {"amazonSESUnsubscribeUrl": "{{amazonSESUnsubscribeUrl}}"}
+#: What list management and tracking put in their places is not known before delivery.
+RESERVED = {
+    "amazonSESUnsubscribeUrl": "{{amazonSESUnsubscribeUrl}}",
+    "ses:openTracker": "{{ses:openTracker}}",
+}
 
 
 @dataclass(frozen=True, slots=True)
