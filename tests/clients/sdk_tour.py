@@ -35,9 +35,12 @@ from mailtrap.models.email_logs import (
     filter_sending_stream_equal,
     filter_string_equal,
 )
+from mailtrap.models.inboxes import CreateInboxParams, UpdateInboxParams
+from mailtrap.models.messages import UpdateEmailMessageParams
 from mailtrap.models.organizations import CreateSubAccountParams
 from mailtrap.models.paginated_templates import CreateTemplateParams, TemplateListParams, UpdateTemplateParams
 from mailtrap.models.permissions import PermissionResourceParams
+from mailtrap.models.projects import ProjectParams
 from mailtrap.models.sending_domains import (
     CreateSendingDomainParams,
     SendSetupInstructionsParams,
@@ -348,6 +351,59 @@ def tracking_opt_outs(house: House) -> None:
     assert api.delete(made.id).id == made.id and api.get_list().data == []
 
 
+def sandbox(house: House) -> None:
+    testing = house.client.testing_api
+    projects, inboxes = testing.projects, testing.inboxes
+    project = projects.create(ProjectParams(name="Tour"))
+    assert projects.update(project.id, ProjectParams(name="The tour")).name == "The tour"
+    made = inboxes.create(project.id, CreateInboxParams(name="Staging"))
+    assert inboxes.update(made.id, UpdateInboxParams(name="New", email_username="tour-7")).email_username == "tour-7"
+    assert inboxes.reset_email_username(made.id).email_username != "tour-7"
+    assert inboxes.enable_email_address(made.id).email_username_enabled
+    assert inboxes.reset_credentials(made.id).password not in ("", made.password)
+    assert [each.id for each in projects.get_by_id(project.id).inboxes] == [made.id]
+    assert project.id in {each.id for each in projects.get_list()}
+    assert made.id in {each.id for each in inboxes.get_list()}
+
+    to_inbox = mt.MailtrapClient(token=house.token, sandbox=True, inbox_id=str(made.id))
+    (one,) = map(int, to_inbox.send(house.mail("caught@dest.test"))["message_ids"])
+    many = to_inbox.batch_send(house.batch("a@dest.test", "b@dest.test", "wrong"))["responses"]
+    assert [each["success"] for each in many] == [True, True, False], many
+    _caught(house, made.id, one)
+
+    assert inboxes.get_by_id(made.id).emails_unread_count == 3
+    assert inboxes.mark_as_read(made.id).emails_unread_count == 0
+    assert testing.messages.delete(made.id, one).id == one
+    assert inboxes.clean(made.id).emails_count == 0
+    assert inboxes.delete(made.id).id == made.id
+    assert projects.delete(project.id).id == project.id
+    assert refused(404, inboxes.get_by_id, made.id) == ["Not Found"]
+
+
+def _caught(house: House, inbox: int, one: int) -> None:
+    testing = house.client.testing_api
+    messages = testing.messages
+    assert len(messages.get_list(inbox)) == 3 and messages.get_list(inbox, search="CAUGHT")[0].id == one
+    assert messages.get_list(inbox, last_id=one) == [] == messages.get_list(inbox, page=2)
+    shown = messages.show_message(inbox, one)
+    assert (shown.subject, shown.from_name, shown.is_read) == ("caught@dest.test", "Größe & Co", False), shown
+    assert messages.update(inbox, one, UpdateEmailMessageParams(is_read=True)).is_read
+    assert not messages.update(inbox, one, UpdateEmailMessageParams(is_read=False)).is_read
+    assert messages.get_text_message(inbox, one) == "text"
+    assert messages.get_html_message(inbox, one) == messages.get_html_source(inbox, one) == '<img src="cid:dot">'
+    raw = messages.get_raw_message(inbox, one)
+    assert "X-Tour: yes" in raw and raw == messages.get_message_as_eml(inbox, one)
+    assert messages.get_mail_headers(inbox, one)["x_tour"] == "yes"
+    assert messages.get_spam_report(inbox, one).threshold == 5
+    assert messages.get_html_analysis(inbox, one).status in ("success", "error")
+    (file,) = testing.attachments.get_list(inbox, one)
+    again = testing.attachments.get(inbox, one, file.id)
+    assert (again.id, again.filename, again.content_id) == (file.id, "dot.gif", "dot"), again
+    # Who owns the account after the first start is nobody that mail could go to; it is told apart from a stranger.
+    assert refused(422, messages.forward, inbox, one, "stranger@dest.test")
+    assert "forwarded" in messages.forward(inbox, one, "owner@mailferry.test").message
+
+
 STEPS: dict[str, Callable[[House], None]] = {
     "sending_api": sending,
     "email_logs_api": email_logs,
@@ -361,6 +417,7 @@ STEPS: dict[str, Callable[[House], None]] = {
     "webhooks_api": webhooks,
     "stats_api": stats,
     "tracking_opt_outs_api": tracking_opt_outs,
+    "testing_api": sandbox,
 }
 
 

@@ -63,10 +63,8 @@ try:
     sys.exit("a wrong token was taken")
 except mt.AuthorizationError as error:
     assert error.errors == ["Unauthorized"], error
-try:
-    mt.MailtrapClient(token=token, sandbox=True, inbox_id="1").send(mail("never@dest.test"))
-except mt.APIError as error:
-    assert 400 <= error.status < 500, error
+caught = mt.MailtrapClient(token=token, sandbox=True, inbox_id="1").send(mail("never@dest.test"))
+assert caught["success"] and len(caught["message_ids"]) == 1 and caught["message_ids"][0].isdecimal(), caught
 """
 
 TRANSACTIONAL = {f"{name}@dest.test" for name in ("one", "a", "b", "c", "unchanged")}
@@ -108,7 +106,7 @@ async def test_the_sdk_sends_one_a_batch_and_bulk(tmp_path: Path) -> None:
 
         got = await mx.received(len(TRANSACTIONAL | BULK))
         assert {t.recipients[0] for t in got} == TRANSACTIONAL | BULK
-        # Nothing else was taken: not with a wrong token, and not for an inbox.
+        # Nothing else was taken: not with a wrong token, and what an inbox caught goes nowhere.
         streams = {entry["to"]: entry["stream"] for entry in await ask_later(server, "messages.list")}
         assert streams == dict.fromkeys(TRANSACTIONAL, "transactional") | dict.fromkeys(BULK, "bulk")
 

@@ -19,10 +19,10 @@ from tests.server import DOMAIN, Mailferry, add_domain, running
 
 ZONE = {"dest.test": {"MX": "10 mx.dest.test"}, "mx.dest.test": {"A": "127.0.0.1"}}
 TOUR = Path(__file__).with_name("sdk_tour.py")
-NAMES = ("send.api.mailtrap.io", "bulk.api.mailtrap.io", "mailtrap.io")
+NAMES = ("send.api.mailtrap.io", "bulk.api.mailtrap.io", "sandbox.api.mailtrap.io", "mailtrap.io")
 
-#: Products of Mailtrap that are not the sending of mail.
-OTHER_PRODUCTS = frozenset({"testing_api", "inbound_api", "email_campaigns_api"})
+#: Products of Mailtrap that are not served.
+OTHER_PRODUCTS = frozenset({"inbound_api", "email_campaigns_api"})
 
 
 async def test_every_method_of_the_sdk_gives_what_it_promises(tmp_path: Path) -> None:

@@ -66,3 +66,34 @@ async def test_swaks_submits_to_both_streams(tmp_path: Path, run_swaks: Callable
         await mx.received(2)
         streams = {entry["to"]: entry["stream"] for entry in await ask_later(server, "messages.list")}
         assert streams == {"api@dest.test": "transactional", "bulk@dest.test": "bulk"}
+
+
+async def test_an_inbox_catches_what_its_user_sends(tmp_path: Path, run_swaks: Callable[..., Said]) -> None:
+    """swaks with each mechanism, and smtplib, which chooses: CRAM-MD5 in clear, PLAIN behind TLS."""
+
+    def submit(server: Mailferry, user: str, password: str) -> None:
+        for secure in (False, True):
+            with smtplib.SMTP("localhost", server.smtp, timeout=60) as client:
+                if secure:
+                    client.starttls(context=ssl.create_default_context(cafile=str(server.data / "ca" / "ca.pem")))
+                client.login(user, password)
+                # No sending domain is asked for, and who is in no field was a Bcc.
+                client.sendmail("any@where.test", ["a@dest.test", "hidden@dest.test"], TEXT.encode())
+
+    async with FakeDNS(ZONE) as dns, running(tmp_path, dns) as server:
+        made = first_run(server)
+        inbox, token = made["sandbox"], made["api_token"]
+        there = ["--server", f"localhost:{server.smtp}", "--from", "any@where.test", "--to", "a@dest.test,b@dest.test"]
+        secret = ["--auth-user", inbox["username"], "--auth-password", inbox["password"]]
+        trust = ["--tls", "--tls-verify", "--tls-ca-path", str(server.data / "ca" / "ca.pem")]
+        for mechanism, secured in (("CRAM-MD5", []), ("PLAIN", trust), ("LOGIN", trust)):
+            said = await asyncio.to_thread(run_swaks, *there, *secured, "--auth", mechanism, *secret)
+            assert said.code == 0, said.transcript
+        await asyncio.to_thread(submit, server, inbox["username"], inbox["password"])
+        path = f"/api/accounts/1/inboxes/{inbox['inbox_id']}/messages"
+        _, listed = await asyncio.to_thread(server.request, "GET", path, token)
+        assert len(listed) == 5
+        assert listed[0]["smtp_information"]["data"]["rcpt_to_addrs"] == ["a@dest.test", "hidden@dest.test"]
+        _, header = await asyncio.to_thread(server.request, "GET", f"{path}/{listed[0]['id']}/mail_headers", token)
+        assert header["headers"]["bcc"] == "hidden@dest.test"
+        assert await ask_later(server, "messages.list") == []
