@@ -22,6 +22,8 @@ from mailferry.journal.follow import Cursor
 from mailferry.resources import domains
 from mailferry.resources.contacts import purge
 from mailferry.resources.contacts.work import Workshop
+from mailferry.sandbox.tidy import Tidying
+from mailferry.store.captured import CapturedContent, CapturedSegments
 from mailferry.store.content import DatedContent, TableContent, day_of
 from mailferry.store.database import unavailable
 from mailferry.store.schema import messages, queue, recipients
@@ -35,12 +37,21 @@ MOMENT = 2.0
 
 
 class Housekeeping:
-    def __init__(self, tools: Tools, content: DatedContent, grown: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        content: DatedContent,
+        grown: Callable[[], int] | None = None,
+        captured: CapturedContent | None = None,
+    ) -> None:
         """``grown``: the time by which mail grows old, where that is not the clock's."""
         self._tools = tools
         self._grown = grown or tools.clock
         self._contacts = Workshop(tools.database, tools.clock, steps_of_amazon(tools.database, tools.clock))
         self._content = content
+        # Elsewhere a message's bytes go with its row.
+        self._sandbox = captured if isinstance(captured, CapturedSegments) else None
+        self._tidying = Tidying(tools.database, self._sandbox, tools.clock) if self._sandbox else None
         self._database = tools.database
 
     async def run(self) -> None:
@@ -53,6 +64,7 @@ class Housekeeping:
                 (MINUTE, self.mend_lanes),
                 (HOUR, self.check_domains),
                 (HOUR, self.forget),
+                (HOUR, self.tidy_sandbox),
             ):
                 group.create_task(self._every(seconds, task))
 
@@ -112,6 +124,11 @@ class Housekeeping:
         for domain in found:
             if domain.state != domains.DEMO and (domain.verified_at or domain.state == domains.UNVERIFIED):
                 await check_domain(self._tools, domain)
+
+    async def tidy_sandbox(self) -> None:
+        if self._sandbox and self._tidying:
+            await asyncio.to_thread(self._sandbox.seal)
+            await self._tidying.round()
 
     async def forget(self) -> None:
         config, now = self._tools.config, self._tools.clock()

@@ -145,7 +145,7 @@ class Parts:
         tools = self._tools(listening, credentials, keys, poster, counter, send_mail, documents)
         await self._open_doors(Doors(house, ending, listening, documents), intake, credentials, keys, tools)
         if "housekeeping" in self._roles:
-            ending.task("housekeeping", Housekeeping(tools, house.content, house.clock.grown).run())
+            ending.task("housekeeping", Housekeeping(tools, house.content, house.clock.grown, house.captured).run())
 
     async def close(self) -> None:
         await self._ending.close()

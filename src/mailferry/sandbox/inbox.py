@@ -50,7 +50,12 @@ class Caught:
 
     @property
     def where(self) -> Place:
-        return Place(self.segment, self.place, self.size, self.key)
+        return place_of(self)
+
+
+def place_of(row: Any) -> Place:
+    """Where the bytes of a row of the table lie."""
+    return Place(row.segment, row.place, row.size, row.key)
 
 
 def page(connection: Connection, inbox_id: int, *, search: str = "", before: int = 0, skip: int = 0) -> list[Caught]:

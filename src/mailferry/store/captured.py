@@ -5,7 +5,8 @@ are a row beside it. On SQLite they lie in segments of their own (``DATA/sandbox
 is unlinked when no row names it any more, and one message that stays must not hold up hundreds of megabytes.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from mailferry.faults import reach
 from mailferry.store.again import no_room
 from mailferry.store.content import Content, ContentGone, LastFailure, Place
-from mailferry.store.segments import SegmentContent
+from mailferry.store.segments import SegmentContent, plain_size
 
 SEGMENT_OCTETS = 32 * 1024 * 1024
 
@@ -31,6 +32,21 @@ class CapturedSegments(SegmentContent):
 
     def remove(self, connection: Connection, keys: Sequence[str]) -> None:
         """Their place is dead space until the segment goes."""
+
+    def full(self) -> dict[str, int]:
+        """Segments that nothing is added to any more, and their octets before compression."""
+        found = {}
+        for path in self._folder.glob("*.*seg"):
+            with contextlib.suppress(FileNotFoundError):  # it is compressed in this moment: next time
+                if self._name and path.stem not in (self._name, self._next):
+                    found[path.stem] = plain_size(path)
+        return found
+
+    def drop(self, names: Collection[str]) -> None:
+        """Of :meth:`full`. No row names them, and none that is about to be committed."""
+        for name in names:
+            for kind in ("seg", "zseg"):
+                (self._folder / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 class CapturedTable:

@@ -180,6 +180,16 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def plain_size(path: Path) -> int:
+    """Octets of a segment's bodies, whether it is compressed or not."""
+    if path.suffix == ".seg":
+        return path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(-_TAIL.size, os.SEEK_END)
+        size: int = _TAIL.unpack(file.read(_TAIL.size))[2]
+    return size
+
+
 def _write_all(file: int, bodies: list[bytes]) -> None:
     # An item of a group may be a whole batch of messages, so that a group has more of them than one call takes.
     for first in range(0, len(bodies), _MOST_BUFFERS):
