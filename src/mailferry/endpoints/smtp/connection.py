@@ -1,4 +1,4 @@
-"""One connection of the SMTP server: octets in, replies out, deadlines, TLS, the end (RFC 5321 4.5.3.2, 2920, 3207).
+"""One connection of the SMTP server: octets in, replies out, TLS, the end (RFC 5321, 2920, 3207).
 
 `Connection` knows no command. The conversation on top of it implements `step`, which takes one thing out of `buffer`
 and does it; what needs the product is a coroutine, and only then is there a task. So a pipelined group costs one task
@@ -8,13 +8,13 @@ and one write.
 from __future__ import annotations
 
 import asyncio
-import math
 import ssl
 import sys
 from abc import abstractmethod
 from collections.abc import Coroutine
 from typing import Any, Literal, cast
 
+from mailferry.endpoints.smtp.deadlines import Deadlines, Doing
 from mailferry.endpoints.smtp.limits import Limits
 
 # Commands that one client may have executed before the others have their turn: a read of 256 KiB holds 40,000 NOOPs. It
@@ -27,11 +27,7 @@ Step = Literal[True] | Call | None
 
 
 class Connection(asyncio.Protocol):
-    """The octets of one client, on asyncio's loop and on uvloop.
-
-    Times are the loop's seconds. `receiving` says that a message is arriving: then every octet is progress, while
-    octets of an unfinished command line are not, so that a slow loris does not hold the connection.
-    """
+    """The octets of one client, on asyncio's loop and on uvloop. `receiving`: a message is arriving."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         self.buffer = bytearray()
@@ -48,11 +44,7 @@ class Connection(asyncio.Protocol):
         self._ended = False  # the client has said all it will say
         self._choked = False  # the client does not read its replies
         self._paused = False
-        self._progress = 0.0  # when the client last did something that counts
-        self._death = 0.0
-        self._receive_end = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = math.inf
+        self._deadlines = Deadlines(loop, limits, self._doing, self._too_slow)
 
     # What the conversation implements.
 
@@ -84,18 +76,17 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._progress = self._loop.time()
-        self._death = self._progress + self.limits.connection
+        self._deadlines.begin()
         self.opened()
         self._flush()
-        self._set_alarm()
+        self._deadlines.set()
 
     def data_received(self, data: bytes) -> None:
         if self.leaving:
             return
         self.buffer += data
         if self.receiving:
-            self._progress = self._loop.time()
+            self._deadlines.progress()
         if self._task is None:
             self._pump()
         elif len(self.buffer) > self.limits.input:
@@ -108,8 +99,8 @@ class Connection(asyncio.Protocol):
         # `printf ... | nc` half-closes and waits for its answers; a client that is gone looks the same. The work goes
         # on for a moment. Under TLS there is no half-close in asyncio: the transport closes, and that cancels the
         # work.
-        self._progress = self._loop.time()
-        self._set_alarm()
+        self._deadlines.progress()
+        self._deadlines.set()
         return self._transport.get_extra_info("ssl_object") is None
 
     def pause_writing(self) -> None:
@@ -133,10 +124,7 @@ class Connection(asyncio.Protocol):
     def begin_receiving(self) -> None:
         """A message is arriving from now on; it has `limits.data` seconds in all."""
         self.receiving = True
-        self._progress = self._loop.time()
-        self._receive_end = self._progress + self.limits.data
-        if self._receive_end < self._alarm_at:
-            self._set_alarm()
+        self._deadlines.begin_message()
 
     def leave(self) -> None:
         """Send what is queued and close. What still arrives is thrown away.
@@ -151,7 +139,7 @@ class Connection(asyncio.Protocol):
         busy = self.receiving or bool(self.buffer)
         self.leaving, self.receiving = True, False
         self.buffer.clear()
-        self._progress = self._loop.time()
+        self._deadlines.progress()
         if self._lost:
             return
         if not busy or self._ended:
@@ -161,7 +149,7 @@ class Connection(asyncio.Protocol):
                 self._resume()
             if self._transport.can_write_eof():
                 self._transport.write_eof()
-        self._set_alarm()
+        self._deadlines.set()
 
     def go_on(self) -> None:
         """Take the steps that can be taken, if none is being taken."""
@@ -257,12 +245,10 @@ class Connection(asyncio.Protocol):
         if self._paused and not self._choked:
             self._resume()
         if progress:
-            self._progress = self._loop.time()
-        if self._progress > self._death and not self.receiving:
+            self._deadlines.progress()
+        if self._deadlines.lived_too_long and not self.receiving:
             self.expired()
-        # A set alarm is early enough: time moved on, and what makes a deadline come nearer sets it anew.
-        if self._alarm is None:
-            self._set_alarm()
+        self._deadlines.keep()
 
     async def _run(self, step: Call) -> None:
         following: Call | None = step
@@ -273,7 +259,7 @@ class Connection(asyncio.Protocol):
                 taken += 1
                 if taken % TURN == 0:
                     await asyncio.sleep(0)
-                self._progress = self._loop.time()
+                self._deadlines.progress()
                 following = self._work()
         except Exception as error:
             self.failed(error)
@@ -281,8 +267,8 @@ class Connection(asyncio.Protocol):
             self._task = None
             if self._lost:
                 self._close()
-            elif self._alarm is None:
-                self._set_alarm()
+            else:
+                self._deadlines.keep()
 
     def _lose(self) -> None:
         """The connection is gone: nothing of it may stay."""
@@ -291,8 +277,7 @@ class Connection(asyncio.Protocol):
         self._lost = self.leaving = True
         self.buffer.clear()
         self._out.clear()
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._deadlines.end()
         if self._task is None:
             self._close()
         elif self._task is not asyncio.current_task(self._loop):
@@ -319,34 +304,17 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._transport.resume_reading()
 
-    # Deadlines: one timer, set anew only when it would ring too late.
+    # Deadlines.
 
-    def _due(self) -> float:
-        """When the present state will have lasted too long."""
-        limits = self.limits
+    def _doing(self) -> Doing:
         if self.leaving:
-            return self._progress + limits.linger
+            return Doing.LEAVING
         if self._task is not None:
-            # The client waits for us, not we for it.
-            return self._progress + limits.eof_grace if self._ended else math.inf
-        if self.receiving:
-            return min(self._progress + limits.idle, self._receive_end)
-        return min(self._progress + limits.idle, self._death)
+            return Doing.WORKING_FOR_NONE if self._ended else Doing.WORKING
+        return Doing.RECEIVING if self.receiving else Doing.TALKING
 
-    def _set_alarm(self) -> None:
-        due = self._due()
-        if due >= self._alarm_at or self._lost:
-            return
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm_at = due
-        self._alarm = self._loop.call_at(due, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm, self._alarm_at = None, math.inf
-        if self._due() > self._loop.time():
-            self._set_alarm()
-        elif self.leaving or self._task is not None:
+    def _too_slow(self) -> None:
+        if self.leaving or self._task is not None:
             self.abort()
         else:
             self.expired()
