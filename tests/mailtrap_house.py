@@ -9,6 +9,7 @@ from mailferry.journal.ids import Ids
 from mailferry.resources import accounts, domains, inboxes, organizations, projects, tokens, users
 from mailferry.resources.permissions import ADMIN, OWNER, VIEWER, Grant, Resource
 from mailferry.resources.tokens import Credentials
+from mailferry.sandbox.arrivals import Arrivals
 from mailferry.sandbox.capture import Sandbox
 from mailferry.store.database import Database
 from mailferry.store.secrets import Sealer
@@ -28,7 +29,8 @@ class MailtrapHouse(Api):
     def __init__(self, database: Database, clock: Clock, **changes: Any) -> None:
         self.credentials = Credentials(database, clock, clock)
         captured = changes.setdefault("captured", MemoryContent())
-        sandbox = Sandbox(database, captured, Ids(clock), clock)
+        self.arrivals = changes.setdefault("arrivals", Arrivals())
+        sandbox = Sandbox(database, captured, Ids(clock), clock, self.arrivals.note)
         super().__init__(db=database, credentials=self.credentials, clock=clock, sandbox=sandbox, **changes)
         self.database, self.clock = database, clock
         self.account = self.foreign = self.domain = self.other_domain = self.project = self.inbox = 0

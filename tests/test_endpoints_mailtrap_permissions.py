@@ -47,8 +47,9 @@ MAY = (
     (r"GET (projects|sandboxes)(/.*)?", "yyyyfffyyffffffyy"),
     (r"POST projects", "yyfffffffffffffyf"),
     (r"\w+ projects/.*", "yyfffffyfffffffyf"),
+    (r"POST sandboxes/\{\w+\}/messages/assert", "yyyyfffyyffffffyy"),
     # Whoever may do more than look may mark, delete and forward; the rest is an admin's.
-    (r"(PATCH|DELETE|POST) sandboxes/\{\w+\}/(clean|all_read|messages/.*)", "yyyffffyyffffffyf"),
+    (r"(PATCH|DELETE|POST) sandboxes/\{\w+\}/(clean|all_read|messages.*)", "yyyffffyyffffffyf"),
     (r"\w+ sandboxes/.*", "yyfffffyyffffffyf"),
 )
 
@@ -56,7 +57,7 @@ OPERATIONS = [(method, row.path) for row in TABLE for method in row.ops]
 BODIES = {"f": {"errors": "Access forbidden"}, "n": {"error": "Not Found"}}
 #: Who is shown the same as whom, but for lists of tokens and accounts, trees of rights, and links that are new each time.
 ALIKE = {"account admin": "owner", "organization admin": "owner", "organization viewer": "account viewer"}
-VARIES = r"GET (accounts|account_accesses|organizations/.*|api_tokens.*|permissions/resources|contacts/exports/.*|email_logs/\{.*|sandboxes/.*/messages(/\{\w+\})?|.*/(attachments.*|checks))"
+VARIES = r"GET (accounts|account_accesses|organizations/.*|api_tokens.*|permissions/resources|contacts/exports/.*|email_logs/\{.*|sandboxes/.*/messages(/(\{\w+\}|wait|latest|search|events))?|.*/(attachments.*|checks))"
 #: Contacts say it in their own way where they are deleted (test_endpoints_mailtrap_contacts.py).
 NO_CONTACT = {"errors": "Contact(s) not found"}
 NO_OPT_OUT = {"errors": {"base": ["Tracking opt-out not found"]}}

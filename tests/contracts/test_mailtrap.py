@@ -37,6 +37,8 @@ OURS = {
     r"GET .*/email_logs/export": "the whole log as a file (docs/logs.md)",
     r"\w+ .*/invitations.*": "people are invited, which Mailtrap has on pages only (docs/users.md)",
     r"GET .*/messages/\{inbox_message_id\}/checks": "what Mailtrap's two reports do not say (docs/checks.md)",
+    r"(GET|POST) .*/messages/(wait|events|latest|search|assert)": "what test-suites ask of an inbox (docs/testing.md)",
+    r"DELETE .*/(inboxes|sandboxes)/\{\w+\}/messages": "deletion by query, the same",
     r"\w+ .*/contacts/segments.*": "segments, which Mailtrap has on pages only",
 }
 

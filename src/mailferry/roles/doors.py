@@ -53,6 +53,7 @@ from mailferry.resources.notification_keys import NotificationKeys
 from mailferry.resources.tokens import Credentials
 from mailferry.resources.tracking_hosts import TrackingHosts
 from mailferry.roles import checks
+from mailferry.sandbox.arrivals import Arrivals
 from mailferry.sandbox.capture import Sandbox
 
 #: Seconds that SMTP sessions get when the process ends (see ending.py).
@@ -69,7 +70,10 @@ class Doors:
         self._listening = listening
         self._documents = documents
         self._inboxes = InboxBook(house.database, house.sealer, ticks)
-        self._sandbox = Sandbox(house.database, house.captured, Ids(house.clock), house.clock)
+        self._arrivals = Arrivals(house.database if house.database.dialect == "postgresql" else None)
+        self._sandbox = Sandbox(house.database, house.captured, Ids(house.clock), house.clock, self._arrivals.note)
+        # With the doors: who waits would hold up a listener's end.
+        ending.door("waiters", self._arrivals.close)
 
     async def open_http(
         self,
@@ -93,6 +97,7 @@ class Doors:
                 config, self._ending, resolver=house.resolver, own=listening.own_addresses, clock=house.clock
             ),
             listed=checks.listed(config, house.resolver, ticks),
+            arrivals=self._arrivals,
             clock=house.clock,
             new_id=Ids(house.clock).new,
             log=structlog.get_logger("mailferry.endpoints.mailtrap"),

@@ -7,7 +7,7 @@ suppression and no recipient, writes nothing that delivery, tracking or webhooks
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,8 +70,17 @@ class _Tally:
 class Sandbox:
     """One for the process; every endpoint is handed it."""
 
-    def __init__(self, database: Database, content: CapturedContent, ids: Ids, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        content: CapturedContent,
+        ids: Ids,
+        clock: Callable[[], int],
+        note: Callable[[Collection[int]], None] = lambda inbox_ids: None,
+    ) -> None:
+        """``note`` is told which inboxes caught something (arrivals.py)."""
         self._database = database
+        self._note = note
         self._keeper = Keeper(content, clock)
         self._ids = ids
         self._clock = clock
@@ -95,6 +104,7 @@ class Sandbox:
                 metrics.ACCEPTED.labels(capture.endpoint, STREAM).inc()
                 facts = {"inbox_id": capture.inbox_id, "client_ip": capture.client_ip, "endpoint": capture.endpoint}
                 log.info("captured", inbox_message_id=identity, **facts)
+        self._note({capture.inbox_id for capture in captures})
         return found
 
 

@@ -174,10 +174,10 @@ def _recount(connection: Connection, inbox_id: int, *, messages: int = 0, unread
 def _of_ids(connection: Connection, ids: Collection[int]) -> list[Caught]:
     """The newest first."""
     asked = select(inbox_messages).where(inbox_messages.c.id.in_(ids)).order_by(inbox_messages.c.id.desc())
-    return [_caught(row) for row in connection.execute(asked)] if ids else []
+    return [caught_of(row) for row in connection.execute(asked)] if ids else []
 
 
-def _caught(row: Row[Any]) -> Caught:
+def caught_of(row: Row[Any]) -> Caught:
     found = dict(row._mapping)
     del found["searched"]
     found["envelope_to"] = tuple(msgspec.json.decode(found["envelope_to"]))

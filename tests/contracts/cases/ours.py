@@ -170,6 +170,42 @@ async def _checks(house: WorkingHouse, legacy: bool) -> Case:
     return Case([Request(at, query="names[]=html&names[]=headers")], {400: Request(at, query="names[]=all")})
 
 
+# --- what test-suites ask of an inbox
+
+
+async def _asked(house: WorkingHouse, legacy: bool) -> Case:
+    await caught(house)
+    return Case([Request((house.inbox,), query="to=bob@dest.test&timeout=0")], {400: _unknown_condition(house)})
+
+
+async def _looked_for(house: WorkingHouse, legacy: bool) -> Case:
+    await caught(house)
+    return Case([Request((house.inbox,), query="to=bob@dest.test")], {400: _unknown_condition(house)})
+
+
+def _unknown_condition(house: WorkingHouse) -> Request:
+    return Request((house.inbox,), query="form=bob@dest.test")
+
+
+_MESSAGES = "sandboxes/{sandbox_id}/messages"
+OURS[f"GET {_MESSAGES}/events"] = _asked
+OURS[f"GET {_MESSAGES}/latest"] = OURS[f"GET {_MESSAGES}/search"] = OURS[f"DELETE {_MESSAGES}"] = _looked_for
+
+
+@case(f"GET {_MESSAGES}/wait")
+async def awaited(house: WorkingHouse, legacy: bool) -> Case:
+    found = await _asked(house, legacy)
+    return Case(found.right, found.wrong | {422: Request((house.inbox,), query="subject=Other&timeout=0")})
+
+
+@case(f"POST {_MESSAGES}/assert")
+async def asserted(house: WorkingHouse, legacy: bool) -> Case:
+    await caught(house)
+    right = {"query": {"to": "bob@dest.test", "html": "<p>Hi"}, "count": {"at_least": 1}}
+    wrong = {"query": {"subject": "Other", "text": "Other", "header": {"X-No": ""}}, "count": 2}
+    return Case([Request((house.inbox,), right)], {422: Request((house.inbox,), wrong)})
+
+
 # --- webhooks
 
 

@@ -21,6 +21,7 @@ from mailferry.resources.dns_records import Operator
 from mailferry.resources.permissions import Rights
 from mailferry.resources.system_mail import Send, no_mail
 from mailferry.resources.tokens import Token
+from mailferry.sandbox.arrivals import Arrivals
 from mailferry.sandbox.capture import Capture
 from mailferry.sandbox.listed import Listed
 from mailferry.sandbox.report import Report
@@ -118,6 +119,8 @@ class Deps:
     pop3_ports: Sequence[int] = ()
     #: Of one account.
     max_templates: int = 200
+    #: Who waits for what an inbox catches.
+    arrivals: Arrivals = field(default_factory=Arrivals)
     #: What of caught messages is being shown, all together.
     downloads: BodyBudget = field(default_factory=lambda: BodyBudget(DOWNLOADS))
     #: Sends what Mailferry itself has to say.

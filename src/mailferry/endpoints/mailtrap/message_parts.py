@@ -41,7 +41,7 @@ LINK_MS = 86_400_000
 #: Seconds that a reader waits for room.
 PATIENCE = 5.0
 #: A message is read as its bytes, and what is decoded of them beside.
-_TIMES = 3
+TIMES = 3
 _PURPOSE = "message part link"
 _SAFE = {
     "Content-Security-Policy": "sandbox; default-src 'none'",
@@ -91,7 +91,7 @@ def routes(deps: Deps) -> list[Route]:
 async def read(deps: Deps, caught: Caught, shown: Callable[[bytes], Response]) -> Response:
     """What is shown of its bytes, in a thread where it is large, and within the room that all readers share."""
     share = Share(deps.downloads, PATIENCE)
-    if not await share.take(min(_TIMES * caught.size, share.largest)):
+    if not await share.take(min(TIMES * caught.size, share.largest)):
         return links.refused(Fault.BUSY)
     try:
         message = await deps.db.read(lambda connection: deps.captured.read(connection, caught.where))
