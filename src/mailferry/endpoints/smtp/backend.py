@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from mailferry.endpoints.line_server import Log
 from mailferry.endpoints.smtp.replies import Reply
+
+__all__ = ["Backend", "Envelope", "Identity", "Log", "PasswordBackend", "Peer"]
 
 # Whatever `authenticate` returned: the session keeps it and hands it back, and never looks inside. A type variable
 # would say the same and travel through every signature.
 Identity = Any
-# Told what happens, as facts with an "event". AUTH responses, user names and unknown commands never are among them.
-Log = Callable[[Mapping[str, object]], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ import ssl
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from mailferry.endpoints.connection import Connection
+from mailferry.endpoints.connection_limits import Gate
+from mailferry.endpoints.line_server import Crowd
 from mailferry.endpoints.smtp.backend import Backend, Log
-from mailferry.endpoints.smtp.connection import Connection
-from mailferry.endpoints.smtp.limits import Budget, Gate, Limits
-from mailferry.endpoints.smtp.replies import Reply
+from mailferry.endpoints.smtp.limits import Budget, Limits
 
 CramMd5 = Literal["", "clear", "always"]
 
@@ -38,8 +39,8 @@ class Host(Protocol):
     gate: Gate
     log: Log
 
-    def arrived(self, session: Connection, ip: str) -> Reply | None:
-        """A session has begun: None, or the 421 that it says instead of a greeting."""
+    def arrived(self, session: Connection, ip: str) -> Crowd | None:
+        """A session has begun: None, or why it says 421 instead of a greeting."""
 
     def left(self, session: Connection) -> None:
         """The session is over and nothing of it runs."""

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from mailferry.endpoints.smtp import replies
-from mailferry.endpoints.smtp.auth import (
+from mailferry.endpoints.sasl import (
     CHALLENGE_MECHANISM,
     PASSWORD_MECHANISMS,
     Challenge,
+    Credentials,
+    Digest,
     Exchange,
-    Outcome,
+    Failure,
 )
+from mailferry.endpoints.sasl import Outcome as Exchanged
+from mailferry.endpoints.smtp import replies
 from mailferry.endpoints.smtp.backend import Identity, Peer
 from mailferry.endpoints.smtp.commands import Auth
 from mailferry.endpoints.smtp.host import Host, Terms
 from mailferry.endpoints.smtp.replies import Reply
+
+Outcome = Challenge | Credentials | Digest | Reply
+
+FAILURES = {
+    Failure.CANCELLED: replies.AUTH_CANCELLED,
+    Failure.NOT_BASE64: replies.AUTH_BASE64,
+    Failure.MALFORMED: replies.AUTH_MALFORMED,
+    Failure.PROXY: replies.AUTH_PROXY,
+}
 
 
 class Login:
@@ -100,6 +112,6 @@ class Login:
     def _may(self, peer: Peer) -> bool:
         return bool(peer.tls) or self._terms.plain_auth
 
-    def _after(self, exchange: Exchange, outcome: Outcome) -> Outcome:
+    def _after(self, exchange: Exchange, outcome: Exchanged) -> Outcome:
         self._exchange = exchange if isinstance(outcome, Challenge) else None
-        return outcome
+        return FAILURES[outcome] if isinstance(outcome, Failure) else outcome

@@ -12,16 +12,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from mailferry.endpoints.connection import Connection, Step
+from mailferry.endpoints.line_server import Crowd
+from mailferry.endpoints.sasl import Challenge, Credentials, Digest
 from mailferry.endpoints.smtp import replies
-from mailferry.endpoints.smtp.auth import Challenge, Credentials, Digest, Outcome
 from mailferry.endpoints.smtp.backend import Backend, Envelope, Identity, Log, Peer
 from mailferry.endpoints.smtp.commands import Auth, Hello, Mail, Plain, Rcpt, parse
-from mailferry.endpoints.smtp.connection import Connection, Step
 from mailferry.endpoints.smtp.data import Fault, Kind, Scanner
 from mailferry.endpoints.smtp.host import Host, Terms
 from mailferry.endpoints.smtp.limits import Limits
 from mailferry.endpoints.smtp.lines import Lines
-from mailferry.endpoints.smtp.login import Login
+from mailferry.endpoints.smtp.login import Login, Outcome
 from mailferry.endpoints.smtp.replies import Reply
 
 __all__ = ["Backend", "Envelope", "Host", "Identity", "Limits", "Log", "Peer", "Reply", "Session", "Terms"]
@@ -33,6 +34,8 @@ MISTAKES = frozenset({500, 501, 502, 503, 504, 530, 538, 555})
 # comes a message: nothing behind such a line is a command.
 BLIND = frozenset({b"BDAT", b"CONNECT", b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PATCH", b"POST", b"PUT"})
 
+CROWDED = {Crowd.ALL: replies.TOO_MANY_CONNECTIONS, Crowd.FROM_ADDRESS: replies.TOO_MANY_FROM_ADDRESS}
+
 MAIL_OK = replies.MAIL_OK.wire()
 RCPT_OK = replies.RCPT_OK.wire()
 DATA_GO = replies.DATA_GO.wire()
@@ -40,6 +43,8 @@ DATA_GO = replies.DATA_GO.wire()
 
 class Session(Connection):
     """One conversation, from the greeting to the end."""
+
+    limits: Limits
 
     def __init__(self, host: Host, terms: Terms, number: int) -> None:
         super().__init__(host.loop, host.limits)
@@ -69,7 +74,8 @@ class Session(Connection):
         ip, port = self.peer_name("peername")
         local, local_port = self.peer_name("sockname")
         self.peer = Peer(ip, port, self.tls_name(), f"{local}:{local_port}")
-        refusal = self._host.arrived(self, ip)
+        crowd = self._host.arrived(self, ip)
+        refusal = CROWDED[crowd] if crowd else None
         self._note("smtp_connected", tls=self.peer.tls, local=self.peer.local, refused=refusal is not None)
         self._say(refusal or Reply(220, "", f"{self._backend.greeting_name} ESMTP"))
 

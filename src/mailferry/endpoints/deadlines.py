@@ -1,4 +1,4 @@
-"""How long one client is waited for (RFC 5321 4.5.3.2): one timer, set anew only when it would ring too late."""
+"""How long one client is waited for (RFC 5321 4.5.3.2, RFC 1939 3): one timer, set anew only when it would ring too late."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from enum import Enum, auto
 
-from mailferry.endpoints.smtp.limits import Limits
+from mailferry.endpoints.connection_limits import ConnectionLimits
 
 
 class Doing(Enum):
@@ -17,6 +17,8 @@ class Doing(Enum):
     #: A message arrives: every octet is progress, while octets of an unfinished command line are not, so that a slow
     #: loris does not hold the connection.
     RECEIVING = auto()
+    #: One goes to the client, which must read it.
+    SENDING = auto()
     #: The client waits for us, not we for it.
     WORKING = auto()
     #: The same, and the client has said all it will say, or is gone.
@@ -32,7 +34,7 @@ class Deadlines:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        limits: Limits,
+        limits: ConnectionLimits,
         doing: Callable[[], Doing],
         rung: Callable[[], None],
     ) -> None:
@@ -98,7 +100,7 @@ class Deadlines:
                 return math.inf
             case Doing.WORKING_FOR_NONE:
                 return self._progress + limits.eof_grace
-            case Doing.RECEIVING:
+            case Doing.RECEIVING | Doing.SENDING:
                 return min(self._progress + limits.idle, self._message_end)
             case Doing.TALKING:
                 return min(self._progress + limits.idle, self._death)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from mailferry.endpoints.smtp.deadlines import Deadlines, Doing
+from mailferry.endpoints.deadlines import Deadlines, Doing
 from mailferry.endpoints.smtp.limits import Limits
 
 LIMITS = Limits(idle=10, connection=60, data=30, eof_grace=5, linger=2)

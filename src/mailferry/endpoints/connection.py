@@ -1,4 +1,5 @@
-"""One connection of the SMTP server: octets in, replies out, TLS, the end (RFC 5321, 2920, 3207).
+"""One connection of a server that talks in lines, SMTP or POP3: octets in, replies out, TLS, the end (RFC 5321, 2920,
+3207; RFC 1939, 2449, 2595).
 
 `Connection` knows no command. The conversation on top of it implements `step`, which takes one thing out of `buffer`
 and does it; what needs the product is a coroutine, and only then is there a task. So a pipelined group costs one task
@@ -14,8 +15,8 @@ from abc import abstractmethod
 from collections.abc import Coroutine
 from typing import Any, Literal, cast
 
-from mailferry.endpoints.smtp.deadlines import Deadlines, Doing
-from mailferry.endpoints.smtp.limits import Limits
+from mailferry.endpoints.connection_limits import ConnectionLimits
+from mailferry.endpoints.deadlines import Deadlines, Doing
 
 # Commands that one client may have executed before the others have their turn: a read of 256 KiB holds 40,000 NOOPs. It
 # is also how many replies are held back at most (RFC 2920 3.2 asks to send them together).
@@ -29,7 +30,7 @@ Step = Literal[True] | Call | None
 class Connection(asyncio.Protocol):
     """The octets of one client, on asyncio's loop and on uvloop. `receiving`: a message is arriving."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: ConnectionLimits) -> None:
         self.buffer = bytearray()
         self.receiving = False
         self.leaving = False
@@ -43,6 +44,7 @@ class Connection(asyncio.Protocol):
         self._closed = False  # `closed` has been called
         self._ended = False  # the client has said all it will say
         self._choked = False  # the client does not read its replies
+        self._drained: asyncio.Future[None] | None = None  # `drain` waits for it
         self._paused = False
         self._deadlines = Deadlines(loop, limits, self._doing, self._too_slow)
 
@@ -109,6 +111,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._choked = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
         if self._task is None:
             self._pump()
 
@@ -120,6 +124,27 @@ class Connection(asyncio.Protocol):
     def send(self, reply: bytes) -> None:
         """Queue `reply`; it leaves with the others when input has run out."""
         self._out.append(reply)
+
+    def begin_sending(self) -> None:
+        """What is sent piece by piece from now on has `limits.data` seconds in all to be read."""
+        self._deadlines.begin_message()
+
+    async def drain(self) -> None:
+        """Send what is queued, and wait until the client has read most of it. Others have a turn meanwhile.
+
+        A client that reads nothing for `limits.idle` seconds, or is not through by the end of `begin_sending`, is cut off.
+        """
+        self._flush()
+        if not self._choked:
+            await asyncio.sleep(0)
+            return
+        self._drained = self._loop.create_future()
+        self._deadlines.progress()
+        self._deadlines.set()
+        try:
+            await self._drained
+        finally:
+            self._drained = None
 
     def begin_receiving(self) -> None:
         """A message is arriving from now on; it has `limits.data` seconds in all."""
@@ -309,6 +334,8 @@ class Connection(asyncio.Protocol):
     def _doing(self) -> Doing:
         if self.leaving:
             return Doing.LEAVING
+        if self._drained is not None:
+            return Doing.SENDING
         if self._task is not None:
             return Doing.WORKING_FOR_NONE if self._ended else Doing.WORKING
         return Doing.RECEIVING if self.receiving else Doing.TALKING
