@@ -93,6 +93,7 @@ WRONG = [
     ("http.listen", "::1:8025", "is no ADDRESS:PORT"),
     ("http.tls_listen", "tls://127.0.0.1:443", "tls:// is for [smtp] listen alone"),
     ("smtp.listen", "tls:/127.0.0.1:465", "is no ADDRESS:PORT"),
+    ("pop3.listen", "1100", "is no ADDRESS:PORT"),
     ("metrics.listen", "*:9025", "is no ADDRESS:PORT"),
     ("sandbox.blocklists", "bl.example.test,https://x.test", "'https://x.test' is no zone of a blocklist"),
     ("sandbox.spamd", "783", "is no HOST:PORT"),

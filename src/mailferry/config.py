@@ -101,6 +101,16 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "smtp", "max_messages_per_connection", "int", 10_000, "Messages taken on one connection before it is closed."
     ),
+    Setting(
+        "pop3",
+        "listen",
+        "list",
+        [],
+        "Listeners by which mail programs read inboxes; `tls://ADDRESS:PORT` is implicit TLS. Mailtrap's ports are 1100 and 9950.",
+    ),
+    Setting("pop3", "plain_auth", "bool", False, "Passwords without TLS, on loopback listeners only."),
+    Setting("pop3", "max_connections", "int", 200, "POP3 connections at once."),
+    Setting("pop3", "max_connections_per_ip", "int", 50, "POP3 connections at once from one address."),
     Setting("database", "url", "str", "", "`postgresql://user@host/name`; empty is SQLite in the data folder."),
     Setting("database", "pool", "int", 4, "Connections for reading, a process."),
     Setting("dns", "nameservers", "list", [], "Resolvers as `ip:port`; empty takes the system's."),
@@ -395,12 +405,12 @@ def _together(config: Config) -> list[str]:
         problems.append("[sandbox] spamd and rspamd: one of them")
     if not config["server.roles"]:
         problems.append(f"[server] roles: at least one of {', '.join(ROLES)}")
-    if config["smtp.plain_auth"]:
-        addresses = [parse_listen(text)[0] for text in config["smtp.listen"]]
+    for section in ("smtp", "pop3"):
+        addresses = [parse_listen(text)[0] for text in config[f"{section}.listen"]]
         problems += [
-            f"[smtp] plain_auth: passwords in clear are for loopback listeners, not for {address}"
+            f"[{section}] plain_auth: passwords in clear are for loopback listeners, not for {address}"
             for address in addresses
-            if not ipaddress.ip_address(address).is_loopback
+            if config[f"{section}.plain_auth"] and not ipaddress.ip_address(address).is_loopback
         ]
     return problems
 

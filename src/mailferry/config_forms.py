@@ -88,6 +88,7 @@ FORMS: Mapping[str, Callable[[str], object]] = {
     "http.listen": _no_tls,
     "http.tls_listen": _no_tls,
     "smtp.listen": parse_listen,
+    "pop3.listen": parse_listen,
     "metrics.listen": _no_tls,
     "database.url": _database,
     "dns.nameservers": _name_server,

@@ -27,7 +27,12 @@ class Listening:
         self._trouble = ""
         config = house.config
         self.hosts: Hosts | None = None
-        settings = (("api", "http.listen"), ("api", "http.tls_listen"), ("smtp", "smtp.listen"))
+        settings = (
+            ("api", "http.listen"),
+            ("api", "http.tls_listen"),
+            ("smtp", "smtp.listen"),
+            ("smtp", "pop3.listen"),
+        )
         listened = [text for role, setting in settings if role in roles for text in config[setting]]
         if config["metrics.listen"]:
             listened.append(config["metrics.listen"])

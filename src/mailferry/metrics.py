@@ -35,6 +35,7 @@ ALERTS = Counter(
     ["measure", "level"],
 )
 SMTP_SESSIONS = Gauge("mailferry_smtp_sessions", "SMTP sessions open now.")
+POP3_SESSIONS = Gauge("mailferry_pop3_sessions", "POP3 sessions open now.")
 CURSOR_LAG = Gauge("mailferry_cursor_lag_seconds", "Age of the oldest event that a follower has not read.", ["cursor"])
 CURSOR_DEAD = Gauge(
     "mailferry_cursor_dead", "1: nobody has read for a week, and the log is not kept for it any more.", ["cursor"]

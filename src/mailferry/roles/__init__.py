@@ -159,6 +159,7 @@ class Parts:
             await doors.open_http(intake, credentials, keys, self._notification_keys, lookups, tools, self._hits)
         if "smtp" in self._roles:
             await doors.open_smtp(intake, credentials, keys, self._notification_keys, tools)
+            await doors.open_pop3()
         await doors.open_control(tools)
         if text := self._config["metrics.listen"]:
             await doors.open_metrics(text)

@@ -1,9 +1,10 @@
-"""The ways in: HTTP and HTTPS, SMTP submission, the control socket and the listener of metrics."""
+"""The ways in: HTTP and HTTPS, SMTP submission, POP3, the control socket and the listener of metrics."""
 
 import errno
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import structlog
 from starlette.applications import Starlette
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp
 
 from mailferry.config import BY_KEY, parse_listen
 from mailferry.ending import Ending
+from mailferry.endpoints import line_server
 from mailferry.endpoints.bodies import BodyBudget
 from mailferry.endpoints.fallback import not_served
 from mailferry.endpoints.front import front
@@ -26,6 +28,9 @@ from mailferry.endpoints.operations import health
 from mailferry.endpoints.operations.control import Control
 from mailferry.endpoints.operations.lookups import Lookups
 from mailferry.endpoints.operations.tools import Tools
+from mailferry.endpoints.pop3 import server as pop3
+from mailferry.endpoints.pop3.limits import Limits as Pop3Limits
+from mailferry.endpoints.pop3.maildrop import Maildrops
 from mailferry.endpoints.ses import app as ses_app
 from mailferry.endpoints.ses import deps as ses
 from mailferry.endpoints.ses.smtp import SmtpInterface
@@ -56,7 +61,7 @@ from mailferry.roles import checks
 from mailferry.sandbox.arrivals import Arrivals
 from mailferry.sandbox.capture import Sandbox
 
-#: Seconds that SMTP sessions get when the process ends (see ending.py).
+#: Seconds that SMTP and POP3 sessions get when the process ends (see ending.py).
 GRACE = 4.0
 
 
@@ -108,6 +113,7 @@ class Doors:
             forget_domains=house.book.forget,
             forget_inboxes=self._inboxes.forget,
             smtp_ports=[parse_listen(text)[1] for text in config["smtp.listen"]],
+            pop3_ports=[parse_listen(text)[1] for text in config["pop3.listen"]],
             look_up_domain=lookups.ask,
             renderer=Renderer(house.database, ticks),
             max_templates=config["limits.templates"],
@@ -163,13 +169,31 @@ class Doors:
                 connections_per_address=config["smtp.max_connections_per_ip"],
                 messages=config["smtp.max_messages_per_connection"],
             ),
-            log=_log_smtp,
+            log=partial(_log, "smtp"),
         )
+        await self._start("smtp", server)
+
+    async def open_pop3(self) -> None:
+        house, config = self._house, self._config
+        plain = config["pop3.plain_auth"]
+        server = pop3.Server(
+            Maildrops(house.database, house.captured, self._inboxes),
+            [line_server.Listener(*parse_listen(text), plain_auth=plain) for text in config["pop3.listen"]],
+            tls=self._listening.smtp,
+            limits=Pop3Limits(
+                connections=config["pop3.max_connections"],
+                connections_per_address=config["pop3.max_connections_per_ip"],
+            ),
+            log=partial(_log, "pop3"),
+        )
+        await self._start("pop3", server)
+
+    async def _start(self, name: str, server: line_server.LineServer) -> None:
         try:
             await server.start()
         except OSError as error:
-            raise config.wrong("smtp.listen", not_bound("smtp.listen", error)) from error
-        self._ending.door("smtp", lambda: server.close(GRACE))
+            raise self._config.wrong(f"{name}.listen", not_bound(f"{name}.listen", error)) from error
+        self._ending.door(name, lambda: server.close(GRACE))
 
     def _amazon(self, intake: Intake, keys: AccessKeys, notification_keys: NotificationKeys, tools: Tools) -> ses.Deps:
         house, config = self._house, self._config
@@ -227,10 +251,10 @@ def not_bound(setting: str, error: OSError) -> str:
     return f"{found}: choose another port there or by {BY_KEY[setting].variable}"
 
 
-def _log_smtp(facts: Mapping[str, object]) -> None:
-    logger, event = structlog.get_logger("mailferry.smtp"), str(facts.get("event"))
+def _log(name: str, facts: Mapping[str, object]) -> None:
+    logger, event = structlog.get_logger(f"mailferry.{name}"), str(facts.get("event"))
     # A step that raised is a bug of ours, and must not hide among what every session says.
-    say = logger.error if event == "smtp_error" else logger.debug
+    say = logger.error if event == f"{name}_error" else logger.debug
     say(event, **_without_event(facts))
 
 

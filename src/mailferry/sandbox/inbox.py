@@ -80,6 +80,17 @@ def by_id(connection: Connection, inbox_id: int, message_id: int) -> Caught | No
     return found[0] if found and found[0].inbox_id == inbox_id else None
 
 
+def sizes(connection: Connection, inbox_id: int, after: int) -> list[tuple[int, int]]:
+    """Ids and octets of the next SOME behind this id, the oldest first."""
+    asked = (
+        select(inbox_messages.c.id, inbox_messages.c.size)
+        .where(inbox_messages.c.inbox_id == inbox_id, inbox_messages.c.id > after)
+        .order_by(inbox_messages.c.id)
+        .limit(SOME)
+    )
+    return [(row.id, row.size) for row in connection.execute(asked)]
+
+
 def mark(connection: Connection, inbox_id: int, message_id: int, is_read: bool, now: int) -> bool:
     """False: there is no such message."""
     here = (inbox_messages.c.inbox_id == inbox_id, inbox_messages.c.id == message_id)

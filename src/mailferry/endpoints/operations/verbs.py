@@ -28,7 +28,7 @@ from mailferry.endpoints.operations.tools import Mistake, Tools, Verb
 from mailferry.resources import dns_records, domains
 
 #: Settings that say where a server is found, and the role that listens there.
-LISTENERS = {"http.listen": "api", "http.tls_listen": "api", "smtp.listen": "smtp"}
+LISTENERS = {"http.listen": "api", "http.tls_listen": "api", "smtp.listen": "smtp", "pop3.listen": "smtp"}
 #: And under which names.
 NAMES = ("server.public_url", "server.hostname", "tls.certificate")
 
