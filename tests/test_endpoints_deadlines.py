@@ -1,4 +1,4 @@
-"""How long a client of the SMTP server is waited for, with a clock that the test moves."""
+"""How long a client of a server that talks in lines is waited for, with a clock that the test moves."""
 
 import asyncio
 from collections.abc import Callable
@@ -79,11 +79,12 @@ def test_a_connection_has_its_time_however_busy_it_is() -> None:
     assert client.deadlines.lived_too_long
 
 
-def test_a_message_has_its_time_however_fast_its_octets_drip() -> None:
+@pytest.mark.parametrize("doing", [Doing.RECEIVING, Doing.SENDING])
+def test_a_message_has_its_time_however_fast_its_octets_drip(doing: Doing) -> None:
     client = Client()
     client.loop.until(155)
     client.rung.clear()
-    client.doing = Doing.RECEIVING
+    client.doing = doing
     client.deadlines.begin_message()
     for moment in range(160, 185, 5):
         client.loop.until(moment)

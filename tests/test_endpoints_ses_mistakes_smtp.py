@@ -9,12 +9,14 @@ from mailferry.config import parse_listen
 from mailferry.endpoints.ses.smtp import Outcome
 from mailferry.endpoints.smtp.amazon import AmazonBackend
 from mailferry.endpoints.smtp.dialects import Dialects
+from mailferry.endpoints.smtp.faults import SmtpFaults
 from mailferry.endpoints.smtp.sandbox import SandboxBackend
 from mailferry.endpoints.smtp.server import Listener, Server
 from mailferry.resources.access_keys import AccessKey
 from mailferry.resources.aws_regions import smtp_password
 from mailferry.resources.permissions import Rights
 from mailferry.sandbox.capture import Capture
+from mailferry.sandbox.faults import FaultPlayer
 from tests.endpoints_smtp_support import (
     PASSWORD,
     USER,
@@ -75,7 +77,7 @@ class House:
         backend = Dialects(
             self.mailtrap,
             AmazonBackend(keys or Keys(), self.interface, "mail.test"),
-            SandboxBackend(NoSandbox(), NoInboxes(), "mail.test"),
+            SandboxBackend(NoSandbox(), NoInboxes(), "mail.test", SmtpFaults(FaultPlayer())),
         )
         listener = Listener("127.0.0.1", 0, plain_auth=plain)
         self.server = Server(backend, [listener], tls=certificates().server, limits=None, log=lambda facts: None)

@@ -48,6 +48,8 @@ class Inbox:
     caught_count: int
     forwarded_count: int
     last_message_at: int
+    #: See sandbox/faults.py; empty: none.
+    faults: str
 
 
 def create(

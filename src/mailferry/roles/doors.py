@@ -37,6 +37,7 @@ from mailferry.endpoints.ses.smtp import SmtpInterface
 from mailferry.endpoints.smtp import server as smtp
 from mailferry.endpoints.smtp.amazon import AmazonBackend
 from mailferry.endpoints.smtp.dialects import Dialects
+from mailferry.endpoints.smtp.faults import SmtpFaults
 from mailferry.endpoints.smtp.host import CramMd5
 from mailferry.endpoints.smtp.limits import Limits as SmtpLimits
 from mailferry.endpoints.smtp.sandbox import SandboxBackend
@@ -60,6 +61,7 @@ from mailferry.resources.tracking_hosts import TrackingHosts
 from mailferry.roles import checks
 from mailferry.sandbox.arrivals import Arrivals
 from mailferry.sandbox.capture import Sandbox
+from mailferry.sandbox.faults import FaultPlayer
 
 #: Seconds that SMTP and POP3 sessions get when the process ends (see ending.py).
 GRACE = 4.0
@@ -74,6 +76,7 @@ class Doors:
         self._ending = ending
         self._listening = listening
         self._documents = documents
+        self._faults = FaultPlayer()
         self._inboxes = InboxBook(house.database, house.sealer, ticks)
         self._arrivals = Arrivals(house.database if house.database.dialect == "postgresql" else None)
         self._sandbox = Sandbox(house.database, house.captured, Ids(house.clock), house.clock, self._arrivals.note)
@@ -112,6 +115,7 @@ class Doors:
             operator=Operator(house.hostname, config["dns.zone"]),
             forget_domains=house.book.forget,
             forget_inboxes=self._inboxes.forget,
+            faults=self._faults,
             smtp_ports=[parse_listen(text)[1] for text in config["smtp.listen"]],
             pop3_ports=[parse_listen(text)[1] for text in config["pop3.listen"]],
             look_up_domain=lookups.ask,
@@ -156,7 +160,7 @@ class Doors:
         amazon_users = AmazonBackend(
             keys, SmtpInterface(self._amazon(intake, keys, notification_keys, tools)), house.hostname
         )
-        inbox_users = SandboxBackend(self._sandbox, self._inboxes, house.hostname)
+        inbox_users = SandboxBackend(self._sandbox, self._inboxes, house.hostname, SmtpFaults(self._faults))
         plain = config["smtp.plain_auth"]
         cram: CramMd5 = "always" if config["smtp.cram_md5"] else "clear"
         server = smtp.Server(

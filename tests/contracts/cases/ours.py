@@ -98,6 +98,21 @@ async def reviewed(house: WorkingHouse, legacy: bool) -> Case:
     return Case([Request(at, {"message": "We sell shoes."})], {422: Request(at, {})})
 
 
+# --- faults on purpose of an inbox
+
+
+@case("GET sandboxes/{sandbox_id}/faults")
+@case("DELETE sandboxes/{sandbox_id}/faults")
+async def faults(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request((house.inbox,))])
+
+
+@case("PUT sandboxes/{sandbox_id}/faults")
+async def faults_replaced(house: WorkingHouse, legacy: bool) -> Case:
+    at, rule = (house.inbox,), {"stage": "data", "action": "delay", "seconds": 0.5}
+    return Case([Request(at, {"rules": [rule]})], {422: Request(at, {"rules": [rule | {"seconds": -1}]})})
+
+
 # --- invitations
 
 

@@ -23,6 +23,7 @@ from mailferry.resources.system_mail import Send, no_mail
 from mailferry.resources.tokens import Token
 from mailferry.sandbox.arrivals import Arrivals
 from mailferry.sandbox.capture import Capture
+from mailferry.sandbox.faults import FaultPlayer
 from mailferry.sandbox.listed import Listed
 from mailferry.sandbox.report import Report
 from mailferry.store.captured import CapturedContent
@@ -114,6 +115,8 @@ class Deps:
     look_up_domain: Callable[[int], None] = lambda domain_id: None
     #: After any change of inboxes: who logs in by SMTP is looked up anew.
     forget_inboxes: Callable[[], None] = lambda: None
+    #: What inboxes do wrong on purpose; shared with SMTP.
+    faults: FaultPlayer = field(default_factory=FaultPlayer)
     #: Where an inbox's mail is taken, and read.
     smtp_ports: Sequence[int] = ()
     pop3_ports: Sequence[int] = ()

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from mailferry.endpoints.bodies import Share, aside
-from mailferry.endpoints.mailtrap import message, sending
+from mailferry.endpoints.mailtrap import inbox_faults, message, sending
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import FAULTS, Fault, Problem, answer, refused, refused_body
 from mailferry.endpoints.mailtrap.handover import SLICE_OCTETS, Failed, open_rendering, ready
@@ -30,6 +30,8 @@ async def send(call: Call) -> Response:
         if isinstance(received, Problem):
             return call.problem(received)
         item = await aside(received.size, lambda: sending.item(call, Translator(call), received.members))
+        if fault := await inbox_faults.meet(call, inbox, [item]):
+            return fault
         (outcome,) = await _capture(call, inbox, [item])
     if isinstance(outcome, Failed):
         return call.problem(Problem(outcome.fault))
@@ -47,6 +49,8 @@ async def batch(call: Call) -> Response:
         if wrong := sending.envelope(call, received.members):
             return wrong
         items = await aside(received.size, lambda: sending.items(call, received.members))
+        if fault := await inbox_faults.meet(call, inbox, items):
+            return fault
         outcomes = await _capture(call, inbox, items)
     busy = Failed(Fault.BUSY)
     if all(outcome == busy for outcome in outcomes):

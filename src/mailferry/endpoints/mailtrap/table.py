@@ -25,6 +25,7 @@ from mailferry.endpoints.mailtrap import (
     domains,
     inbox_attachments,
     inbox_events,
+    inbox_faults,
     inbox_forwards,
     inbox_messages,
     inbox_queries,
@@ -409,6 +410,15 @@ SANDBOX = (
     *_sandboxes("/{}/reset_credentials", {"PATCH": Op(inboxes.reset_credentials, SANDBOX_VIEWER)}),
     *_sandboxes("/{}/toggle_email_username", {"PATCH": Op(inboxes.toggle_email_username, SANDBOX_VIEWER)}),
     *_sandboxes("/{}/reset_email_username", {"PATCH": Op(inboxes.reset_email_username, SANDBOX_VIEWER)}),
+    # Ours (docs/faults.md).
+    *_sandboxes(
+        "/{}/faults",
+        {
+            "GET": Op(inbox_faults.get_one, SANDBOX_VIEWER),
+            "PUT": Op(inbox_faults.replace, SANDBOX_VIEWER),
+            "DELETE": Op(inbox_faults.delete, SANDBOX_VIEWER),
+        },
+    ),
     *_sandboxes(
         "/{}/messages",
         # The deletion by query is ours.

@@ -110,6 +110,7 @@ NO_MEMORY = Reply(451, "4.3.1", "Insufficient system resources, try again later"
 NON_ASCII = Reply(553, "5.6.7", "Address is not ASCII, and the SMTPUTF8 parameter was not given")  # RFC 6531 3.5
 
 # Ends.
+HANG_UP = Reply(421, "4.4.2", "")  # is not said: the connection is cut
 TIMEOUT = Reply(421, "4.4.2", "Timeout, closing connection")
 SHUTDOWN = Reply(421, "4.3.2", "Service is shutting down, try again later")
 LOCAL_ERROR = Reply(451, "4.3.0", "Local error in processing, try again later")

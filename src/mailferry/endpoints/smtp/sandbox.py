@@ -12,9 +12,11 @@ from typing import Any, Protocol
 import structlog
 
 from mailferry.endpoints.smtp.backend import Envelope, Peer
+from mailferry.endpoints.smtp.faults import SmtpFaults
 from mailferry.endpoints.smtp.replies import TOO_BIG, Reply
 from mailferry.resources.inboxes import USERNAME, Inbox
 from mailferry.sandbox.capture import Capture
+from mailferry.sandbox.faults import Stage
 
 log = structlog.get_logger(__name__)
 
@@ -48,10 +50,11 @@ class Sender:
 class SandboxBackend:
     """The product behind the session, for users of inboxes."""
 
-    def __init__(self, sandbox: Sandbox, inboxes: Inboxes, hostname: str) -> None:
+    def __init__(self, sandbox: Sandbox, inboxes: Inboxes, hostname: str, faults: SmtpFaults) -> None:
         self.greeting_name = hostname
         self._sandbox = sandbox
         self._inboxes = inboxes
+        self._faults = faults
 
     @staticmethod
     def knows(username: str) -> bool:
@@ -82,14 +85,18 @@ class SandboxBackend:
             log.info("smtp_login_ended", client_ip=peer.ip, inbox_id=identity.inbox.id)
             return LOGIN_ENDED
         identity.inbox = inbox
-        return TOO_BIG if size > inbox.max_message_size else None
+        if size > inbox.max_message_size:
+            return TOO_BIG
+        return await self._faults.at(inbox, Stage.MAIL, sender)
 
     async def rcpt(self, identity: Any, envelope: Envelope, recipient: str) -> Reply | None:
-        return None
+        return await self._faults.at(identity.inbox, Stage.RCPT, envelope.sender, [recipient])
 
     async def data(self, identity: Any, envelope: Envelope, message: bytes) -> Reply:
         if len(message) > identity.inbox.max_message_size:
             return TOO_BIG
+        if refusal := await self._faults.at(identity.inbox, Stage.DATA, envelope.sender, envelope.recipients, message):
+            return refusal
         recipients = tuple(dict.fromkeys(envelope.recipients))
         (caught,) = await self._sandbox.capture(
             [Capture(identity.inbox.id, message, "smtp", envelope.sender, recipients, identity.ip)]

@@ -371,6 +371,9 @@ class Session(Connection):
         self._mail_refused = False
 
     def _say(self, reply: Reply) -> Step:
+        if reply is replies.HANG_UP:
+            self.abort()
+            return True
         self.send(reply.wire())
         if reply.code == 421:  # RFC 5321 3.8: after 421 the server closes, whoever said it
             self.leave()

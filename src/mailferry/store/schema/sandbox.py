@@ -38,6 +38,8 @@ inboxes = Table(
     int_("forwarded_count"),
     #: 0 = it caught nothing yet.
     int_("last_message_at"),
+    #: JSON: how it misbehaves on purpose (sandbox/faults.py); empty: it does not.
+    text_("faults"),
     int_("created_at"),
     UniqueConstraint("username"),
     Index("uq_inboxes_email_username", "email_username", unique=True, sqlite_where=_NAMED, postgresql_where=_NAMED),
