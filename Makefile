@@ -42,7 +42,7 @@ peers: $(VENV)/.development    ## the slow strangers
 
 soak: $(VENV)/.development     ## property tests and kills, for long
 	$(BIN)/python tests/setup.py
-	$(BIN)/python -m pytest tests/test_endpoints_smtp_fuzz.py tests/test_endpoints_mailtrap_random.py tests/contracts/test_random.py tests/contracts/test_schemathesis.py tests/test_mail_tracking.py tests/test_mail_links.py tests/test_sandbox_html_markup.py tests/test_sandbox_html_check.py tests/peers/test_handlebars_js.py --examples 5000 $(ARGS)
+	$(BIN)/python -m pytest tests/test_endpoints_smtp_fuzz.py tests/test_endpoints_mailtrap_random.py tests/contracts/test_random.py tests/contracts/test_schemathesis.py tests/test_mail_tracking.py tests/test_mail_links.py tests/test_sandbox_html_markup.py tests/test_sandbox_html_check.py tests/peers/test_handlebars_js.py tests/test_testing_stranger.py --examples 5000 $(ARGS)
 	$(BIN)/python -m pytest -s tests/crash --kills 300 $(ARGS)
 
 contracts: $(VENV)/.development ## what differs between our table of facts and a vendor's files (CONTRACTS=DIR)

@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "mailferry"
 
 #: Highest first; a room may import rooms below its own floor, never beside or above it.
 FLOORS = (
-    ("__main__",),
+    ("__main__", "testing"),
     ("cli",),
     ("roles",),
     ("housekeeping", "listening", "ending", "readiness"),

@@ -22,7 +22,7 @@ from mailferry.sandbox.query import Candidate, Difference, Query, candidates, di
 #: Seconds that waiting lasts where nothing is said.
 USUAL_WAIT = 30
 #: Messages of one answer.
-USUAL_SEARCH, MOST_SEARCH = 30, 100
+USUAL_SEARCH, MOST_SEARCH = 30, 1_000
 #: Messages that an assertion may count.
 MOST_COUNTED = 1_000
 #: Of the messages that are there: so many are compared, and the nearest are told.
