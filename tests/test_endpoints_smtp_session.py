@@ -481,7 +481,7 @@ async def test_memory_is_shared_and_bounded():
         await until(lambda: running.server.budget.left == 100_000 - 70_002)
         # The second message finds no room: it is read to its end, and may come again.
         await second.send(line * 400)
-        await until(lambda: any(session._scanner.fault for session in running.server._sessions))
+        await until(lambda: any(session._incoming.fault for session in running.server._sessions))
         assert min(len(session.buffer) for session in running.server._sessions) < 5
         assert running.server.budget.left == 100_000 - 70_002
         assert (await second.talk(b".")).startswith("451 4.3.1 ")

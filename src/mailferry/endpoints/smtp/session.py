@@ -7,19 +7,17 @@ What a command means for users, senders and messages is asked of a `Backend`, wh
 from __future__ import annotations
 
 import ssl
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
-from mailferry.endpoints.connection import Connection, Step
-from mailferry.endpoints.line_server import Crowd
+from mailferry.endpoints.connection import Step
 from mailferry.endpoints.sasl import Challenge, Credentials, Digest
 from mailferry.endpoints.smtp import replies
 from mailferry.endpoints.smtp.backend import Backend, Envelope, Identity, Log, Peer
 from mailferry.endpoints.smtp.commands import Auth, Hello, Mail, Plain, Rcpt, parse
-from mailferry.endpoints.smtp.data import Fault, Kind, Scanner
+from mailferry.endpoints.smtp.conversation import Conversation
 from mailferry.endpoints.smtp.host import Host, Terms
+from mailferry.endpoints.smtp.incoming import Faulty, Incoming
 from mailferry.endpoints.smtp.limits import Limits
 from mailferry.endpoints.smtp.lines import Lines
 from mailferry.endpoints.smtp.login import Login, Outcome
@@ -27,79 +25,41 @@ from mailferry.endpoints.smtp.replies import Reply
 
 __all__ = ["Backend", "Envelope", "Host", "Identity", "Limits", "Log", "Peer", "Reply", "Session", "Terms"]
 
-# Codes that say that the client is wrong about the protocol (RFC 5321 4.2.2), and 530, 538 for one that will not
-# authenticate. A bad address (5.1.x) is a user's mistake: a list of a thousand recipients may hold twenty.
-MISTAKES = frozenset({500, 501, 502, 503, 504, 530, 538, 555})
 # A browser that is made to post to our port sends SMTP commands in the body, and behind BDAT (RFC 3030, not offered)
 # comes a message: nothing behind such a line is a command.
 BLIND = frozenset({b"BDAT", b"CONNECT", b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PATCH", b"POST", b"PUT"})
-
-CROWDED = {Crowd.ALL: replies.TOO_MANY_CONNECTIONS, Crowd.FROM_ADDRESS: replies.TOO_MANY_FROM_ADDRESS}
 
 MAIL_OK = replies.MAIL_OK.wire()
 RCPT_OK = replies.RCPT_OK.wire()
 DATA_GO = replies.DATA_GO.wire()
 
 
-class Session(Connection):
+class Session(Conversation):
     """One conversation, from the greeting to the end."""
 
-    limits: Limits
-
     def __init__(self, host: Host, terms: Terms, number: int) -> None:
-        super().__init__(host.loop, host.limits)
-        self.number = number
-        self.peer = Peer("", 0)
-        self._host = host
+        super().__init__(host, number)
         self._terms = terms
         self._backend = host.backend
         self._esmtp = False
         self._lines = Lines(host.limits)
         self._login = Login(host, terms)
         self._envelope: Envelope | None = None
-        self._scanner: Scanner | None = None
+        self._incoming = Incoming(host.limits, host.budget)
         self._mail_refused = False  # what was pipelined behind it is out of sequence by no fault of the client
-        self._held = 0  # octets taken from the budget
-        self._messages = 0
-        self._mistakes = 0
-
-    def stop(self) -> None:
-        """Say 421 as soon as no message is arriving and no call to the backend runs."""
-        self.stopping = True
-        self.go_on()
-
-    # The life of the connection.
-
-    def opened(self) -> None:
-        ip, port = self.peer_name("peername")
-        local, local_port = self.peer_name("sockname")
-        self.peer = Peer(ip, port, self.tls_name(), f"{local}:{local_port}")
-        crowd = self._host.arrived(self, ip)
-        refusal = CROWDED[crowd] if crowd else None
-        self._note("smtp_connected", tls=self.peer.tls, local=self.peer.local, refused=refusal is not None)
-        self._say(refusal or Reply(220, "", f"{self._backend.greeting_name} ESMTP"))
-
-    def expired(self) -> None:
-        self._note("smtp_timeout", receiving=self.receiving)
-        self._say(replies.TIMEOUT)
-
-    def failed(self, error: Exception) -> None:
-        self._error(error)
-        self._say(replies.BROKEN)
 
     def closed(self) -> None:
         self._login.forget()
-        self._hold(0)
-        self._host.left(self)
-        self._note("smtp_closed", messages=self._messages, mistakes=self._mistakes)
+        self._incoming.release()
+        super().closed()
 
     # One step.
 
     def step(self) -> Step:
-        if self._scanner is not None:
-            return self._receive(self._scanner)
+        if self._incoming.arriving:
+            return self._receive()
         if self.stopping:
-            return self._say(replies.SHUTDOWN)
+            return self.say(replies.SHUTDOWN)
         login = self._login
         line = self._lines.take(self.buffer, login.in_exchange)
         if line is None:
@@ -112,7 +72,7 @@ class Session(Connection):
 
     def _refuse_line(self, reply: Reply) -> Step:
         self._login.break_off()
-        self._refuse(reply)
+        self.refuse(reply)
         if reply is replies.BARE_LF or reply is replies.BARE_CR:
             # One side sees one command where the other sees two: what follows cannot be trusted (smuggling).
             self.leave()
@@ -137,7 +97,7 @@ class Session(Connection):
     def _refuse_command(self, reply: Reply, line: bytes) -> Step:
         verb = line.partition(b" ")[0].upper()
         self._mail_refused = self._mail_refused or verb == b"MAIL"
-        self._refuse(reply)
+        self.refuse(reply)
         if verb in BLIND:
             self.leave()
         return True
@@ -166,28 +126,28 @@ class Session(Connection):
 
     def _starttls(self) -> Step:
         if self.peer.tls:
-            return self._refuse(replies.TLS_ACTIVE)
+            return self.refuse(replies.TLS_ACTIVE)
         if self._terms.tls is None:
-            return self._refuse(replies.NOT_OFFERED)
+            return self.refuse(replies.NOT_OFFERED)
         return self._upgrade(self._terms.tls)
 
     async def _upgrade(self, context: ssl.SSLContext) -> None:
         if not await self.start_tls(context, replies.TLS_GO.wire()):
-            self._note("smtp_tls_failed")
+            self.note("smtp_tls_failed")
             return
         # RFC 3207 section 4.2: nothing that was said in clear is remembered.
         self._forget_transaction()
         self._login.forget()
         self._esmtp = False
         self.peer = replace(self.peer, tls=self.tls_name(), helo="")
-        self._note("smtp_tls", tls=self.peer.tls)
+        self.note("smtp_tls", tls=self.peer.tls)
 
     def _mail(self, mail: Mail) -> Step:
         refusal = self._mail_refusal(mail)
         if refusal is None:
             return self._begin(mail)
         self._mail_refused = True
-        return self._refuse(refusal)
+        return self.refuse(refusal)
 
     def _must_start_tls(self) -> bool:
         return self._terms.tls is not None and not self._login.is_offered(self.peer)
@@ -200,11 +160,11 @@ class Session(Connection):
             return replies.TLS_REQUIRED if self._must_start_tls() else replies.AUTH_REQUIRED
         if self._envelope is not None:
             return replies.NESTED_MAIL
-        if self._messages >= self.limits.messages:
+        if self.messages >= self.limits.messages:
             return replies.TOO_MANY_MESSAGES
         if mail.size > self.limits.message:
             return replies.TOO_BIG
-        if mail.size > self._host.budget.left:
+        if mail.size > self.host.budget.left:
             return replies.NO_MEMORY
         return None
 
@@ -212,36 +172,36 @@ class Session(Connection):
         try:
             reply = await self._backend.mail(self._login.identity, mail.sender, mail.size, self.peer)
         except Exception as error:
-            reply = self._error(error)
+            reply = self.error(error)
         accepted = reply is None or reply.code < 300
         if accepted:
             self._envelope = Envelope(mail.sender, mail.size, mail.body8bit, mail.smtputf8)
         self._mail_refused = not accepted
-        self.send(MAIL_OK) if reply is None else self._say(reply)
+        self.send(MAIL_OK) if reply is None else self.say(reply)
 
     def _rcpt(self, rcpt: Rcpt) -> Step:
         envelope = self._envelope
         if envelope is None:
             return self._out_of_sequence()
         if not rcpt.ascii and not envelope.smtputf8:
-            return self._refuse(replies.NON_ASCII)
+            return self.refuse(replies.NON_ASCII)
         if len(envelope.recipients) >= self.limits.recipients:
-            return self._refuse(replies.TOO_MANY_RECIPIENTS)
+            return self.refuse(replies.TOO_MANY_RECIPIENTS)
         return self._add(envelope, rcpt.address)
 
     async def _add(self, envelope: Envelope, address: str) -> None:
         try:
             reply = await self._backend.rcpt(self._login.identity, envelope, address)
         except Exception as error:
-            reply = self._error(error)
+            reply = self.error(error)
         if reply is None or reply.code < 300:
             envelope.recipients.append(address)
-        self.send(RCPT_OK) if reply is None else self._say(reply)
+        self.send(RCPT_OK) if reply is None else self.say(reply)
 
     def _data(self) -> Step:
         envelope = self._envelope
-        if envelope is not None and envelope.recipients and self._host.budget.left > envelope.size:
-            self._scanner = Scanner(self.limits.message, self.limits.text_line)
+        if envelope is not None and envelope.recipients and self._incoming.has_room(envelope.size):
+            self._incoming.begin()
             self.begin_receiving()
             self.send(DATA_GO)
             return True
@@ -249,7 +209,7 @@ class Session(Connection):
         if envelope is None:
             self._out_of_sequence()
         else:
-            self._refuse(replies.NO_MEMORY if envelope.recipients else replies.NO_RECIPIENTS)
+            self.refuse(replies.NO_MEMORY if envelope.recipients else replies.NO_RECIPIENTS)
         if pipelined:
             # RFC 2920 3.1: DATA ends a group. What is behind it already is a message sent blindly, and must not be
             # read as commands.
@@ -258,46 +218,39 @@ class Session(Connection):
 
     def _rset(self) -> Step:
         self._forget_transaction()
-        return self._say(replies.OK)
+        return self.say(replies.OK)
 
     def _quit(self) -> Step:
-        self._say(replies.BYE)
+        self.say(replies.BYE)
         self.leave()
         return True
 
     def _out_of_sequence(self) -> Step:
         if self._mail_refused:
             # RFC 2920: it was sent before the client could know.
-            return self._say(replies.MAIL_FIRST)
-        return self._refuse(replies.MAIL_FIRST)
+            return self.say(replies.MAIL_FIRST)
+        return self.refuse(replies.MAIL_FIRST)
 
     # The message.
 
-    def _receive(self, scanner: Scanner) -> Step:
-        buffer = self.buffer
-        if not scanner.scan(buffer):
-            if not self._hold(0 if scanner.fault else scanner.moved + len(buffer)):
-                scanner.drop(buffer, Kind.NO_MEMORY)
-                self._hold(0)
+    def _receive(self) -> Step:
+        found = self._incoming.take(self.buffer)
+        if found is None:
             return None
-        message = scanner.take(buffer)
-        envelope, fault = self._envelope, scanner.fault
-        self._scanner, self.receiving = None, False
+        envelope = self._envelope
+        self.receiving = False
         self._forget_transaction()
-        self._messages += 1
-        if fault is None and not self._hold(len(message)):
-            fault = Fault(Kind.NO_MEMORY)
-        if fault is not None:
-            return self._refuse_message(fault, ambiguous=scanner.ambiguous)
+        self.messages += 1
+        if isinstance(found, Faulty):
+            return self._refuse_message(found)
         assert envelope is not None  # DATA is refused without one
-        return self._hand_over(envelope, message)
+        return self._hand_over(envelope, found)
 
-    def _refuse_message(self, fault: Fault, *, ambiguous: bool) -> Step:
-        self._hold(0)
-        self._note("smtp_message_refused", reason=str(fault.kind), line=fault.line, ambiguous=ambiguous)
-        self._say(fault.reply(self.limits.text_line))
-        if ambiguous:
-            # The client, or a relay before it, may think that its message ended earlier and that the rest was commands.
+    def _refuse_message(self, message: Faulty) -> Step:
+        fault = message.fault
+        self.note("smtp_message_refused", reason=str(fault.kind), line=fault.line, ambiguous=message.ambiguous)
+        self.say(fault.reply(self.limits.text_line))
+        if message.ambiguous:
             self.leave()
         return True
 
@@ -305,27 +258,17 @@ class Session(Connection):
         try:
             reply = await self._backend.data(self._login.identity, envelope, message)
         except Exception as error:
-            reply = self._error(error)
-        self._hold(0)
+            reply = self.error(error)
+        self._incoming.release()
         if reply.code < 300:
-            self._mistakes = 0
-        self._say(reply)
-
-    def _hold(self, octets: int) -> bool:
-        """Take from the budget, or give back, until the session holds `octets`; False when there are not so many."""
-        more = octets - self._held
-        if more > 0 and not self._host.budget.take(more):
-            return False
-        if more < 0:
-            self._host.budget.give(-more)
-        self._held = octets
-        return True
+            self.mistakes = 0
+        self.say(reply)
 
     # AUTH.
 
     def _auth(self, auth: Auth) -> Step:
         refusal = self._login.refusal(auth, self.peer, extended=self._esmtp)
-        return self._proceed(self._login.begin(auth)) if refusal is None else self._refuse(refusal)
+        return self._proceed(self._login.begin(auth)) if refusal is None else self.refuse(refusal)
 
     def _proceed(self, outcome: Outcome) -> Step:
         if isinstance(outcome, Challenge):
@@ -333,23 +276,23 @@ class Session(Connection):
             return True
         if isinstance(outcome, Credentials | Digest):
             return self._log_in(outcome)
-        return self._refuse(outcome) if outcome.code != 535 else self._reject_login(outcome)
+        return self.refuse(outcome) if outcome.code != 535 else self._reject_login(outcome)
 
     async def _log_in(self, claim: Credentials | Digest) -> None:
         login = self._login
         try:
             identity = await self._identity(claim)
         except Exception as error:
-            self._error(error)
+            self.error(error)
             identity = replies.AUTH_UNAVAILABLE
         if isinstance(identity, Reply):
             self._reject_login(identity)
         elif (refusal := login.take(identity)) is not None:
-            self._note("smtp_auth_full", mechanism=login.mechanism, code=refusal.code)
-            self._say(refusal)
+            self.note("smtp_auth_full", mechanism=login.mechanism, code=refusal.code)
+            self.say(refusal)
         else:
-            self._note("smtp_auth", mechanism=login.mechanism)
-            self._say(replies.AUTH_OK)
+            self.note("smtp_auth", mechanism=login.mechanism)
+            self.say(replies.AUTH_OK)
 
     async def _identity(self, claim: Credentials | Digest) -> Identity | Reply:
         if isinstance(claim, Digest):
@@ -358,10 +301,10 @@ class Session(Connection):
 
     def _reject_login(self, reply: Reply) -> Step:
         failures = self._login.count(reply)
-        self._note("smtp_auth_failed", mechanism=self._login.mechanism, code=reply.code, failures=failures)
-        self._say(reply)
+        self.note("smtp_auth_failed", mechanism=self._login.mechanism, code=reply.code, failures=failures)
+        self.say(reply)
         if failures >= self.limits.auth_failures:
-            self._say(replies.TOO_MANY_FAILURES)
+            self.say(replies.TOO_MANY_FAILURES)
         return True
 
     # What is used by all.
@@ -370,43 +313,13 @@ class Session(Connection):
         self._envelope = None
         self._mail_refused = False
 
-    def _say(self, reply: Reply) -> Step:
-        if reply is replies.HANG_UP:
-            self.abort()
-            return True
-        self.send(reply.wire())
-        if reply.code == 421:  # RFC 5321 3.8: after 421 the server closes, whoever said it
-            self.leave()
-        return True
-
-    def _refuse(self, reply: Reply) -> Step:
-        """Say `reply`, and count it when the client should have known better."""
-        self._say(reply)
-        if reply.code in MISTAKES and not reply.enhanced.startswith("5.1."):
-            self._mistakes += 1
-            self._note("smtp_mistake", code=reply.code, enhanced=reply.enhanced, mistakes=self._mistakes)
-            if self._mistakes >= self.limits.bad_commands:
-                self._say(replies.TOO_MANY_ERRORS)
-        return True
-
-    def _note(self, event: str, **facts: object) -> None:
-        self._host.log({"event": event, "session": self.number, "ip": self.peer.ip, **facts})
-
-    def _error(self, error: Exception) -> Reply:
-        """Note a bug of the backend or of ours; what the client hears of it."""
-        # Where, and never what: messages of exceptions quote parameters, and those of `authenticate` are secrets.
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
-        self._note("smtp_error", error=type(error).__name__, where=where)
-        return replies.LOCAL_ERROR
-
 
 PLAIN: dict[str, Callable[[Session], Step]] = {
     "DATA": Session._data,
     "RSET": Session._rset,
     "QUIT": Session._quit,
     "STARTTLS": Session._starttls,
-    "NOOP": lambda session: session._say(replies.OK),
-    "HELP": lambda session: session._say(replies.HELP),
-    "VRFY": lambda session: session._say(replies.VRFY),
+    "NOOP": lambda session: session.say(replies.OK),
+    "HELP": lambda session: session.say(replies.HELP),
+    "VRFY": lambda session: session.say(replies.VRFY),
 }
