@@ -10,11 +10,13 @@ import pytest
 
 from mailferry.endpoints.smtp.amazon import AmazonBackend
 from mailferry.endpoints.smtp.dialects import Dialects
+from mailferry.endpoints.smtp.faults import SmtpFaults
 from mailferry.endpoints.smtp.host import CramMd5
 from mailferry.endpoints.smtp.sandbox import SandboxBackend
 from mailferry.endpoints.smtp.server import Listener, Server
 from mailferry.resources.inboxes import Inbox
 from mailferry.sandbox.capture import Capture
+from mailferry.sandbox.faults import FaultPlayer
 from tests.endpoints_smtp_support import PASSWORD, USER, Client, MemoryBackend, Running, base64_of, certificates, plain
 
 INBOX = Inbox(
@@ -34,6 +36,7 @@ INBOX = Inbox(
     caught_count=0,
     forwarded_count=0,
     last_message_at=0,
+    faults="",
 )
 MAIL = "Subject: Hi\r\n\r\nIt works.\r\n"
 
@@ -56,7 +59,9 @@ class House:
 @asynccontextmanager
 async def connected(house: House, *, cram_md5: CramMd5 = "clear", plain_auth: bool = True) -> AsyncIterator[Client]:
     """All three products behind one listener, as the server has them. EHLO is said."""
-    backend = Dialects(MemoryBackend(), _no_amazon(), SandboxBackend(house, house, "mail.test"))
+    backend = Dialects(
+        MemoryBackend(), _no_amazon(), SandboxBackend(house, house, "mail.test", SmtpFaults(FaultPlayer()))
+    )
     listener = Listener("127.0.0.1", 0, plain_auth=plain_auth, cram_md5=cram_md5)
     server = Server(backend, [listener], tls=certificates().server, limits=None, log=lambda facts: None)
     await server.start()

@@ -292,7 +292,7 @@ MORE_COMMANDS: list[tuple[bytes, str]] = [
 ]
 LOGINS: list[tuple[bytes, str]] = [
     (b"AUTH", "501 "),
-    (b"AUTH CRAM-MD5", "504 "),
+    (b"AUTH GSSAPI", "504 "),
     (b"AUTH PLAIN ***", "501 "),
     (b"AUTH PLAIN =", "501 "),
     (b"AUTH LOGIN ====", "501 "),
