@@ -310,4 +310,4 @@ def empty(connection: Connection) -> None:
         connection.execute(table.delete())
     if connection.dialect.name == "postgresql":
         TableContent().forget(connection, date.max, frozenset())
-        connection.execute(text("DELETE FROM inbox_contents"))
+    connection.execute(text("DELETE FROM inbox_contents"))

@@ -35,7 +35,7 @@ class House(Box):
 
 @pytest.fixture
 async def house(database: Database, clock: Clock, tmp_path: Path) -> AsyncIterator[House]:
-    content = CapturedSegments(tmp_path)
+    content = CapturedSegments(tmp_path, small=0)
     content._most = 10_000
     yield await House(database, clock, content).open()  # type: ignore[misc]
     content.close()

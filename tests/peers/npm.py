@@ -61,6 +61,8 @@ JUDGES = Packages("mailauth and handlebars.js", HERE / "node", CACHE / "node")
 MAILTRAP = Packages("Mailtrap's Node SDK", HERE / "node_sdk", CACHE / "node-sdk")
 #: The AWS SDK for JavaScript and nodemailer, whose SES transport stands on it.
 AMAZON = Packages("the AWS SDK for JavaScript", HERE / "node_aws", CACHE / "node-aws")
+#: A catcher of mail that the sandbox is measured beside; wants Node 20, and only the benchmark has it installed.
+MAILDEV = Packages("maildev", HERE / "node_maildev", CACHE / "node-maildev")
 
 ALL = (JUDGES, MAILTRAP, AMAZON)
 

@@ -9,6 +9,10 @@ from collections.abc import Callable
 
 Clock = Callable[[], int]
 _COUNTER_BITS = 26
+#: Random bits of an id beside the counter; so many ids' are drawn at once, because each question to the kernel lets
+#: another thread go first.
+_RANDOM_OCTETS = 6
+_DRAWN = 256
 
 
 class Ids:
@@ -18,6 +22,7 @@ class Ids:
         self._clock = clock
         self._ms = 0
         self._counter = 0
+        self._random: list[bytes] = []
 
     def new(self) -> str:
         now = self._clock()
@@ -30,9 +35,14 @@ class Ids:
             if self._counter >> _COUNTER_BITS:
                 self._ms, self._counter = self._ms + 1, 0
         high, low = self._counter >> 14, self._counter & 0x3FFF
-        rest = secrets.randbits(48)
-        digits = f"{self._ms:012x}7{high:03x}{0x8000 | low:04x}{rest:012x}"
+        digits = f"{self._ms:012x}7{high:03x}{0x8000 | low:04x}{self._rest().hex()}"
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+    def _rest(self) -> bytes:
+        if not self._random:
+            drawn = secrets.token_bytes(_RANDOM_OCTETS * _DRAWN)
+            self._random = [drawn[at : at + _RANDOM_OCTETS] for at in range(0, len(drawn), _RANDOM_OCTETS)]
+        return self._random.pop()
 
 
 def drawn_at(ms: int) -> str:

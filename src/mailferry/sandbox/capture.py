@@ -103,7 +103,7 @@ class Sandbox:
             if identity:
                 metrics.ACCEPTED.labels(capture.endpoint, STREAM).inc()
                 facts = {"inbox_id": capture.inbox_id, "client_ip": capture.client_ip, "endpoint": capture.endpoint}
-                log.info("captured", inbox_message_id=identity, **facts)
+                log.debug("captured", inbox_message_id=identity, **facts)
         self._note({capture.inbox_id for capture in captures})
         return found
 

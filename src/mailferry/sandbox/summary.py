@@ -41,9 +41,11 @@ class Summary:
 def summary(message: bytes, envelope_from: str = "", envelope_to: Sequence[str] = ()) -> Summary:
     """The envelope stands in where the header says nothing."""
     root = _tree(message)
-    subject = kept_line(words.decode(_value(root, b"subject")))[:LINE]
-    to = mailboxes(_value(root, b"to")) or [Mailbox(each) for each in envelope_to]
-    sender = mailboxes(_value(root, b"from")) or [Mailbox(envelope_from)]
+    first = {field.lower: field for field in reversed(root.fields)}
+    value = {name: first[name].value if name in first else b"" for name in (b"subject", b"to", b"from")}
+    subject = kept_line(words.decode(value[b"subject"]))[:LINE]
+    to = mailboxes(value[b"to"]) or [Mailbox(each) for each in envelope_to]
+    sender = mailboxes(value[b"from"]) or [Mailbox(envelope_from)]
     text, html = _bodies(root)
     return Summary(
         sender[0],
