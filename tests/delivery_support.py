@@ -33,6 +33,7 @@ from mailferry.mail.reply import Answer
 from mailferry.resources import accounts, domains
 from mailferry.resources.documents import DocumentBook
 from mailferry.resources.domains import Domain, DomainBook, FreshKeys
+from mailferry.sandbox.capture import Sandbox
 from mailferry.store.captured import CapturedContent
 from mailferry.store.content import Content, TableContent
 from mailferry.store.database import Database
@@ -96,6 +97,8 @@ class Office:
             clock,
             Limits(),
             Quotas(self.documents, Recent(database, clock), clock),
+            self.documents,
+            lambda captures: Sandbox(database, self.captured, Ids(clock), clock).capture(captures),
             simulated=lambda address: address.endswith("@simulator.demo.test"),
             hand_over=lambda jobs: self.hand_over(jobs),
         )

@@ -34,6 +34,8 @@ MAY = (
     (r"GET billing/usage", "yyyyffffffffyyfyy"),
     (r"\w+ organizations/.*", "fffffffffffffffyf"),
     (r"GET (domains|suppressions|tracking_opt_outs|email_logs(/export)?|stats.*)", "yyyyyyyffffffffyy"),
+    (r"GET environment", "yyyyfffffffffffyy"),
+    (r"\w+ environment", "yyfffffffffffffyf"),
     (r"GET (domains|email_logs)/.*", "yyyyyynffffffffyy"),
     (r"POST domains", "yyfffffffffffffyf"),
     (r"\w+ (domains|suppressions|tracking_opt_outs)/.*", "yyffyfnffffffffyf"),

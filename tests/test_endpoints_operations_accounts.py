@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert
 
 from mailferry.cli import app as cli
 from mailferry.cli import domains as cli_domains
+from mailferry.cli import environment as cli_environment
 from mailferry.cli import organizations as cli_organizations
 from mailferry.resources import audit, domains
 from mailferry.store.database import Database
@@ -161,3 +162,30 @@ def wait(connection: Connection, account: int, message: str, now: int) -> None:
     values = {"id": recipient, "message_id": message, "account_id": account, "address": "a@dest.test"}
     connection.execute(insert(recipients).values(**values, state="held", reason="x", updated_at=now))
     connection.execute(insert(queue).values(recipient_id=recipient, due=None, expires_at=now))
+
+
+async def test_an_environment_is_set_shown_and_cleared(
+    operator: Operator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await operator.ask("domains.add", domain="shop.test", account=SECOND)
+    rule = {"mode": "redirect", "redirect_to": "qa@example.net", "allow": ["@example.net"]}
+    given = {"account": SECOND, "mode": "redirect", "to": "qa@example.net"}
+    assert await operator.ask("environment.set", **given, allow="@example.net, ") == {"account": rule, "domains": {}}
+    told = await operator.ask("environment.set", account=SECOND, mode="deliver", domain="shop.test")
+    assert told == {"account": rule, "domains": {"shop.test": {"mode": "deliver"}}}
+    assert await operator.ask("environment.show", account=FIRST) == {"account": None, "domains": {}}
+    monkeypatch.setattr(cli_environment, "call", lambda *_, **__: told)
+    cli.run(["environment", "show", "--account", str(SECOND)])
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert first.split() == ["the", "account", "redirected", "qa@example.net", "@example.net"]
+    assert second.split() == ["shop.test", "delivered"]
+    for wrong, said in (
+        ({"mode": "capture"}, "--inbox belongs to capture"),
+        ({"mode": "capture", "inbox": 9}, "account 2 has no inbox 9"),
+        ({"mode": "redirect", "to": "x"}, "--to is invalid"),
+        ({"mode": "lose"}, "the mode is one of deliver, capture, redirect"),
+        ({"mode": "deliver", "domain": "none.test"}, "none.test is no sending domain"),
+    ):
+        assert said in await operator.mistake("environment.set", account=SECOND, **wrong)
+    await operator.ask("environment.clear", account=SECOND, domain="shop.test")
+    assert await operator.ask("environment.clear", account=SECOND) == {"account": None, "domains": {}}

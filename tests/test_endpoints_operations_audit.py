@@ -58,6 +58,8 @@ CHANGES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("users.remove", {"email": "kim@example.net"}, "account_access.deleted"),
     ("accounts.create", {"name": "Third"}, "account.created"),
     ("accounts.quota", {"account": 1, "per_day": 500}, "account.updated"),
+    ("environment.set", {"account": 1, "mode": "redirect", "to": "qa@example.net"}, "environment.updated"),
+    ("environment.clear", {"account": 1}, "environment.updated"),
     ("organizations.create", {"name": "Roof"}, "organization.created"),
     ("organizations.add-account", {"organization": 1, "account": 2}, "account.updated"),
     ("contacts.add_list", {"name": "News"}, "contact_list.created"),
@@ -69,6 +71,7 @@ CHANGES: tuple[tuple[str, dict[str, Any], str], ...] = (
 LOOKS = {
     *("audit.list", "domains.list", "domains.records", "domains.review", "domains.verify", "dns.export"),
     *(
+        "environment.show",
         "server.listeners",
         "certificates.reload",
         "messages.list",

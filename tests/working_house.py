@@ -41,6 +41,7 @@ class WorkingHouse(ContactHouse):
             "captured": office.captured,
             "intake": office.intake,
             "forget_domains": office.book.forget,
+            "forget_documents": office.documents.forget,
             "smtp_ports": (2525,),
             "pop3_ports": (1100,),
         }

@@ -32,6 +32,7 @@ OURS = {
     r"\w+ .*/email_templates/\{email_template_id\}/(versions|test_data|preview).*": "versions and previews (docs/templates.md)",
     r"\w+ .*domains/\{\w+\}/review": "the review of a domain, which Mailtrap has on pages only",
     r"\w+ .*/(inboxes|sandboxes)/\{\w+\}/faults": "faults on purpose (docs/faults.md)",
+    r"\w+ .*/environment": "environment rules (docs/environments.md)",
     r"PUT .*/contacts/\{contact_identifier:path\}": "Mailtrap's SDK for PHP changes contacts so",
     r"\w+ .*/webhooks/.*(test|reset_secret|events|attempts|replays).*": "tests, the log and replays (docs/webhooks.md)",
     r"\w+ .*/tracking_opt_outs.*": "Mailtrap's SDKs call it, no released contract has it",

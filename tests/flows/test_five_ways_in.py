@@ -123,6 +123,7 @@ async def test_all_look_alike_and_stand_in_one_log_one_count_and_one_list(cloud:
         await asyncio.sleep(3)  # ten questions a minute are answered
     assert await log(cloud) == {f"{way}@dest.test": ["delivered"] for way in WAYS}
     await suppressed_for_all(cloud)
+    await caught_for_all(cloud)
     await limited_for_all(cloud)
 
 
@@ -162,6 +163,23 @@ async def suppressed_for_all(cloud: Amazon) -> None:
         await in_thread(send, cloud, "gone@dest.test")
     assert (await log(cloud))["gone@dest.test"] == ["not_delivered"] * (1 + len(WAYS))
     assert len(cloud.mx.transactions) == count
+
+
+async def caught_for_all(cloud: Amazon) -> None:
+    """Where the environment catches mail, whoever sends is told what they always are, and nothing else notices."""
+    before, count = await log(cloud), len(cloud.mx.transactions)
+    inbox = cloud.server.credentials["sandbox"]["inbox_id"]
+    await ask_later(cloud.server, "environment.set", account=1, mode="capture", inbox=inbox)
+    told = {way: await in_thread(send, cloud, f"{way}@dest.test") for way, send in WAYS.items()}
+    assert told["mailtrap"]["success"] and len(told["mailtrap"]["message_ids"]) == 1
+    assert told["smtp"].startswith(b"2.0.0 Ok: queued as ") and told["ses-smtp"].startswith(b"Ok 0100")
+    assert all(told[way]["MessageId"].startswith("0100") for way in ("ses-v1", "ses-v2"))
+    await in_thread(by_mailtrap, cloud, "gone@dest.test")
+    caught = await asked(cloud, f"inboxes/{inbox}/messages")
+    assert [each["to_email"] for each in caught] == ["gone@dest.test", *(f"{way}@dest.test" for way in reversed(WAYS))]
+    assert {each["subject"] for each in caught} == {SUBJECT}
+    assert await log(cloud) == before and len(cloud.mx.transactions) == count
+    await ask_later(cloud.server, "environment.clear", account=1)
 
 
 async def limited_for_all(cloud: Amazon) -> None:

@@ -10,6 +10,7 @@ NOUNS = {
     "contacts": ("contacts", "People by their address, with fields and lists."),
     "dns": ("dns", "Your own DNS zone, where you have set [dns] zone."),
     "domains": ("domains", "Sending domains: add, publish the records, verify, approve."),
+    "environment": ("environment", "Staging: mail is caught or redirected instead of delivered."),
     "invitations": ("invitations", "Invitations that nobody has accepted yet."),
     "keys": ("keys", "Access keys of Amazon SES's API, and its SMTP passwords."),
     "messages": ("messages", "What was accepted, and the whole story of each message."),

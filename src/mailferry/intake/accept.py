@@ -1,7 +1,7 @@
 """THE way in: every message of every endpoint comes to be here, and nowhere else.
 
-Sender allowed, fields sane, message composed, then one transaction (:mod:`keep`), and only then does the client hear
-yes. A refusal is a value; nothing of a refused message is kept.
+Sender allowed, fields sane, message composed, the environment's rule asked (:mod:`environment`), then one transaction
+(:mod:`keep`), and only then does the client hear yes. A refusal is a value; nothing of a refused message is kept.
 """
 
 import asyncio
@@ -11,16 +11,19 @@ from typing import TypeVar
 
 from mailferry.delivery.job import Job
 from mailferry.faults import reach
-from mailferry.intake import checks
+from mailferry.intake import checks, environment
 from mailferry.intake.draft import make_draft
+from mailferry.intake.environment import Catch, Way
 from mailferry.intake.keep import Draft, Keeper, Kept, Unit, stored_answer
 from mailferry.intake.quotas import Quotas, Taking
 from mailferry.intake.record import record
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Accepted, KeyReused, Once, Refused, Replayed, Submission
 from mailferry.journal.ids import Ids
-from mailferry.resources import domains
+from mailferry.resources import domains, environments
+from mailferry.resources.documents import DocumentBook
 from mailferry.resources.domains import Domain, DomainBook
+from mailferry.resources.environments import Mode, Rule
 from mailferry.resources.system_mail import ENDPOINT as SYSTEM
 from mailferry.store.database import Database
 
@@ -41,6 +44,8 @@ class Intake:
         clock: Callable[[], int],
         limits: checks.Limits,
         quotas: Quotas,
+        documents: DocumentBook,
+        catch: Catch,
         *,
         simulated: Callable[[str], bool],
         hand_over: Callable[[Sequence[Job]], None],
@@ -52,6 +57,8 @@ class Intake:
         self._clock = clock
         self.limits = limits
         self._quotas = quotas
+        self._documents = documents
+        self._catch = catch
         self._simulated = simulated
         self._hand_over = hand_over
         #: Large messages are composed one after the other: together they would be no faster, and need more memory.
@@ -68,17 +75,16 @@ class Intake:
         if once and (known := await self.known(once)):
             return known
         with self._quotas.taking() as taking:
-            drafts = await self._drafts(submissions, taking)
-            results: list[Accepted | Refused] = [
-                Accepted(d.row["id"], tuple(r.id for r in d.recipients)) if isinstance(d, Draft) else d for d in drafts
-            ]
-            accepted = tuple(draft for draft in drafts if isinstance(draft, Draft))
-            if accepted:
-                outcome = await self._keep(Unit(accepted, once, once.answer(results) if once else ""))
+            ways = await environment.ways(await self._drafts(submissions, taking), self._catch)
+            results: list[Accepted | Refused] = [way.told if isinstance(way, Way) else way for way in ways]
+            going = tuple(way.draft for way in ways if isinstance(way, Way) and way.draft)
+            # What was caught altogether leaves the key alone.
+            if going or (once and any(isinstance(way, Way) for way in ways)):
+                outcome = await self._keep(Unit(going, once, once.answer(results) if once else ""))
                 if not isinstance(outcome, Kept):
                     return outcome
-        for submission, result in zip(submissions, results, strict=True):
-            record(submission, result)
+        for submission, way in zip(submissions, ways, strict=True):
+            record(submission, way)
         return results
 
     async def known(self, once: Once) -> Replayed | KeyReused | None:
@@ -137,6 +143,9 @@ class Intake:
             domain = domain if isinstance(other, Domain) else replace(other, field="envelope_from")
         if isinstance(domain, Refusal):
             return Refused((domain,))
+        rule = await self._rule(submission, domain)
+        if isinstance(rule, Refused):
+            return rule
         # What Mailferry itself has to say of an account goes out however much the account sends.
         if submission.endpoint != SYSTEM and (
             over := await taking.take(submission.account_id, len(submission.recipients))
@@ -147,9 +156,20 @@ class Intake:
             draft = await self._in_thread(lambda: make_draft(submission, domain, ids, now))
         else:
             draft = make_draft(submission, domain, ids, now)
+        if rule:
+            draft = replace(draft, environment=rule)
         if len(draft.body) > self.limits.message:  # quoted-printable and base64 make it larger than its parts
             return Refused((Refusal(Reason.MESSAGE_TOO_LARGE, detail=str(self.limits.message)),))
         return draft
+
+    async def _rule(self, submission: Submission, domain: Domain) -> Rule | Refused | None:
+        """What Mailferry itself has to say goes out whatever the environment is."""
+        if submission.endpoint == SYSTEM:
+            return None
+        rule = await environments.known(self._documents, submission.account_id, domain.id)
+        if rule and rule.mode is Mode.REDIRECT and domain.state == domains.DEMO:
+            return rule if self._simulated(rule.redirect_to) else Refused((Refusal(Reason.DEMO_RECIPIENT, "to"),))
+        return rule
 
     def _look(self, submission: Submission) -> str | Refused:
         """The domain that the sender rule is asked about, or all that is wrong."""

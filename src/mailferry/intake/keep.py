@@ -18,6 +18,7 @@ from mailferry.delivery.job import LEASE_MS, HandoffBudget, Job, terms
 from mailferry.intake.submission import KeyReused, Once, Replayed
 from mailferry.journal.events import Kind, State, check_way
 from mailferry.resources import suppressions
+from mailferry.resources.environments import Rule
 from mailferry.resources.suppressions import Target
 from mailferry.store.content import Content, Place
 from mailferry.store.given import insert_if_new, insert_rows
@@ -50,6 +51,8 @@ class Draft:
     opted_out: frozenset[str] = frozenset()
     #: Why nothing of it leaves, though it is kept.
     failure: str = ""
+    #: What its environment makes of it (environment.py); None: it goes on its way.
+    environment: Rule | None = None
     #: How old it gets at most, in milliseconds, where that is less than for all mail; 0: as all mail.
     expire_ms: int = 0
 
@@ -120,7 +123,8 @@ class Keeper:
 
     def _standing(self, connection: Connection, units: Sequence[Unit], now: int) -> set[Unit]:
         """Those that are kept: the answer to our COMMIT was lost. Nobody was handed what they lease: it is claimed."""
-        by_id = {unit.drafts[0].row["id"]: unit for unit in units}
+        # One without messages (all were caught) stands by its key alone.
+        by_id = {unit.drafts[0].row["id"]: unit for unit in units if unit.drafts}
         if not by_id:
             return set()
         found = connection.execute(select(messages.c.id).where(messages.c.id.in_(by_id))).scalars()

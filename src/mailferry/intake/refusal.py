@@ -21,6 +21,9 @@ class Reason(StrEnum):
     INBOX_NOT_ALLOWED = (
         "inbox_not_allowed"  # of the sandbox: there is none, or it is not this token's; detail says which
     )
+    ENVIRONMENT_INBOX_GONE = (
+        "environment_inbox_gone"  # the environment rule has it caught by an inbox that is not there; detail: its number
+    )
     RECIPIENT_REQUIRED = "recipient_required"
     RECIPIENTS_TOO_MANY = "recipients_too_many"  # detail: the limit
     ADDRESS_INVALID = "address_invalid"

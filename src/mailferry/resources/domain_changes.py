@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.resources import accesses, audit, domain_alerts, domains, identities, tokens
+from mailferry.resources import accesses, audit, domain_alerts, domains, environments, identities, tokens
 from mailferry.resources.audit import Actor
 from mailferry.resources.domains import Domain, FreshKeys
 from mailferry.resources.permissions import ADMIN, Grant, Resource
@@ -60,6 +60,7 @@ def replace_keys(
 def remove(connection: Connection, domain: Domain, actor: Actor, now: int) -> None:
     """Its mail is held from now on, and nobody has rights on it any more, should it be added again."""
     domains.remove(connection, domain.id, now)
+    environments.forget(connection, domain.account_id, domain.id, now)
     identities.forget(connection, domain.account_id, domain.name)
     accesses.forget_resource(connection, Resource.DOMAIN, domain.id)
     domain_alerts.forget(connection, domain.id)

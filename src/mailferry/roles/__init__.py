@@ -54,6 +54,8 @@ from mailferry.resources.users import hash_password
 from mailferry.roles.delivery import Delivery
 from mailferry.roles.doors import Doors
 from mailferry.roles.mail import SystemMail
+from mailferry.sandbox.arrivals import Arrivals
+from mailferry.sandbox.capture import Sandbox
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +135,9 @@ class Parts:
             budget = delivery.budget()
             self._worker = await delivery.start(self._hits, budget)
         documents = DocumentBook(house.database, ticks)  # what is changed over one way in is known to all at once
-        intake = self._intake(budget, documents)
+        arrivals = Arrivals(house.database if house.database.dialect == "postgresql" else None)
+        sandbox = Sandbox(house.database, house.captured, Ids(house.clock), house.clock, arrivals.note)
+        intake = self._intake(budget, documents, sandbox)
         send_mail = SystemMail(house.database, intake).send
         if "consumers" in self._roles:
             self._serve_webhooks(poster)
@@ -143,7 +147,8 @@ class Parts:
         credentials = Credentials(house.database, house.clock, ticks)
         keys = AccessKeys(house.database, house.sealer, house.clock, ticks)
         tools = self._tools(listening, credentials, keys, poster, counter, send_mail, documents)
-        await self._open_doors(Doors(house, ending, listening, documents), intake, credentials, keys, tools)
+        doors = Doors(house, ending, listening, documents, sandbox, arrivals)
+        await self._open_doors(doors, intake, credentials, keys, tools)
         if "housekeeping" in self._roles:
             ending.task("housekeeping", Housekeeping(tools, house.content, house.clock.grown, house.captured).run())
 
@@ -211,7 +216,7 @@ class Parts:
         self._ending.part("requests to webhooks", served.close)
         self._ending.task("webhooks", served.run())
 
-    def _intake(self, budget: HandoffBudget | None, documents: DocumentBook) -> Intake:
+    def _intake(self, budget: HandoffBudget | None, documents: DocumentBook, sandbox: Sandbox) -> Intake:
         house, config = self._house, self._config
         keeper = Keeper(
             house.content,
@@ -229,6 +234,8 @@ class Parts:
             house.clock,
             Limits(),
             Quotas(documents, Recent(house.database, house.clock), ticks),
+            documents,
+            sandbox.capture,
             simulated=self._simulator.is_simulated,
             hand_over=self._worker.hand_over if self._worker else lambda jobs: None,
         )

@@ -70,7 +70,15 @@ GRACE = 4.0
 class Doors:
     """Opens what the roles of this process need; each is closed again by ``ending``."""
 
-    def __init__(self, house: House, ending: Ending, listening: Listening, documents: DocumentBook) -> None:
+    def __init__(
+        self,
+        house: House,
+        ending: Ending,
+        listening: Listening,
+        documents: DocumentBook,
+        sandbox: Sandbox,
+        arrivals: Arrivals,
+    ) -> None:
         self._house = house
         self._config = house.config
         self._ending = ending
@@ -78,10 +86,10 @@ class Doors:
         self._documents = documents
         self._faults = FaultPlayer()
         self._inboxes = InboxBook(house.database, house.sealer, ticks)
-        self._arrivals = Arrivals(house.database if house.database.dialect == "postgresql" else None)
-        self._sandbox = Sandbox(house.database, house.captured, Ids(house.clock), house.clock, self._arrivals.note)
+        self._arrivals = arrivals
+        self._sandbox = sandbox
         # With the doors: who waits would hold up a listener's end.
-        ending.door("waiters", self._arrivals.close)
+        ending.door("waiters", arrivals.close)
 
     async def open_http(
         self,
@@ -115,6 +123,7 @@ class Doors:
             operator=Operator(house.hostname, config["dns.zone"]),
             forget_domains=house.book.forget,
             forget_inboxes=self._inboxes.forget,
+            forget_documents=self._documents.forget,
             faults=self._faults,
             smtp_ports=[parse_listen(text)[1] for text in config["smtp.listen"]],
             pop3_ports=[parse_listen(text)[1] for text in config["pop3.listen"]],

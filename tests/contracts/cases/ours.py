@@ -98,6 +98,36 @@ async def reviewed(house: WorkingHouse, legacy: bool) -> Case:
     return Case([Request(at, {"message": "We sell shoes."})], {422: Request(at, {})})
 
 
+# --- environment rules
+
+_TO_ONE = {"mode": "redirect", "redirect_to": "qa@dest.test", "allow": ["@a.test"]}
+
+
+@case("GET environment")
+@case("DELETE environment")
+async def environment(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request()])
+
+
+@case("PUT environment")
+async def environment_replaced(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request((), _TO_ONE)], {422: Request((), {"mode": "capture"})})
+
+
+@case("GET domains/{domain_id}/environment")
+@case("DELETE domains/{domain_id}/environment")
+async def environment_of_domain(house: WorkingHouse, legacy: bool) -> Case:
+    return Case([Request((house.domain,))])
+
+
+@case("PUT domains/{domain_id}/environment")
+async def environment_of_domain_replaced(house: WorkingHouse, legacy: bool) -> Case:
+    at = (house.domain,)
+    return Case(
+        [Request(at, _TO_ONE), Request(at, {"mode": "capture", "inbox_id": house.inbox})], {422: Request(at, {})}
+    )
+
+
 # --- faults on purpose of an inbox
 
 

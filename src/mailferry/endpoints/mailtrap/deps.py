@@ -115,6 +115,8 @@ class Deps:
     look_up_domain: Callable[[int], None] = lambda domain_id: None
     #: After any change of inboxes: who logs in by SMTP is looked up anew.
     forget_inboxes: Callable[[], None] = lambda: None
+    #: After any change of what is asked with every message, but for domains.
+    forget_documents: Callable[[], None] = lambda: None
     #: What inboxes do wrong on purpose; shared with SMTP.
     faults: FaultPlayer = field(default_factory=FaultPlayer)
     #: Where an inbox's mail is taken, and read.

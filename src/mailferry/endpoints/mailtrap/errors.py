@@ -52,6 +52,9 @@ REASONS: Mapping[Reason, Wording] = {
         ours=False,
     ),
     Reason.INBOX_NOT_ALLOWED: Wording(401, "Unauthorized", also="{detail}", ours=False),
+    Reason.ENVIRONMENT_INBOX_GONE: Wording(
+        403, "the environment rule has this caught by inbox {detail}, which is not there; nothing was sent"
+    ),
     Reason.RECIPIENT_REQUIRED: Wording(400, "'to', 'cc' or 'bcc' address is required", ours=False),
     Reason.RECIPIENTS_TOO_MANY: Wording(400, "too many addresses in '{field}' (maximum is {detail})"),
     Reason.ADDRESS_INVALID: Wording(400, "'{field}' address is invalid", "address is invalid in '{field}' {index}"),

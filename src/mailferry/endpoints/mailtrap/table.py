@@ -23,6 +23,7 @@ from mailferry.endpoints.mailtrap import (
     contacts,
     domain_reviews,
     domains,
+    environments,
     inbox_attachments,
     inbox_events,
     inbox_faults,
@@ -186,6 +187,28 @@ ACCOUNTS = (
 )
 
 # --- domains
+#: Ours (docs/environments.md).
+ENVIRONMENTS = (
+    *_both(
+        "environment",
+        "environment",
+        {
+            "GET": Op(environments.get_one, ACCOUNT_VIEWER),
+            "PUT": Op(environments.replace),
+            "DELETE": Op(environments.delete),
+        },
+    ),
+    *_both(
+        "sending_domains/{sending_domain_id}/environment",
+        "domains/{domain_id}/environment",
+        {
+            "GET": Op(environments.get_of_domain, DOMAIN_VIEWER),
+            "PUT": Op(environments.replace_of_domain, DOMAIN_ADMIN),
+            "DELETE": Op(environments.delete_of_domain, DOMAIN_ADMIN),
+        },
+    ),
+)
+
 DOMAINS = (
     *_both("sending_domains", "domains", {"GET": Op(domains.get_list, DOMAIN_VIEWER), "POST": Op(domains.create)}),
     *_both(
@@ -469,6 +492,7 @@ TABLE: tuple[Path, ...] = (
     *STATS,
     *ACCOUNTS,
     *DOMAINS,
+    *ENVIRONMENTS,
     *SUPPRESSIONS,
     *TRACKING_OPT_OUTS,
     *TEMPLATES,

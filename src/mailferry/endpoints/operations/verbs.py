@@ -9,6 +9,7 @@ from typing import Any
 from mailferry.endpoints.operations import (
     audit,
     contacts,
+    environments,
     invitations,
     keys,
     messages,
@@ -73,6 +74,7 @@ VERBS: dict[str, Verb] = {
     "server.listeners": server_listeners,
     "certificates.reload": certificates_reload,
     "queue.list": queue_list,
+    **environments.VERBS,
     **invitations.VERBS,
     **keys.VERBS,
     **messages.VERBS,

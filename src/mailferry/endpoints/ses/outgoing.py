@@ -198,6 +198,8 @@ def refused(call: Call, outgoing: Outgoing, refusal: Refusal) -> SesError:
         case Reason.SENDER_NOT_ALLOWED | Reason.DEMO_RECIPIENT:
             at_fault = outgoing.source if refusal.field == "envelope_from" else outgoing.author or outgoing.source
             return rejected(_not_verified(call, at_fault))
+        case Reason.ENVIRONMENT_INBOX_GONE:
+            return rejected(f"The environment rule's inbox {refusal.detail} is not there.")
         case Reason.ADDRESS_INVALID:
             return invalid("Illegal address")
         case Reason.RECIPIENT_REQUIRED:

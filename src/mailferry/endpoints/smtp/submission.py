@@ -51,6 +51,12 @@ REPLIES: dict[Reason, tuple[int, str, str]] = {
     Reason.ADDRESS_INVALID: (553, "5.1.3", "Address is invalid: {detail}"),
     Reason.MESSAGE_MALFORMED: (550, "5.6.0", "The message is malformed: {detail}"),
     Reason.MESSAGE_TOO_LARGE: (552, "5.3.4", "Error: message too big"),
+    # The operator's mistake, and the mail may go when it is mended.
+    Reason.ENVIRONMENT_INBOX_GONE: (
+        451,
+        "4.3.5",
+        "The environment rule's inbox {detail} is not there, nothing was sent",
+    ),
     # Never 5xx: a relay would give its mail back.
     Reason.RATE_EXCEEDED: (451, "4.7.1", "Rate limit exceeded, try again later"),
     Reason.QUOTA_EXCEEDED: (451, "4.7.1", "Daily limit of the account exceeded, try again later"),
