@@ -17,7 +17,7 @@ import schemathesis
 
 URL, TOKEN, SEEN = (os.environ[f"MAILFERRY_RUN_{name}"] for name in ("URL", "TOKEN", "SEEN"))
 #: The account's own id, its simulator's address, and ids that only hold what the run needs.
-ACCOUNT, DEMO, SMALL = "1", "demo.mailferry.test", 10_000
+ACCOUNT, INBOX, DEMO, SMALL = "1", "1", "demo.mailferry.test", 10_000
 #: Of things that an operation takes away, which are made for it.
 MOST_FRESH = 3
 
@@ -85,7 +85,28 @@ def _invitation(n: int) -> Any:
     return ask("POST", "invitations", {"email": f"invited-{n}@example.com", "permissions": [permission]})
 
 
+def _caught(n: int) -> Any:
+    """By the first run's inbox."""
+    attached = {"filename": "a.txt", "content": "SGk=", "type": "text/plain"}
+    mail = {"from": {"email": "app@example.com"}, "to": [{"email": "a@example.com"}], "subject": str(n)}
+    sent = ask("POST", f"send/{INBOX}", mail | {"text": "Hi", "html": "<p>Hi</p>", "attachments": [attached]})
+    return {"id": sent["message_ids"][0]}
+
+
+def _attachment(n: int) -> Any:
+    return ask("GET", f"sandboxes/{INBOX}/messages/{kept('inbox_message_id')}/attachments")[0]
+
+
+def _inbox(n: int) -> Any:
+    return ask("POST", "projects/1/sandboxes", {"sandbox": {"name": f"Made {n}"}})
+
+
 MAKERS = {
+    "project_id": lambda n: ask("POST", "projects", {"project": {"name": f"Made {n}"}}),
+    "inbox_id": _inbox,
+    "sandbox_id": _inbox,
+    "inbox_message_id": _caught,
+    "attachment_id": _attachment,
     "api_token_id": _token,
     "account_access_id": _access,
     "invitation_id": _invitation,
@@ -162,6 +183,11 @@ def before_call(context: schemathesis.HookContext, case: Any, kwargs: dict[str, 
     for name in names:
         found = (made if takes_away else kept)(name) if real else None
         case.path_parameters[name] = found or _harmless(case.path_parameters[name])
+    waits = case.operation.path.endswith(("/messages/wait", "/messages/latest"))
+    if real and ("inbox_message_id" in names or (waits and kept("inbox_message_id"))):
+        case.path_parameters["sandbox_id" if "sandbox_id" in names else "inbox_id"] = INBOX
+    if waits and real:
+        case.query = {}  # whatever it caught is meant
     if "account_id" in case.path_parameters and real:
         case.path_parameters["account_id"] = ACCOUNT
     if case.meta and case.meta.phase.name == "examples":
