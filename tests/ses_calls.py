@@ -16,7 +16,7 @@ from mailferry.endpoints.ses.table import TABLE
 from mailferry.intake.render import Renderer
 from mailferry.intake.submission import Accepted, Once, Submission
 from mailferry.journal.recent import Recent
-from mailferry.resources import accounts, audit, documents, domains
+from mailferry.resources import accounts, audit, custom_hosts, documents, domains
 from mailferry.resources.access_keys import AccessKey
 from mailferry.resources.dns_records import Operator
 from mailferry.resources.documents import DocumentBook, Kind
@@ -57,6 +57,7 @@ class Calls:
         self.database, self.clock, self.account = database, clock, account
         self.looked: list[int] = []
         self.looked_anew: list[int] = []
+        self.looked_hosts: list[str] = []
         self.accepted: list[Submission] = []
         self.rights = Rights.of(account, 0, [Grant(Resource.ACCOUNT, account, ADMIN)])
         self.deps = deps(
@@ -67,6 +68,7 @@ class Calls:
             operator=Operator("mail.mailferry.test", zone),
             look_up_domain=self.looked.append,
             look_up_anew=self.looked_anew.append,
+            look_up_host=lambda account_id, name: self.looked_hosts.append(name),
         )
 
     @classmethod
@@ -109,6 +111,10 @@ class Calls:
 
     async def document(self, kind: Kind, name: str, **body: Any) -> None:
         await self.database.write(lambda c: documents.put(c, self.account, kind, name, body, self.clock()))
+
+    async def document_seen(self, name: str, status: str) -> None:
+        """As after a look into the DNS for a name that mail is to use."""
+        await self.database.write(lambda c: custom_hosts.put_status(c, self.account, name, status, self.clock()))
 
     async def events(self) -> list[tuple[str, str, Any]]:
         """The audit log: event, resource, changes."""

@@ -10,7 +10,7 @@ from typing import Any
 import dkim as dkimpy
 import pytest
 
-from mailferry.delivery.job import Job
+from mailferry.delivery.job import Job, Terms
 from mailferry.delivery.prepare import Preparer
 from mailferry.delivery.signing import Signers
 from mailferry.delivery.tracking import Outline, Plan, Tracker, outline
@@ -250,6 +250,15 @@ def test_where_links_lead() -> None:
     assert _base(tracker(scheme="https").plan(own, job())) == f"https://mt-link.{DOMAIN}"
     assert _base(tracker(scheme="").plan(own, job())) == BASE
     assert _base(tracker(scheme="https").plan(DOMAIN_ROW, job())) == BASE
+    # A configuration set's own name comes first, where it can be reached as it asks.
+    for https, scheme, base in (
+        (False, "http", "http://t.shop.test"),
+        (True, "https", "https://t.shop.test"),
+        (True, "http", f"http://mt-link.{DOMAIN}"),
+        (False, "", BASE),
+    ):
+        asked = job(terms=Terms(links_host="t.shop.test", links_https=https))
+        assert _base(tracker(scheme=scheme).plan(own, asked)) == base
     # Without an address that readers reach, only what never leaves this machine has links.
     assert tracker(url="").plan(DOMAIN_ROW, job()) is None
     assert _base(tracker(url="").plan(DOMAIN_ROW, job(address="open@simulator.test"))) == "http://localhost:8025"

@@ -175,14 +175,19 @@ async def test_the_mail_from_domain_reads_back_in_both_spellings(calls: Calls) -
         "MailFromDomainStatus": "PENDING",
         "BehaviorOnMxFailure": "REJECT_MESSAGE",
     }
-    path = (await calls.verified("shop.test")).return_path_host
+    path = "path.shop.test"
     await calls("sesv2", "PutEmailIdentityMailFromAttributes", EmailIdentity="shop.test", MailFromDomain=path)
-    found = await calls("ses", "GetIdentityMailFromDomainAttributes", Identities=["shop.test"])
-    assert found["MailFromDomainAttributes"]["shop.test"] == {
-        "MailFromDomain": path,
-        "MailFromDomainStatus": "Success",
-        "BehaviorOnMXFailure": "UseDefaultValue",
-    }
+    for status, word in (("missing", "Pending"), ("pass", "Success"), ("fail", "TemporaryFailure")):
+        await calls.document_seen(f"return_path:{path}", status)
+        calls.looked_hosts.clear()
+        found = await calls("ses", "GetIdentityMailFromDomainAttributes", Identities=["shop.test"])
+        assert found["MailFromDomainAttributes"]["shop.test"] == {
+            "MailFromDomain": path,
+            "MailFromDomainStatus": word,
+            "BehaviorOnMXFailure": "UseDefaultValue",
+        }
+        # Whoever waits for it asks again and again.
+        assert calls.looked_hosts == ([] if status == "pass" else [f"return_path:{path}"])
     for wrong in ("shop.test", "bounce.other.test", "a b"):
         with pytest.raises(SesError, match="Provided MAIL-FROM domain <"):
             await calls("ses", "SetIdentityMailFromDomain", Identity="shop.test", MailFromDomain=wrong)

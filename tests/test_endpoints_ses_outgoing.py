@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from mailferry.endpoints.ses.errors import SesError
 from mailferry.intake.submission import Publishing
 from mailferry.resources.documents import Kind
+from mailferry.resources.tracking_hosts import is_custom
 from mailferry.store.database import Database
 from tests.conftest import Clock
 from tests.ses_calls import Calls
@@ -35,3 +37,49 @@ async def test_a_set_says_how_long_its_mail_is_tried(calls: Calls) -> None:
     assert (found.expire_ms, found.facts["max_delivery_seconds"]) == (300_000, 300)
     usual = await published(calls)
     assert usual.expire_ms == 0 and "max_delivery_seconds" not in usual.facts
+
+
+async def test_a_name_for_links_is_used_once_it_is_seen(calls: Calls) -> None:
+    await calls("sesv2", "CreateEmailIdentity", EmailIdentity="shop.test")
+    await calls.verified("shop.test")
+    options = {"CustomRedirectDomain": "Go.Shop.Test", "HttpsPolicy": "REQUIRE"}
+    await calls("sesv2", "CreateConfigurationSet", ConfigurationSetName="own", TrackingOptions=options)
+    assert calls.looked_hosts == ["links:go.shop.test"]
+    assert "links_host" not in (await published(calls, ConfigurationSetName="own")).facts
+    await calls.document_seen("links:go.shop.test", "pass")
+    facts = (await published(calls, ConfigurationSetName="own")).facts
+    assert (facts["links_host"], facts["links_https"]) == ("go.shop.test", True)
+    served = await calls.database.read(lambda c: [is_custom(c, each) for each in ("go.shop.test", "no.shop.test")])
+    assert served == [True, False]
+    with pytest.raises(SesError, match="> is not verified under this account"):
+        await calls(
+            "sesv2",
+            "PutConfigurationSetTrackingOptions",
+            ConfigurationSetName="own",
+            CustomRedirectDomain="go.other.test",
+        )
+
+
+async def test_the_return_path_is_that_of_the_most_specific_identity(calls: Calls) -> None:
+    await calls("sesv2", "CreateEmailIdentity", EmailIdentity="shop.test")
+    await calls.verified("shop.test")
+    await calls("sesv2", "CreateEmailIdentity", EmailIdentity=SENDER)
+    for name, host in (("shop.test", "b.shop.test"), (SENDER, "own.shop.test")):
+        await calls("ses", "SetIdentityMailFromDomain", Identity=name, MailFromDomain=host)
+        assert "return_path" not in (await published(calls)).facts, "before it is seen mail goes as ever"
+        await calls.document_seen(f"return_path:{host}", "pass")
+        assert (await published(calls)).facts["return_path"] == host
+    above = await published(calls, FromEmailAddress="x@deep.shop.test")
+    assert above.facts["return_path"] == "b.shop.test"
+    await calls.document_seen("return_path:own.shop.test", "fail")
+    assert "return_path" not in (await published(calls)).facts
+    await calls(
+        "ses",
+        "SetIdentityMailFromDomain",
+        Identity=SENDER,
+        MailFromDomain="own.shop.test",
+        BehaviorOnMXFailure="RejectMessage",
+    )
+    with pytest.raises(SesError, match="MAIL FROM domain <own") as refused:
+        await published(calls)
+    assert refused.value.code == "MailFromDomainNotVerifiedException"

@@ -4,6 +4,7 @@ forgotten. On both databases."""
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from mailferry.housekeeping import Housekeeping
 from mailferry.journal import follow
 from mailferry.journal.follow import Position
 from mailferry.net.dns import Resolver
-from mailferry.resources import dns_records, domains
+from mailferry.resources import custom_hosts, dns_records, domains
+from mailferry.resources.custom_hosts import LINKS, RETURN_PATH
+from mailferry.resources.documents import Kind
 from mailferry.resources.domains import fresh_keys
 from mailferry.store.content import DAY_MS, ContentGone, Place
 from mailferry.store.schema import (
@@ -211,6 +214,37 @@ async def test_a_domain_whose_records_went_is_held_and_let_go_when_they_are_back
         before = woken.times
         await Housekeeping(house, office.content).check_domains()
         assert await states(office, [sent, held]) == ["queued", "queued"] and woken.times > before
+        await resolver.close()
+
+
+@pytest.mark.parametrize(
+    ("purpose", "records"),
+    [
+        (RETURN_PATH, {"MX": "10 mail.mailferry.test", "TXT": "v=spf1 a:mail.mailferry.test ~all"}),
+        (LINKS, {"CNAME": "mail.mailferry.test"}),
+    ],
+)
+async def test_a_name_that_mail_is_to_use_is_looked_up_and_one_that_cannot_be_asked_for_stays(
+    office: Office, clock: Clock, purpose: str, records: dict[str, str]
+) -> None:
+    name = custom_hosts.named(purpose, "own.sender.test")
+    await office.database.write(lambda c: custom_hosts.want(c, office.account, purpose, "own.sender.test", clock()))
+
+    async def is_ours() -> bool:
+        await Housekeeping(house, office.content).check_domains()
+        return custom_hosts.is_ours(await office.documents.get(office.account, Kind.CUSTOM_HOST, name))
+
+    async with FakeDNS({"mail.mailferry.test": {"A": "127.0.0.1"}}) as dns:
+        resolver = Resolver([dns.address], clock=clock)
+        house = replace(tools(office, resolver=resolver), forget_documents=office.documents.forget)
+        assert not await is_ours()
+        dns.zone["own.sender.test"] = records
+        assert await is_ours()
+        dns.trouble["own.sender.test"] = "servfail"
+        assert await is_ours()
+        dns.trouble.clear()
+        del dns.zone["own.sender.test"]
+        assert not await is_ours()
         await resolver.close()
 
 

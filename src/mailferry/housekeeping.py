@@ -13,15 +13,16 @@ from sqlalchemy import Connection, func, select, text
 
 from mailferry import metrics
 from mailferry.delivery import lanes, outages, release
-from mailferry.endpoints.operations.lookups import check_domain
+from mailferry.endpoints.operations.lookups import check_domain, check_host
 from mailferry.endpoints.operations.tools import Tools
 from mailferry.endpoints.ses.work import steps as steps_of_amazon
 from mailferry.journal import follow, retention
 from mailferry.journal.events import WAITING, State
 from mailferry.journal.follow import Cursor
-from mailferry.resources import domains
+from mailferry.resources import documents, domains
 from mailferry.resources.contacts import purge
 from mailferry.resources.contacts.work import Workshop
+from mailferry.resources.documents import Kind
 from mailferry.sandbox.tidy import Tidying
 from mailferry.store.captured import CapturedContent, CapturedSegments
 from mailferry.store.content import DatedContent, TableContent, day_of
@@ -124,6 +125,8 @@ class Housekeeping:
         for domain in found:
             if domain.state != domains.DEMO and (domain.verified_at or domain.state == domains.UNVERIFIED):
                 await check_domain(self._tools, domain)
+        for host in await self._database.read(lambda connection: documents.every(connection, Kind.CUSTOM_HOST)):
+            await check_host(self._tools, host.account_id, host.name)
 
     async def tidy_sandbox(self) -> None:
         if self._sandbox and self._tidying:

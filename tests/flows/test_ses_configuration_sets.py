@@ -1,5 +1,8 @@
 """Configuration sets and event destinations by boto3: v1 and v2 are two views of one state."""
 
+import asyncio
+import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,15 +13,18 @@ from botocore.exceptions import ClientError
 from tests.amazon import ON_SQLITE, SENDER, Amazon, amazon, in_thread
 from tests.fakes.receiver import Receiver
 from tests.flows.test_ses_events import SIMPLE, Listener, send, with_set
+from tests.flows.test_tracking import html_of, visit
+from tests.server import DOMAIN
 
 pytestmark = ON_SQLITE
 
+LINKS, OTHER_LINKS, OWN_LINKS, RETURN_PATH = (f"{label}.{DOMAIN}" for label in ("links", "other", "own", "bounces"))
 ARCHIVE = f"arn:aws:ses:us-east-1:000000000001:mailmanager-archive/a-{'x' * 24}"
 
 
 @pytest.fixture
 async def cloud(tmp_path: Path, database_url: str) -> AsyncIterator[Amazon]:
-    async with amazon(tmp_path, database_url) as found:
+    async with amazon(tmp_path, database_url, tracking__custom_hosts="http") as found:
         yield found
 
 
@@ -49,20 +55,25 @@ def both_versions(cloud: Amazon) -> None:
     v1.update_configuration_set_sending_enabled(ConfigurationSetName="shop", Enabled=False)
     v1.update_configuration_set_reputation_metrics_enabled(ConfigurationSetName="shop", Enabled=True)
     v1.create_configuration_set_tracking_options(
-        ConfigurationSetName="shop", TrackingOptions={"CustomRedirectDomain": "track.shop.example"}
+        ConfigurationSetName="shop", TrackingOptions={"CustomRedirectDomain": LINKS}
     )
     assert refused(
         v1.create_configuration_set_tracking_options,
         ConfigurationSetName="shop",
-        TrackingOptions={"CustomRedirectDomain": "other.example"},
+        TrackingOptions={"CustomRedirectDomain": OTHER_LINKS},
     )[0] == ("TrackingOptionsAlreadyExistsException")
+    assert refused(
+        v1.update_configuration_set_tracking_options,
+        ConfigurationSetName="shop",
+        TrackingOptions={"CustomRedirectDomain": "links.other.example"},
+    ) == ("InvalidTrackingOptions", "Domain <links.other.example> is not verified under this account.")
     assert without(v2.get_configuration_set(ConfigurationSetName="shop")) == {
         "ConfigurationSetName": "shop",
         "DeliveryOptions": {"TlsPolicy": "OPTIONAL", "SendingPoolName": "bulk"},
         "ReputationOptions": {"ReputationMetricsEnabled": True},
         "SendingOptions": {"SendingEnabled": False},
         "SuppressionOptions": {"SuppressedReasons": []},
-        "TrackingOptions": {"CustomRedirectDomain": "track.shop.example"},
+        "TrackingOptions": {"CustomRedirectDomain": LINKS},
         "Tags": [{"Key": "team", "Value": "web"}],
     }
     v2.put_configuration_set_sending_options(ConfigurationSetName="shop")
@@ -77,7 +88,7 @@ def both_versions(cloud: Amazon) -> None:
     )
     v2.put_configuration_set_archiving_options(ConfigurationSetName="shop", ArchiveArn=ARCHIVE)
     v2.put_configuration_set_suppression_options(ConfigurationSetName="shop", SuppressedReasons=["BOUNCE"])
-    v2.put_configuration_set_tracking_options(ConfigurationSetName="shop", CustomRedirectDomain="t.shop.example")
+    v2.put_configuration_set_tracking_options(ConfigurationSetName="shop", CustomRedirectDomain=OTHER_LINKS)
     v2.put_configuration_set_reputation_options(ConfigurationSetName="shop", ReputationMetricsEnabled=False)
     v2.put_configuration_set_delivery_options(ConfigurationSetName="shop", TlsPolicy="REQUIRE")
     found = v2.get_configuration_set(ConfigurationSetName="shop")
@@ -135,7 +146,7 @@ def both_versions(cloud: Amazon) -> None:
     (dimension,) = described["EventDestinations"][1]["CloudWatchDestination"]["DimensionConfigurations"]
     assert dimension["DimensionValueSource"] == "messageTag"
     assert described["DeliveryOptions"] == {"TlsPolicy": "Require"}
-    assert described["TrackingOptions"] == {"CustomRedirectDomain": "t.shop.example"}
+    assert described["TrackingOptions"] == {"CustomRedirectDomain": OTHER_LINKS}
     assert described["ReputationOptions"] == {"SendingEnabled": True, "ReputationMetricsEnabled": False}
     v2.update_configuration_set_event_destination(
         ConfigurationSetName="shop",
@@ -183,6 +194,53 @@ def pages(cloud: Amazon) -> None:
 async def test_v1_and_v2_see_one_state(cloud: Amazon) -> None:
     await in_thread(both_versions, cloud)
     await in_thread(pages, cloud)
+    await names_of_its_own(cloud)
+
+
+async def names_of_its_own(cloud: Amazon) -> None:
+    """A MAIL FROM domain and a custom redirect domain are used once the DNS brings them to us."""
+    v1, v2 = cloud.client("ses"), cloud.client("sesv2")
+    reject = {"Identity": DOMAIN, "BehaviorOnMXFailure": "RejectMessage"}
+    await in_thread(v1.set_identity_mail_from_domain, MailFromDomain=f"unpublished.{DOMAIN}", **reject)
+    for client in (v1, v2):
+        call, params = with_html(client, "early@dest.test")
+        assert (await in_thread(refused, call, **params))[0] == "MailFromDomainNotVerifiedException"
+
+    cloud.dns.zone[RETURN_PATH] = {"MX": "10 mail.mailferry.test", "TXT": "v=spf1 a:mail.mailferry.test ~all"}
+    cloud.dns.zone[OWN_LINKS] = {"CNAME": "mail.mailferry.test"}
+    await in_thread(v1.set_identity_mail_from_domain, MailFromDomain=RETURN_PATH, **reject)
+    await in_thread(
+        v2.create_configuration_set,
+        ConfigurationSetName="own",
+        TrackingOptions={"CustomRedirectDomain": OWN_LINKS.upper(), "HttpsPolicy": "OPTIONAL"},
+    )
+    until = time.monotonic() + 30
+    while (await in_thread(v2.get_email_identity, EmailIdentity=DOMAIN))["MailFromAttributes"][
+        "MailFromDomainStatus"
+    ] != "SUCCESS":
+        assert time.monotonic() < until
+        await asyncio.sleep(0.1)
+    call, params = with_html(v2, "own@dest.test")
+    pixel = ""
+    while not pixel.startswith(f"http://{OWN_LINKS}/t/o/"):
+        assert time.monotonic() < until
+        before = len(cloud.mx.transactions)
+        await in_thread(call, ConfigurationSetName="own", **params)
+        mail = (await cloud.mx.received(before + 1))[-1]
+        assert mail.sender.endswith(f"@{RETURN_PATH}")
+        (pixel,) = re.findall(r'<img src="([^"]+)"', html_of(mail.content))
+    assert (await in_thread(visit, cloud.server, pixel)).status == 200
+    assert (await in_thread(visit, cloud.server, f"http://{OWN_LINKS}/health")).status == 404
+
+
+def with_html(client: Any, to: str) -> tuple[Any, dict[str, Any]]:
+    """A call that sends, of either version, and what it is called with."""
+    subject, body = {"Data": "Hello"}, {"Html": {"Data": "<p>It works.</p>"}}
+    if client.meta.service_model.service_name == "ses":
+        message = {"Subject": subject, "Body": body}
+        return client.send_email, {"Source": SENDER, "Destination": {"ToAddresses": [to]}, "Message": message}
+    content = {"Simple": {"Subject": subject, "Body": body}}
+    return client.send_email, {"FromEmailAddress": SENDER, "Destination": {"ToAddresses": [to]}, "Content": content}
 
 
 async def test_a_set_that_requires_tls_sends_nothing_in_plain_text_and_a_paused_one_nothing(cloud: Amazon) -> None:

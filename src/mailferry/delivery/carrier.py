@@ -47,7 +47,7 @@ class Carrier:
             return await self._preparer.prepare(job, read, peer)
 
         mark = returnpath.make(job.recipient_id, self._clock(), self._key_id, self._key)
-        sender, needs_tls = f"{mark}@{domain.return_path_host}", job.terms.needs_tls
+        sender, needs_tls = f"{mark}@{job.terms.return_path or domain.return_path_host}", job.terms.needs_tls
         parcel = Parcel(sender, job.address, job.destination, prepare, may_commit, needs_tls)
         transport: Transport = self._simulator if simulated else self._transport
         return await transport.deliver(parcel)

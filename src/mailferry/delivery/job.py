@@ -20,6 +20,10 @@ class Terms:
     #: Followed although its domain's mail is not.
     opens: bool = False
     clicks: bool = False
+    #: Names in place of those of its domain: of its return path, and of its links, where those can be reached as is asked.
+    return_path: str = ""
+    links_host: str = ""
+    links_https: bool = False
     #: Types of suppressions that stop it; None: all do.
     suppressing: frozenset[str] | None = None
     #: The topic that its recipient, the only one, may say no to; 0: the whole contact list. None: it is sent to none.

@@ -89,10 +89,11 @@ class Tracker:
         )
 
     def _base(self, domain: Domain, job: Job) -> str:
-        if host := custom_host(domain):
-            scheme = self._scheme_of(host)
-            if scheme:
-                return f"{scheme}://{host}"
+        asked, https = job.terms.links_host, job.terms.links_https
+        if asked and (scheme := self._scheme_of(asked)) and (scheme == "https" or not https):
+            return f"{scheme}://{asked}"
+        if (host := custom_host(domain)) and (scheme := self._scheme_of(host)):
+            return f"{scheme}://{host}"
         return self._url or (self._local if self._simulated(job.address) else "")
 
 

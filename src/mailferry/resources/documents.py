@@ -21,6 +21,7 @@ class Kind(StrEnum):
     ACCOUNT = "account"
     CONFIGURATION_SET = "configuration_set"
     CONTACT_LIST = "contact_list"
+    CUSTOM_HOST = "custom_host"
     DEDICATED_IP_POOL = "dedicated_ip_pool"
     IDENTITY = "identity"
     JOB = "job"
@@ -81,6 +82,12 @@ def named(connection: Connection, account_id: int, kind: Kind, names: Collection
         documents.c.account_id == account_id, documents.c.kind == kind, documents.c.name.in_(sorted(names))
     )
     return {row.name: _document(row) for row in connection.execute(found)} if names else {}
+
+
+def every(connection: Connection, kind: Kind) -> list[Document]:
+    """Of all accounts."""
+    found = select(documents).where(documents.c.kind == kind).order_by(documents.c.account_id, documents.c.name)
+    return [_document(row) for row in connection.execute(found)]
 
 
 def count(connection: Connection, account_id: int, kind: Kind) -> int:

@@ -1,10 +1,11 @@
-"""The tracking host of a sending domain: the name below it that links of its mail stand under (Mailtrap's `mt-link`)."""
+"""Tracking hosts, which links of mail stand under: of a sending domain (Mailtrap's `mt-link`), or of somebody's choice."""
 
 from collections.abc import Callable
 
 from sqlalchemy import Connection
 
 from mailferry.net.hosts import TRACKING_LABEL
+from mailferry.resources import custom_hosts
 from mailferry.resources.domains import Domain, named
 from mailferry.store.database import Database
 
@@ -25,7 +26,7 @@ def is_custom(connection: Connection, host: str) -> bool:
     Not only while the DNS says so: mail that was sent under it is read for months.
     """
     label, _, name = host.partition(".")
-    return label == LABEL and bool(named(connection, name))
+    return (label == LABEL and bool(named(connection, name))) or custom_hosts.serves_links(connection, host)
 
 
 class TrackingHosts:
@@ -37,8 +38,6 @@ class TrackingHosts:
         self._known: dict[str, tuple[int, bool]] = {}
 
     async def serves(self, host: str) -> bool:
-        if not host.startswith(f"{LABEL}."):
-            return False
         now = self._clock()
         until, found = self._known.get(host, (0, False))
         if until <= now:

@@ -140,6 +140,7 @@ class Doors:
             renderer=deps.renderer,
             look_up_domain=lookups.ask,
             look_up_anew=lookups.ask_anew,
+            look_up_host=lookups.ask_host,
         )
         well = Route("/health", health.route(house.database, house.content, house.clock))
         site = tracking.Deps(hits, house.link_keys, house.database, house.book, house.clock)

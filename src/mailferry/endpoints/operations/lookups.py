@@ -1,13 +1,13 @@
 """Looks into the DNS: what a domain has published, what that means for it, and who waits for the answer."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from mailferry.delivery import release
 from mailferry.endpoints.operations.tools import Tools
-from mailferry.resources import dns_records, domains
+from mailferry.resources import custom_hosts, dns_records, domains
 from mailferry.resources.dns_records import RecordStatus
 from mailferry.resources.domains import Domain
 
@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 LOOK_MS = 60_000
 #: Domains that are looked up at once, a dozen questions each.
 LOOKS = 8
+#: A domain's id, or the account and document of a name.
+_Key = int | tuple[int, str]
 
 
 async def check_domain(tools: Tools, domain: Domain) -> Sequence[RecordStatus]:
@@ -34,6 +36,17 @@ async def check_domain(tools: Tools, domain: Domain) -> Sequence[RecordStatus]:
     if verified and not domain.dns_verified:
         await let_go(tools, domain.id)
     return statuses
+
+
+async def check_host(tools: Tools, account_id: int, name: str) -> None:
+    """A name that mail is to use (resources/custom_hosts.py), and keep what was found."""
+    (found,) = await dns_records.verify(tools.resolver, [custom_hosts.record(name, operator_of(tools))])
+    if found.status == "network_error":  # says nothing about the name
+        return
+    await tools.database.write(
+        lambda connection: custom_hosts.put_status(connection, account_id, name, found.status, tools.clock())
+    )
+    tools.forget_documents()
 
 
 async def let_go(tools: Tools, domain_id: int) -> int:
@@ -61,19 +74,26 @@ class Lookups:
     def __init__(self, tools: Tools, ticks: Callable[[], int]) -> None:
         self._tools = tools
         self._ticks = ticks
-        self._looked: dict[int, int] = {}
+        self._looked: dict[_Key, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(LOOKS)
 
     def ask(self, domain_id: int) -> None:
         """Returns at once; nothing happens when the last look was a moment ago."""
+        self._ask(domain_id, lambda: self._check(domain_id))
+
+    def ask_host(self, account_id: int, name: str) -> None:
+        """The same of a name that mail is to use."""
+        self._ask((account_id, name), lambda: check_host(self._tools, account_id, name))
+
+    def _ask(self, key: _Key, check: Callable[[], Awaitable[None]]) -> None:
         now = self._ticks()
-        if now < self._looked.get(domain_id, now - LOOK_MS) + LOOK_MS:
+        if now < self._looked.get(key, now - LOOK_MS) + LOOK_MS:
             return
         if len(self._looked) > 10_000:
             self._looked.clear()
-        self._looked[domain_id] = now
-        task = asyncio.create_task(self._look(domain_id))
+        self._looked[key] = now
+        task = asyncio.create_task(self._look(key, check))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -87,11 +107,14 @@ class Lookups:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _look(self, domain_id: int) -> None:
+    async def _check(self, domain_id: int) -> None:
+        found = await self._tools.database.read(lambda connection: domains.by_id(connection, domain_id))
+        if found and found.state != domains.DEMO:
+            await check_domain(self._tools, found)
+
+    async def _look(self, key: _Key, check: Callable[[], Awaitable[None]]) -> None:
         async with self._room:
             try:
-                found = await self._tools.database.read(lambda connection: domains.by_id(connection, domain_id))
-                if found and found.state != domains.DEMO:
-                    await check_domain(self._tools, found)
+                await check()
             except Exception:  # nobody waits for it; housekeeping looks again
-                log.exception("domain_look_failed", domain_id=domain_id)
+                log.exception("look_up_failed", of=key)

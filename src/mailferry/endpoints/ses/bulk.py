@@ -11,19 +11,10 @@ from typing import Any
 
 from mailferry.endpoints.bodies import Share
 from mailferry.endpoints.ses import addresses, ids, templated
+from mailferry.endpoints.ses.conditions import Conditions, check_account, conditions
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
-from mailferry.endpoints.ses.outgoing import (
-    Outgoing,
-    Tag,
-    check_account,
-    check_tags,
-    configuration_set,
-    make,
-    refused,
-    set_name_of,
-    settings,
-)
+from mailferry.endpoints.ses.outgoing import Outgoing, Tag, check_tags, make, refused
 from mailferry.endpoints.ses.parts import attachment, destination, headers, tags
 from mailferry.endpoints.ses.templated import Chosen, choose, merged, no_source, no_template
 from mailferry.intake import checks
@@ -32,7 +23,6 @@ from mailferry.intake.render import Rendering
 from mailferry.intake.submission import Accepted, Refused, Submission
 from mailferry.mail.address import Mailbox
 from mailferry.mail.compose import Attachment, Content
-from mailferry.resources.documents import Document
 from mailferry.store.database import unavailable
 
 MAX_ENTRIES = 50
@@ -123,32 +113,22 @@ async def send(call: Call, bulk: Bulk) -> list[Sent]:
     check_tags(bulk.tags)
     sender = _sender(bulk.source)
     await check_account(call)
-    bulk = replace(bulk, set_name=await set_name_of(call, bulk.source, bulk.set_name))
-    chosen = await configuration_set(call, bulk.set_name)
+    asked = await conditions(call, bulk.source, bulk.set_name)
     rendering = await bulk.template.open(call)
     if bulk.template.name and not rendering.knows(bulk.template.name):
         no_template(bulk.template.name)
-    maker = _Maker(call, bulk, sender, chosen, await settings(call), rendering)
+    maker = _Maker(call, bulk, sender, asked, rendering)
     return await _in_slices(call, maker)
 
 
 class _Maker:
     """Makes of entries what the intake takes, one after the other."""
 
-    def __init__(
-        self,
-        call: Call,
-        bulk: Bulk,
-        sender: Mailbox,
-        chosen: Document | None,
-        account: Mapping[str, Any],
-        rendering: Rendering,
-    ) -> None:
+    def __init__(self, call: Call, bulk: Bulk, sender: Mailbox, asked: Conditions, rendering: Rendering) -> None:
         self._call = call
         self.bulk = bulk
         self._sender = sender
-        self._chosen = chosen
-        self._account = account
+        self._asked = asked
         self._rendering = rendering
         self._data = templated.data(bulk.data)
         self._attachments: tuple[Attachment, ...] = tuple(map(attachment, bulk.attachments))
@@ -159,7 +139,7 @@ class _Maker:
             check_tags(named)
             outgoing = await self._outgoing(entry)
             await templated.take(share, outgoing)
-            return outgoing, make(self._call, outgoing, named, self._chosen, self._account)
+            return outgoing, make(self._call, outgoing, named, self._asked)
         except SesError as error:
             return error
 
@@ -174,7 +154,7 @@ class _Maker:
             headers=headers(_headers_over(self.bulk.headers, entry.headers)),
         )
         template, given = self.bulk.template, merged(self._data, templated.data(entry.data))
-        outgoing = Outgoing(self.bulk.source, recipients, content, set_name=self.bulk.set_name)
+        outgoing = Outgoing(self.bulk.source, recipients, content)
         return templated.fill(outgoing, template, await template.produce(self._rendering, given))
 
 

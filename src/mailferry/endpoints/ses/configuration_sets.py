@@ -1,17 +1,15 @@
 """Configuration sets: documents by v2's member names, which v1 reads and writes too."""
 
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.consumers.ses import destinations
-from mailferry.consumers.webhooks import gather
-from mailferry.endpoints.ses import destinations_v1, paging, tags
+from mailferry.endpoints.ses import destinations_v1, paging, tags, tracking_options
+from mailferry.endpoints.ses.configuration_set import Body, changed, found, missing, note
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
-from mailferry.resources import audit, documents
-from mailferry.resources.documents import Document, Kind
+from mailferry.resources import documents
+from mailferry.resources.documents import Kind
 
 #: Quotas.
 MOST = 10_000
@@ -29,13 +27,11 @@ _OPTIONS = (
 )
 _TLS_V1 = {"REQUIRE": "Require", "OPTIONAL": "Optional"}
 
-Body = dict[str, Any]
-
 
 async def create_v2(call: Call, params: Params) -> Result:
     body: Body = {name: params[name] for name in _OPTIONS if name in params}
     if "TrackingOptions" in body:
-        _check_tracking(body["TrackingOptions"])
+        await tracking_options.check(call, body["TrackingOptions"])
     await _create(call, params["ConfigurationSetName"], body | {tags.MEMBER: tags.read(params)})
     return None
 
@@ -99,7 +95,7 @@ async def delete(call: Call, params: Params) -> Result:
     def write(connection: Connection) -> bool:
         gone = documents.remove(connection, call.account_id, Kind.CONFIGURATION_SET, name)
         if gone:
-            _note(connection, call, name, "configuration_set.deleted", now)
+            note(connection, call, name, "configuration_set.deleted", now)
         return gone
 
     if not await call.write(write):
@@ -142,11 +138,6 @@ async def put_suppression(call: Call, params: Params) -> Result:
     return await _put(call, params, "SuppressionOptions", SuppressedReasons=params.get("SuppressedReasons", []))
 
 
-async def put_tracking_v2(call: Call, params: Params) -> Result:
-    _check_tracking(params)
-    return await _put(call, params, "TrackingOptions")
-
-
 async def put_vdm(call: Call, params: Params) -> Result:
     options = params.get("VdmOptions", {})
     await changed(call, params["ConfigurationSetName"], lambda body: body.update(VdmOptions=options))
@@ -160,43 +151,6 @@ async def update_reputation_v1(call: Call, params: Params) -> Result:
 
 async def update_sending_v1(call: Call, params: Params) -> Result:
     return await _put_flag(call, {**params, "SendingEnabled": params["Enabled"]}, "SendingOptions", "SendingEnabled")
-
-
-async def create_tracking_v1(call: Call, params: Params) -> Result:
-    name = params["ConfigurationSetName"]
-    _check_tracking(params["TrackingOptions"])
-
-    def change(body: Body) -> None:
-        if body.get("TrackingOptions", {}).get("CustomRedirectDomain"):
-            text = f"Tracking options already exist in configuration set <{name}>."
-            raise SesError("TrackingOptionsAlreadyExistsException", text, members={"ConfigurationSetName": name})
-        body["TrackingOptions"] = dict(params["TrackingOptions"])
-
-    await changed(call, name, change)
-    return None
-
-
-async def update_tracking_v1(call: Call, params: Params) -> Result:
-    _check_tracking(params["TrackingOptions"])
-    return await _tracked(call, params, lambda body: body.update(TrackingOptions=dict(params["TrackingOptions"])))
-
-
-async def delete_tracking_v1(call: Call, params: Params) -> Result:
-    return await _tracked(call, params, lambda body: body.pop("TrackingOptions"))
-
-
-async def _tracked(call: Call, params: Params, then: Callable[[Body], object]) -> Result:
-    """Changes tracking options that are there."""
-    name = params["ConfigurationSetName"]
-
-    def change(body: Body) -> None:
-        if not body.get("TrackingOptions", {}).get("CustomRedirectDomain"):
-            text = f"There are no tracking options in configuration set <{name}>."
-            raise SesError("TrackingOptionsDoesNotExistException", text, members={"ConfigurationSetName": name})
-        then(body)
-
-    await changed(call, name, change)
-    return None
 
 
 async def _put(call: Call, params: Params, options: str, **more: Any) -> Result:
@@ -215,41 +169,7 @@ async def _put_flag(call: Call, params: Params, options: str, flag: str) -> Resu
     return None
 
 
-# --- what all of them stand on ---------------------------------------------------------------------------------------
-
-
-async def found(call: Call, name: str) -> Document:
-    """Raises `SesError`."""
-    document = await call.read(lambda c: documents.get(c, call.account_id, Kind.CONFIGURATION_SET, name))
-    if document is None:
-        raise missing(name)
-    return document
-
-
-async def changed(call: Call, name: str, change: Callable[[Body], object]) -> None:
-    """``change`` is handed the document, locked, and may raise. Raises `SesError`."""
-    now = call.now()
-
-    def write(connection: Connection) -> None:
-        document = documents.get(connection, call.account_id, Kind.CONFIGURATION_SET, name, locked=True)
-        if document is None:
-            raise missing(name)
-        body = dict(document.body)
-        change(body)
-        key = destinations.key(body)
-        documents.replace(connection, call.account_id, Kind.CONFIGURATION_SET, name, body, now, key=key)
-        if key:
-            # From this moment on the journal is kept, so that nothing goes uncounted.
-            gather.begin(connection, now)
-        _note(connection, call, name, "configuration_set.updated", now)
-
-    await call.write(write)
-    call.deps.documents.forget()
-
-
-def missing(name: str) -> SesError:
-    text = f"Configuration set <{name}> does not exist."
-    return SesError("ConfigurationSetDoesNotExist", text, members={"ConfigurationSetName": name})
+# --- making and listing ----------------------------------------------------------------------------------------------
 
 
 async def _create(call: Call, name: str, body: Body) -> None:
@@ -260,7 +180,7 @@ async def _create(call: Call, name: str, body: Body) -> None:
             raise SesError("LimitExceeded", f"An account has at most {MOST} configuration sets.")
         made = documents.add(connection, call.account_id, Kind.CONFIGURATION_SET, name, body, now)
         if made:
-            _note(connection, call, name, "configuration_set.created", now)
+            note(connection, call, name, "configuration_set.created", now)
         return made
 
     if not await call.write(write):
@@ -283,12 +203,3 @@ async def _page(call: Call, size: int, token: str) -> tuple[list[str], str | Non
 def _tls(body: Any) -> str:
     policy: str = body.get("DeliveryOptions", {}).get("TlsPolicy", "OPTIONAL")
     return policy
-
-
-def _check_tracking(options: Params) -> None:
-    if not options.get("CustomRedirectDomain") and "HttpsPolicy" not in options:
-        raise SesError("InvalidTrackingOptions", "A custom redirect domain must be specified.")
-
-
-def _note(connection: Connection, call: Call, name: str, event: str, now: int) -> None:
-    audit.note(connection, call.account_id, call.actor, event, ("configuration_set", 0, name), now)

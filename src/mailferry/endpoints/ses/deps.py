@@ -87,6 +87,8 @@ class Deps:
     look_up_domain: Callable[[int], None] = lambda domain_id: None
     #: Although it was looked up a moment ago: its records are others now.
     look_up_anew: Callable[[int], None] = lambda domain_id: None
+    #: A name that mail is to use, by its account and its document (resources/custom_hosts.py).
+    look_up_host: Callable[[int, str], None] = lambda account_id, name: None
     #: Of one account.
     max_templates: int = 200
     #: 40 MB (quotas), in base64 within JSON or a form.

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from mailferry.consumers.ses import destinations
 from mailferry.consumers.webhooks import topics as deeds
-from mailferry.endpoints.ses import configuration_sets, destinations_v1
+from mailferry.endpoints.ses import configuration_set, destinations_v1
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.resources import topics, webhooks
@@ -49,7 +49,7 @@ async def update_v1(call: Call, params: Params) -> Result:
 
 
 async def get_v2(call: Call, params: Params) -> Result:
-    found = await configuration_sets.found(call, params["ConfigurationSetName"])
+    found = await configuration_set.found(call, params["ConfigurationSetName"])
     return {"EventDestinations": found.body.get("EventDestinations", [])}
 
 
@@ -62,13 +62,13 @@ async def delete(call: Call, params: Params) -> Result:
         if len(standing) == len(body["EventDestinations"]):
             raise _missing(params["ConfigurationSetName"], name)
 
-    await configuration_sets.changed(call, params["ConfigurationSetName"], change)
+    await configuration_set.changed(call, params["ConfigurationSetName"], change)
     return None
 
 
 async def _create(call: Call, params: Params, destination: Destination) -> None:
     set_name, name = params["ConfigurationSetName"], destination["Name"]
-    await configuration_sets.found(call, set_name)
+    await configuration_set.found(call, set_name)
     made = await _checked(call, destination)
 
     def change(body: Destination) -> None:
@@ -81,7 +81,7 @@ async def _create(call: Call, params: Params, destination: Destination) -> None:
             raise SesError("LimitExceeded", f"A configuration set has at most {MOST} event destinations.")
         body["EventDestinations"] = [*standing, made]
 
-    await configuration_sets.changed(call, set_name, change)
+    await configuration_set.changed(call, set_name, change)
     await _announce(call, made)
 
 
@@ -95,7 +95,7 @@ async def _update(call: Call, params: Params, destination: Destination) -> None:
             raise _missing(set_name, name)
         body["EventDestinations"] = [made if each["Name"] == name else each for each in standing]
 
-    await configuration_sets.changed(call, set_name, change)
+    await configuration_set.changed(call, set_name, change)
     await _warn(call, made)
 
 

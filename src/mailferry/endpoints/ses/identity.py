@@ -5,7 +5,7 @@ lies in: without that domain's keys nothing can be signed, whoever answers at th
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,8 +14,9 @@ from mailferry.endpoints.ses.deps import Call
 from mailferry.endpoints.ses.errors import SesError, invalid, not_found
 from mailferry.mail import address
 from mailferry.mail.address import BadAddress
-from mailferry.resources import audit, documents, domains, identities
-from mailferry.resources.documents import Kind
+from mailferry.resources import audit, custom_hosts, documents, domains, identities
+from mailferry.resources.custom_hosts import RETURN_PATH
+from mailferry.resources.documents import Document, Kind
 from mailferry.resources.domains import Domain
 from mailferry.resources.permissions import VIEWER, Resource
 
@@ -42,6 +43,8 @@ class Identity:
     #: The nearest that proves it: its own, or one above.
     proof: Domain | None
     settings: Mapping[str, Any]
+    #: Of its MAIL FROM domain, if it has one.
+    return_path: Document | None = None
 
     @property
     def is_address(self) -> bool:
@@ -86,7 +89,17 @@ def find(connection: Connection, account_id: int, name: str) -> Identity | None:
         return domains.by_name(connection, account_id, domain)
 
     found = _identity(name, kept.body if kept else {}, by_name)
-    return found if (kept if found.is_address else found.domain) else None
+    if not (kept if found.is_address else found.domain):
+        return None
+    if asked := found.settings.get("mail_from"):
+        host = custom_hosts.named(RETURN_PATH, asked["domain"])
+        return replace(found, return_path=documents.get(connection, account_id, Kind.CUSTOM_HOST, host))
+    return found
+
+
+def proof_of(connection: Connection, account_id: int, domain: str) -> Domain | None:
+    """The verified domain of the account that this one is, or lies below."""
+    return _identity(domain, {}, lambda name: domains.by_name(connection, account_id, name)).proof
 
 
 def everything(connection: Connection, account_id: int) -> list[Identity]:
@@ -145,6 +158,8 @@ async def look(call: Call, text: str) -> Identity | None:
         return None
     if found.domain and found.status != "Success":
         call.deps.look_up_domain(found.domain.id)
+    if found.return_path and not custom_hosts.is_ours(found.return_path):
+        call.deps.look_up_host(call.account_id, found.return_path.name)
     return found
 
 

@@ -9,8 +9,9 @@ from mailferry.endpoints.ses import event_destinations, identity
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.endpoints.ses.identity import V2_STATUS, Edit, Identity
-from mailferry.resources import documents, domains, topics
+from mailferry.resources import custom_hosts, documents, domains, topics
 from mailferry.resources.arns import account_of
+from mailferry.resources.custom_hosts import RETURN_PATH
 from mailferry.resources.documents import Kind
 
 KINDS = ("Bounce", "Complaint", "Delivery")
@@ -44,7 +45,7 @@ def mail_from_v1(found: Identity) -> dict[str, Any]:
         return {"BehaviorOnMXFailure": _DEFAULT}
     return {
         "MailFromDomain": kept["domain"],
-        "MailFromDomainStatus": _mail_from_status(found, kept["domain"]),
+        "MailFromDomainStatus": _mail_from_status(found),
         "BehaviorOnMXFailure": kept["on_mx_failure"],
     }
 
@@ -58,10 +59,10 @@ def mail_from_v2(found: Identity) -> dict[str, Any]:
     }
 
 
-def _mail_from_status(found: Identity, name: str) -> str:
-    """Only the return path that is in use is looked up."""
-    domain = found.domain
-    return "Success" if domain and domain.dns_verified and domain.return_path_host == name else "Pending"
+def _mail_from_status(found: Identity) -> str:
+    if custom_hosts.is_ours(found.return_path):
+        return "Success"
+    return "TemporaryFailure" if custom_hosts.was_ours(found.return_path) else "Pending"
 
 
 async def _set_mail_from(call: Call, name: str, given: str | None, behavior: str | None) -> None:
@@ -82,7 +83,16 @@ async def _set_mail_from(call: Call, name: str, given: str | None, behavior: str
         call,
         name,
         lambda settings: settings.update(mail_from={"domain": mail_from, "on_mx_failure": behavior or _DEFAULT}),
+        also=lambda connection: want_host(connection, call, RETURN_PATH, mail_from),
     )
+    call.deps.look_up_host(call.account_id, custom_hosts.named(RETURN_PATH, mail_from))
+
+
+def want_host(connection: Connection, call: Call, purpose: str, host: str) -> None:
+    """Raises `SesError`: there are too many."""
+    if not custom_hosts.want(connection, call.account_id, purpose, host, call.now()):
+        text = f"An account has at most {custom_hosts.MOST} MAIL FROM and custom redirect domains together."
+        raise SesError("LimitExceeded", text)
 
 
 def _clear_mail_from(settings: dict[str, Any]) -> None:

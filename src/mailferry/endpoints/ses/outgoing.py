@@ -1,21 +1,20 @@
 """Every way of sending ends here: checks of the dialect's own, the intake, and its answer in the dialect's words."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from mailferry.endpoints.ses import addresses, ids
-from mailferry.endpoints.ses.account import DOCUMENT as ACCOUNT
+from mailferry.endpoints.ses.conditions import Conditions, check_account, conditions
 from mailferry.endpoints.ses.deps import Call
 from mailferry.endpoints.ses.errors import SesError, invalid, rejected
 from mailferry.endpoints.ses.list_management import NOBODY, Managed, Options, managed
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Accepted, Publishing, Rcpt, Refused, Submission
 from mailferry.mail.compose import Content
-from mailferry.resources.documents import Document, Kind
 from mailferry.resources.permissions import ADMIN, Resource
 
 #: Of one message, To, Cc and Bcc together (quotas).
@@ -27,12 +26,6 @@ _TAG_VALUE = re.compile(r"[A-Za-z0-9_.@-]+")
 _FEEDBACK_TAGS = frozenset({"ses:feedback-id-a", "ses:feedback-id-b"})
 #: Octets that the log keeps as custom variables.
 _VARIABLES = 1000
-#: A configuration set whose mail goes by this pool is of the bulk stream.
-BULK_POOL = "bulk"
-#: Reasons of the account's suppression list, and the types of suppressions that they are.
-SUPPRESSING = {"BOUNCE": frozenset({"hard bounce", "manual import"}), "COMPLAINT": frozenset({"spam complaint"})}
-#: Stops mail whatever a configuration set says: the recipient asked for it.
-_ALWAYS = frozenset({"unsubscription"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +61,9 @@ async def send_one(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> str:
     """The message's id. Raises `SesError`."""
     check_tags(tags)
     await check_account(call)
-    outgoing = replace(outgoing, set_name=await set_name_of(call, outgoing.source, outgoing.set_name))
-    chosen, account = await configuration_set(call, outgoing.set_name), await settings(call)
+    asked = await conditions(call, outgoing.source, outgoing.set_name)
     listed = await managed(call, outgoing.options, outgoing.recipients)
-    submission = make(call, outgoing, tags, chosen, account, listed)
+    submission = make(call, outgoing, tags, asked, listed)
     results = await call.deps.intake.accept([submission])
     assert isinstance(results, list), "without an idempotency key there is nothing to replay"
     return answer(call, outgoing, results[0])
@@ -81,57 +73,6 @@ def answer(call: Call, outgoing: Outgoing, result: Accepted | Refused) -> str:
     if isinstance(result, Refused):
         raise refused(call, outgoing, result.refusals[0])
     return ids.public(result.message_id, call.region)
-
-
-async def settings(call: Call) -> Mapping[str, Any]:
-    found = await call.deps.documents.get(call.account_id, Kind.ACCOUNT, ACCOUNT)
-    return found.body if found else {}
-
-
-async def check_account(call: Call) -> None:
-    if call.rights.granted(Resource.DOMAIN, ADMIN) == frozenset():
-        raise call.denied(call.arn("ses", "identity/*"))
-    if not (await settings(call)).get("sending", True):
-        raise SesError(
-            "AccountSendingPausedException",
-            "Sending paused for this account. For more information, please check the inbox of the email address "
-            "associated with your AWS account.",
-        )
-
-
-async def set_name_of(call: Call, source: str, given: str) -> str:
-    """The configuration set that is named, or else the sender's: of the address, then of the nearest domain."""
-    if given:
-        return given
-    for name in _identities(source):
-        found = await call.deps.documents.get(call.account_id, Kind.IDENTITY, name)
-        if found and (set_name := found.body.get("configuration_set")):
-            return str(set_name)
-    return ""
-
-
-def _identities(source: str) -> list[str]:
-    """The names that settings for it may stand under, the most specific first."""
-    try:
-        address = addresses.mailbox(source).address
-    except SesError:  # the intake will say what is wrong
-        return []
-    labels = address.rpartition("@")[2].split(".")
-    return [address, *(".".join(labels[number:]) for number in range(len(labels) - 1))]
-
-
-async def configuration_set(call: Call, name: str) -> Document | None:
-    """The one that a message names. Raises `SesError`: there is none, or it is paused."""
-    if not name:
-        return None
-    found = await call.deps.documents.get(call.account_id, Kind.CONFIGURATION_SET, name)
-    if found is None:
-        text = f"Configuration set <{name}> does not exist."
-        raise SesError("ConfigurationSetDoesNotExist", text, members={"ConfigurationSetName": name})
-    if not found.body.get("SendingOptions", {}).get("SendingEnabled", True):
-        text = f"Sending is paused for configuration set <{name}>"
-        raise SesError("ConfigurationSetSendingPausedException", text, members={"ConfigurationSetName": name})
-    return found
 
 
 def check_tags(tags: Sequence[Tag]) -> None:
@@ -153,23 +94,17 @@ def check_tags(tags: Sequence[Tag]) -> None:
 
 
 def make(
-    call: Call,
-    outgoing: Outgoing,
-    tags: Sequence[Tag],
-    chosen: Document | None,
-    account: Mapping[str, Any],
-    listed: Managed = NOBODY,
+    call: Call, outgoing: Outgoing, tags: Sequence[Tag], asked: Conditions, listed: Managed = NOBODY
 ) -> Submission:
     if len(outgoing.recipients) > MAX_RECIPIENTS:
         raise invalid(f"Recipient count exceeds {MAX_RECIPIENTS}.")
     region = call.region
-    delivery = chosen.body.get("DeliveryOptions", {}) if chosen else {}
     return Submission(
         account_id=call.account_id,
         token_id=0,
         sender_domains=call.rights.granted(Resource.DOMAIN, ADMIN),
         endpoint=call.endpoint,
-        stream="bulk" if delivery.get("SendingPoolName") == BULK_POOL else "transactional",
+        stream=asked.stream,
         recipients=outgoing.recipients,
         content=outgoing.content,
         raw=outgoing.raw,
@@ -183,11 +118,11 @@ def make(
         template_variables=outgoing.template_variables,
         publishing=Publishing(
             id_form=lambda message_id: ids.public(message_id, region),
-            facts={**_facts(call, outgoing, tags), **_terms(chosen), **listed.of(outgoing.recipients)},
-            suppressing=_suppressing(chosen, account),
+            facts={**_facts(call, outgoing, asked, tags), **asked.facts, **listed.of(outgoing.recipients)},
+            suppressing=asked.suppressing,
             opted_out=listed.opted_out,
             failure=f"rendering_failure: {outgoing.failure}" if outgoing.failure else "",
-            expire_ms=delivery.get("MaxDeliverySeconds", 0) * 1000,
+            expire_ms=asked.expire_ms,
         ),
     )
 
@@ -225,7 +160,7 @@ def _not_verified(call: Call, sender: str) -> str:
     )
 
 
-def _facts(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> dict[str, Any]:
+def _facts(call: Call, outgoing: Outgoing, asked: Conditions, tags: Sequence[Tag]) -> dict[str, Any]:
     named: dict[str, list[str]] = {}
     for tag in tags:
         named.setdefault(tag.name, []).append(tag.value)
@@ -234,36 +169,11 @@ def _facts(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> dict[str, Any
         "operation": call.operation,
         "source": outgoing.source,
         "caller": call.key.name,
-        "set": outgoing.set_name,
+        "set": asked.set_name,
         "tags": named,
         **({"template": outgoing.template} if outgoing.template else {}),
         **({"rendering_failure": outgoing.failure} if outgoing.failure else {}),
     }
-
-
-def _terms(chosen: Document | None) -> dict[str, Any]:
-    """What the configuration set asks of delivery. Whoever wants to be told of opens and clicks has mail followed."""
-    if chosen is None:
-        return {}
-    destinations = [each for each in chosen.body.get("EventDestinations", []) if each.get("Enabled")]
-    wanted = {type_ for each in destinations for type_ in each.get("MatchingEventTypes", [])}
-    delivery = chosen.body.get("DeliveryOptions", {})
-    asked = {
-        "needs_tls": delivery.get("TlsPolicy") == "REQUIRE",
-        "opens": "OPEN" in wanted,
-        "clicks": "CLICK" in wanted,
-        "max_delivery_seconds": delivery.get("MaxDeliverySeconds"),
-    }
-    return {name: value for name, value in asked.items() if value}
-
-
-def _suppressing(chosen: Document | None, account: Mapping[str, Any]) -> frozenset[str] | None:
-    """A configuration set without an opinion has the account's; an empty list means none."""
-    options = chosen.body.get("SuppressionOptions") if chosen else None
-    reasons = account.get("suppressed") if options is None else options.get("SuppressedReasons", [])
-    if reasons is None:
-        return None
-    return _ALWAYS.union(*(SUPPRESSING.get(reason, frozenset()) for reason in reasons))
 
 
 def _variables(tags: Sequence[Tag]) -> str:

@@ -2,7 +2,8 @@
 
 NO_LINKS = "an address is verified by its domain, and no links to verify one are sent"
 NOT_FORWARDED = "nobody is sent mail about bounces: notifications, webhooks and the log tell of them"
-OWN_RETURN_PATH = "the return path is the one that the domain's records name"
+RETURN_PATH = "its records are ours, and it is the return path once they are seen"
+LINKS = "the name is below a verified identity, and in use once it is seen to be a CNAME to us, with a certificate"
 RIGHTS_DECIDE = "who may send is decided by what a key is granted"
 ALWAYS_SIGNED = "mail is signed whatever is set"
 PROVEN = "an address is verified when the domain that it lies in is, or one above"

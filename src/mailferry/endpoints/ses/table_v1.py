@@ -14,6 +14,7 @@ from mailferry.endpoints.ses import (
     sending,
     templated,
     templates,
+    tracking_options,
     verification_templates,
 )
 from mailferry.endpoints.ses.operation import Does, May, Op, kept, refused
@@ -24,7 +25,7 @@ OPERATIONS: dict[str, Op] = {
     "CloneReceiptRuleSet": kept(receipt_rules.clone_set, _NOTHING_RECEIVED),
     "CreateConfigurationSet": Op(configuration_sets.create_v1),
     "CreateConfigurationSetEventDestination": Op(event_destinations.create_v1, remark=remarks.DESTINATIONS),
-    "CreateConfigurationSetTrackingOptions": Op(configuration_sets.create_tracking_v1, does=Does.STORED),
+    "CreateConfigurationSetTrackingOptions": Op(tracking_options.create_v1, remark=remarks.LINKS),
     "CreateCustomVerificationEmailTemplate": kept(
         verification_templates.create, remarks.NO_LINKS, May.CHANGE_TEMPLATES
     ),
@@ -34,7 +35,7 @@ OPERATIONS: dict[str, Op] = {
     "CreateTemplate": Op(templates.create_v1, May.CHANGE_TEMPLATES),
     "DeleteConfigurationSet": Op(configuration_sets.delete),
     "DeleteConfigurationSetEventDestination": Op(event_destinations.delete),
-    "DeleteConfigurationSetTrackingOptions": Op(configuration_sets.delete_tracking_v1, does=Does.STORED),
+    "DeleteConfigurationSetTrackingOptions": Op(tracking_options.delete_v1),
     "DeleteCustomVerificationEmailTemplate": kept(
         verification_templates.delete_v1, remarks.NO_LINKS, May.CHANGE_TEMPLATES
     ),
@@ -52,7 +53,7 @@ OPERATIONS: dict[str, Op] = {
     "GetAccountSendingEnabled": Op(account.get_sending_enabled, May.READ),
     "GetCustomVerificationEmailTemplate": kept(verification_templates.get, remarks.NO_LINKS, May.READ_TEMPLATES),
     "GetIdentityDkimAttributes": Op(identity_dkim.get_attributes_v1, May.READ),
-    "GetIdentityMailFromDomainAttributes": kept(identity_settings.get_mail_from_v1, remarks.OWN_RETURN_PATH, May.READ),
+    "GetIdentityMailFromDomainAttributes": Op(identity_settings.get_mail_from_v1, May.READ),
     "GetIdentityNotificationAttributes": Op(identity_settings.get_notifications_v1, May.READ),
     "GetIdentityPolicies": kept(identity_policies.get_v1, remarks.RIGHTS_DECIDE, May.READ),
     "GetIdentityVerificationAttributes": Op(identities.get_verification_v1, May.READ),
@@ -80,7 +81,7 @@ OPERATIONS: dict[str, Op] = {
     "SetIdentityDkimEnabled": kept(identity_dkim.set_enabled_v1, remarks.ALWAYS_SIGNED),
     "SetIdentityFeedbackForwardingEnabled": kept(identity_settings.set_forwarding_v1, remarks.NOT_FORWARDED),
     "SetIdentityHeadersInNotificationsEnabled": Op(identity_settings.set_headers_v1),
-    "SetIdentityMailFromDomain": kept(identity_settings.set_mail_from_v1, remarks.OWN_RETURN_PATH),
+    "SetIdentityMailFromDomain": Op(identity_settings.set_mail_from_v1, remark=remarks.RETURN_PATH),
     "SetIdentityNotificationTopic": Op(identity_settings.set_topic_v1),
     "SetReceiptRulePosition": kept(receipt_rules.set_rule_position, _NOTHING_RECEIVED),
     "TestRenderTemplate": Op(templates.test_render, May.READ_TEMPLATES),
@@ -88,7 +89,7 @@ OPERATIONS: dict[str, Op] = {
     "UpdateConfigurationSetEventDestination": Op(event_destinations.update_v1, remark=remarks.DESTINATIONS),
     "UpdateConfigurationSetReputationMetricsEnabled": Op(configuration_sets.update_reputation_v1, does=Does.STORED),
     "UpdateConfigurationSetSendingEnabled": Op(configuration_sets.update_sending_v1),
-    "UpdateConfigurationSetTrackingOptions": Op(configuration_sets.update_tracking_v1, does=Does.STORED),
+    "UpdateConfigurationSetTrackingOptions": Op(tracking_options.update_v1, remark=remarks.LINKS),
     "UpdateCustomVerificationEmailTemplate": kept(
         verification_templates.update, remarks.NO_LINKS, May.CHANGE_TEMPLATES
     ),

@@ -21,6 +21,7 @@ from mailferry.endpoints.ses import (
     tags,
     templates,
     tenants,
+    tracking_options,
     verification_templates,
 )
 from mailferry.endpoints.ses.operation import Does, May, Op, kept, refused
@@ -127,7 +128,7 @@ OPERATIONS: dict[str, Op] = {
     "PutConfigurationSetReputationOptions": Op(configuration_sets.put_reputation, does=Does.STORED),
     "PutConfigurationSetSendingOptions": Op(configuration_sets.put_sending),
     "PutConfigurationSetSuppressionOptions": Op(configuration_sets.put_suppression),
-    "PutConfigurationSetTrackingOptions": Op(configuration_sets.put_tracking_v2, does=Does.STORED),
+    "PutConfigurationSetTrackingOptions": Op(tracking_options.put_v2, remark=remarks.LINKS),
     "PutConfigurationSetVdmOptions": Op(configuration_sets.put_vdm, does=Does.STORED),
     "PutDedicatedIpInPool": kept(dedicated_ips.put_ip_in_pool, _NO_ADDRESSES),
     "PutDedicatedIpPoolScalingAttributes": kept(dedicated_ips.put_scaling, ""),
@@ -137,7 +138,7 @@ OPERATIONS: dict[str, Op] = {
     "PutEmailIdentityDkimAttributes": kept(identity_dkim.put_attributes_v2, remarks.ALWAYS_SIGNED),
     "PutEmailIdentityDkimSigningAttributes": Op(identity_dkim.put_signing_attributes_v2),
     "PutEmailIdentityFeedbackAttributes": kept(identity_settings.put_feedback_v2, remarks.NOT_FORWARDED),
-    "PutEmailIdentityMailFromAttributes": kept(identity_settings.put_mail_from_v2, remarks.OWN_RETURN_PATH),
+    "PutEmailIdentityMailFromAttributes": Op(identity_settings.put_mail_from_v2, remark=remarks.RETURN_PATH),
     "PutSuppressedDestination": Op(suppressions.put),
     "PutTenantSuppressionAttributes": kept(tenants.put_suppression, "the account's suppression list counts"),
     "SendBulkEmail": Op(bulk.send_v2, May.ANY),

@@ -13,7 +13,15 @@ from mailferry.resources.dns_records.verify import (
     verified,
     verify,
 )
-from mailferry.resources.dns_records.wanted import Operator, Record, SendingDomain, records, records_anywhere
+from mailferry.resources.dns_records.wanted import (
+    Operator,
+    Record,
+    SendingDomain,
+    links_at,
+    records,
+    records_anywhere,
+    return_path_at,
+)
 from mailferry.resources.dns_records.zone import export_zone, zone_line
 
 __all__ = [
@@ -24,9 +32,11 @@ __all__ = [
     "conclusive",
     "export_zone",
     "instructions",
+    "links_at",
     "published_selectors",
     "records",
     "records_anywhere",
+    "return_path_at",
     "unchecked",
     "verified",
     "verify",

@@ -191,6 +191,18 @@ def _common(domain: SendingDomain, operator: Operator) -> tuple[Record, ...]:
     )
 
 
+def return_path_at(host: str, operator: Operator) -> Record:
+    """What another name for return paths must have."""
+    proof = ReturnPathIsOurs(operator.hostname, operator.bounce_alias)
+    return Record("return_path", "MX", host, host, f"{MX_PREFERENCE} {operator.hostname}", True, _purpose(proof), proof)
+
+
+def links_at(host: str, operator: Operator) -> Record:
+    """What another name for links must have."""
+    proof = LinksReachUs(operator.link_target)
+    return Record("links", "CNAME", host, host, operator.link_target, True, _purpose(proof), proof)
+
+
 def spf(hostname: str) -> str:
     """The hostname's A and AAAA records name the addresses that send, so they stand in one place (RFC 7208 5.3)."""
     return f"v=spf1 a:{hostname} ~all"
