@@ -142,6 +142,14 @@ async def test_less_than_one_a_second_is_one_in_some_seconds(office: Office) -> 
 
 
 @SQLITE
+async def test_a_rate_that_is_given_later_owes_nothing_of_what_was_sent_before(office: Office) -> None:
+    await allow(office, per_day=1000)
+    assert accepted(await send(office, recipients=20, messages=3)) == 3
+    await allow(office, per_second=4)
+    assert accepted(await send(office, messages=6)) == 4
+
+
+@SQLITE
 async def test_who_has_no_quota_is_not_counted_and_a_lifted_one_ends(office: Office) -> None:
     looks = 0
     read = office.database.read

@@ -72,8 +72,8 @@ class Quotas:
             meter.fill(quota.per_second, self._ticks())
             if meter.tokens < 1:
                 return Reason.RATE_EXCEEDED
+            meter.tokens -= number
         # All recipients of a message are taken where one still may be, as Amazon does it.
-        meter.tokens -= number
         meter.since += number
         meter.flying += number
         taken.append((meter, number))
