@@ -101,8 +101,10 @@ class Intake:
             return Refusal(Reason.SENDER_NOT_ALLOWED, "from", detail=f"this token may not send as {domain_name}")
         if domain.state == domains.NON_COMPLIANT:
             return Refusal(Reason.SENDER_NOT_ALLOWED, "from", detail=f"{domain_name} was rejected in its review")
-        if domain.state == domains.DEMO and not all(self._simulated(r.address) for r in submission.recipients):
-            return Refusal(Reason.DEMO_RECIPIENT, "to")
+        if domain.state == domains.DEMO:
+            for recipient in submission.recipients:
+                if not self._simulated(recipient.address):
+                    return Refusal(Reason.DEMO_RECIPIENT, "to", detail=recipient.address)
         return domain
 
     async def _identity(self, submission: Submission, domain_name: str) -> Domain | None:

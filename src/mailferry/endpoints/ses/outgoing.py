@@ -130,7 +130,10 @@ def make(
 def refused(call: Call, outgoing: Outgoing, refusal: Refusal) -> SesError:
     """The intake's first reason, in Amazon's words where they are known."""
     match refusal.reason:
-        case Reason.SENDER_NOT_ALLOWED | Reason.DEMO_RECIPIENT:
+        case Reason.DEMO_RECIPIENT:
+            # As in Amazon's sandbox it is the recipient who fails the check.
+            return rejected(f"{_not_verified(call, refusal.detail)} (the demo domain writes to the simulator only)")
+        case Reason.SENDER_NOT_ALLOWED:
             at_fault = outgoing.source if refusal.field == "envelope_from" else outgoing.author or outgoing.source
             return rejected(_not_verified(call, at_fault))
         case Reason.ENVIRONMENT_INBOX_GONE:
