@@ -1,12 +1,13 @@
 """What is too much, or what no database takes, is refused before it costs anything, and is no mistake of the server."""
 
 import base64
+from typing import Any
 
 import msgspec
 import pytest
 
 from mailferry.endpoints.ses import rest_json
-from mailferry.endpoints.ses.errors import SesError
+from mailferry.endpoints.ses.errors import SesError, v2_spelling
 from mailferry.endpoints.ses.model import service
 from mailferry.resources.arns import account_of
 from mailferry.store.database import Database
@@ -14,6 +15,13 @@ from tests.conftest import Clock
 from tests.ses_calls import Calls
 
 DAY = 86_400_000
+#: Stands for the name in a request.
+NAME = "NAME"
+
+
+def watching(name: str, default: str = "none") -> dict[str, Any]:
+    dimension = {"DimensionName": name, "DimensionValueSource": "MESSAGE_TAG", "DefaultDimensionValue": default}
+    return {"CloudWatchDestination": {"DimensionConfigurations": [dimension]}}
 
 
 @pytest.fixture
@@ -34,6 +42,68 @@ async def calls(database: Database, clock: Clock) -> Calls:
 async def test_no_name_holds_a_nul(calls: Calls, dialect: str, operation: str, member: str) -> None:
     with pytest.raises(SesError, match="must not hold a NUL"):
         await calls(dialect, operation, **{member: "a\0b"})
+
+
+@pytest.mark.parametrize("name", ["", "a b", "ü", "a" * 65])
+@pytest.mark.parametrize(
+    ("dialect", "operation", "params"),
+    [
+        ("ses", "CreateConfigurationSet", {"ConfigurationSet": {"Name": NAME}}),
+        ("sesv2", "CreateConfigurationSet", {"ConfigurationSetName": NAME}),
+        ("sesv2", "CreateTenant", {"TenantName": NAME}),
+        ("sesv2", "CreateDedicatedIpPool", {"PoolName": NAME}),
+        ("ses", "CreateReceiptRuleSet", {"RuleSetName": NAME}),
+        ("ses", "CreateReceiptRule", {"RuleSetName": "set", "Rule": {"Name": NAME}}),
+        (
+            "ses",
+            "CreateReceiptFilter",
+            {"Filter": {"Name": NAME, "IpFilter": {"Policy": "Block", "Cidr": "10.0.0.0/8"}}},
+        ),
+    ],
+)
+async def test_a_name_that_nobody_could_use_is_given_to_nothing(
+    calls: Calls, dialect: str, operation: str, params: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(SesError, match=r"1 to 64 letters|Member must") as caught:
+        await calls(dialect, operation, **_named(params, name))
+    assert v2_spelling(caught.value).code == "BadRequestException"
+
+
+def _named(params: Any, name: str) -> Any:
+    if isinstance(params, dict):
+        return {key: _named(value, name) for key, value in params.items()}
+    return name if params is NAME else params
+
+
+@pytest.mark.parametrize(
+    ("name", "destination", "code"),
+    [
+        ("", watching("order"), "InvalidParameterValue"),
+        ("d" * 65, watching("order"), "InvalidParameterValue"),
+        ("d", watching(""), "InvalidCloudWatchDestination"),
+        ("d", watching('a"}\nb{'), "InvalidCloudWatchDestination"),
+        ("d", watching("n" * 257), "InvalidCloudWatchDestination"),
+        ("d", watching("order", "v" * 257), "InvalidCloudWatchDestination"),
+        ("d", watching("order", ""), "InvalidCloudWatchDestination"),
+        ("d", {"EventBridgeDestination": {"EventBusArn": "default"}}, "InvalidParameterValue"),
+        (
+            "d",
+            {"KinesisFirehoseDestination": {"IamRoleArn": "role", "DeliveryStreamArn": "mail"}},
+            "InvalidFirehoseDestination",
+        ),
+    ],
+)
+async def test_a_destination_is_one_that_can_be_told(
+    calls: Calls, name: str, destination: dict[str, Any], code: str
+) -> None:
+    await calls("sesv2", "CreateConfigurationSet", ConfigurationSetName="set")
+    body = {"MatchingEventTypes": ["SEND"], **destination}
+    names = {"ConfigurationSetName": "set", "EventDestinationName": name}
+    with pytest.raises(SesError) as caught:
+        await calls("sesv2", "CreateConfigurationSetEventDestination", **names, EventDestination=body)
+    assert caught.value.code == code
+    found = await calls("sesv2", "GetConfigurationSetEventDestinations", ConfigurationSetName="set")
+    assert found == {"EventDestinations": []}
 
 
 async def test_no_page_s_token_holds_a_nul(calls: Calls) -> None:

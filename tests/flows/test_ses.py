@@ -89,7 +89,9 @@ async def test_refusals_parse_to_their_classes(cloud: Amazon) -> None:
         await in_thread(v1.send_email, Source="N <n@other.test>", Destination=to, Message=message)
     with pytest.raises(v2.exceptions.MessageRejected, match="Email address is not verified"):
         await in_thread(v2.send_email, FromEmailAddress="n@other.test", Destination=to, Content={"Simple": message})
-    with pytest.raises(v2.exceptions.MessageRejected, match=r"region US-EAST-1: a@dest\.test \(the demo domain writes to"):
+    with pytest.raises(
+        v2.exceptions.MessageRejected, match=r"region US-EAST-1: a@dest\.test \(the demo domain writes to"
+    ):
         demo = "hello@demo.mailferry.test"
         await in_thread(v2.send_email, FromEmailAddress=demo, Destination=to, Content={"Simple": message})
     with pytest.raises(v2.exceptions.BadRequestException, match="Missing final '@domain'"):

@@ -4,6 +4,10 @@ import re
 
 #: No database takes a NUL.
 _OWNED = re.compile(r"[^:\0]*(?::[^:\0]*){3}:([0-9]{12}):[^\0]*")
+#: As the event destinations of configuration sets name them (EventBusArn, DeliveryStreamArn). Names are EventBridge's and
+#: Firehose's, of 256 and 64 characters.
+BUS = re.compile(r"arn:aws[a-z0-9-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/[/A-Za-z0-9_.-]{1,256}")
+STREAM = re.compile(r"arn:aws[a-z0-9-]*:firehose:[a-z0-9-]+:[0-9]{12}:deliverystream/[A-Za-z0-9_.-]{1,64}")
 
 
 def aws_account(account_id: int) -> str:

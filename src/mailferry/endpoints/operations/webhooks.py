@@ -1,6 +1,5 @@
 """Webhooks for an operator: shown, added, paused, tested, their log read, a range of it sent again."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,12 +16,9 @@ from mailferry.endpoints.operations.reading import iso
 from mailferry.endpoints.operations.tools import OPERATOR, Mistake, Tools, Verb
 from mailferry.journal.events import Kind
 from mailferry.net.http_call import BadUrl, Url, parse_url
-from mailferry.resources import domains, topics, webhooks
+from mailferry.resources import arns, domains, topics, webhooks
 from mailferry.resources.webhooks import TooMany, Webhook, Wish
 
-#: As the event destinations of configuration sets name them (EventBusArn, DeliveryStreamArn).
-_BUS = re.compile(r"arn:aws[a-z0-9-]*:events:[a-z0-9-]+:\d{12}:event-bus/[^:\0]+")
-_STREAM = re.compile(r"arn:aws[a-z0-9-]*:firehose:[a-z0-9-]+:\d{12}:deliverystream/[^:\0]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -252,9 +248,9 @@ def _url(tools: Tools, text: str) -> Url:
 
 def _format_of(destination: str) -> str:
     """What is posted for a bus or a stream."""
-    if _BUS.fullmatch(destination):
+    if arns.BUS.fullmatch(destination):
         return webhooks.EVENT
-    if _STREAM.fullmatch(destination):
+    if arns.STREAM.fullmatch(destination):
         return webhooks.JSON_LINES
     raise Mistake(
         f"{destination!r} is neither arn:aws:events:REGION:ACCOUNT:event-bus/NAME "

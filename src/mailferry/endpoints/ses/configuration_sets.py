@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import destinations_v1, paging, tags, tracking_options
+from mailferry.endpoints.ses import destinations_v1, names, paging, tags, tracking_options
 from mailferry.endpoints.ses.configuration_set import Body, changed, found, missing, note
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
@@ -173,6 +173,7 @@ async def _put_flag(call: Call, params: Params, options: str, flag: str) -> Resu
 
 
 async def _create(call: Call, name: str, body: Body) -> None:
+    names.checked(name, "A configuration set's name", "InvalidConfigurationSet")
     now = call.now()
 
     def write(connection: Connection) -> bool:

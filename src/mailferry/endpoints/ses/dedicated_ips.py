@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import account, paging, tags
+from mailferry.endpoints.ses import account, names, paging, tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, not_found
 from mailferry.resources import audit, documents
@@ -17,7 +17,7 @@ _POOL = Kind.DEDICATED_IP_POOL
 
 
 async def create_pool(call: Call, params: Params) -> Result:
-    name = params["PoolName"]
+    name = names.checked(params["PoolName"], "A pool's name")
     body = {"ScalingMode": params.get("ScalingMode", "STANDARD"), tags.MEMBER: tags.read(params)}
 
     def write(connection: Connection) -> bool:

@@ -1,5 +1,7 @@
 """Event destinations of configuration sets. What they are told, and by whom, is in consumers/ses and consumers/webhooks."""
 
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -7,16 +9,18 @@ from sqlalchemy import Connection
 
 from mailferry.consumers.ses import destinations
 from mailferry.consumers.webhooks import topics as deeds
-from mailferry.endpoints.ses import configuration_set, destinations_v1
+from mailferry.endpoints.ses import configuration_set, destinations_v1, names
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
-from mailferry.resources import topics, webhooks
+from mailferry.resources import arns, topics, webhooks
 from mailferry.resources.arns import account_of
 
 log = structlog.get_logger(__name__)
 
 #: Of one set (quotas), and dimensions of one destination.
 MOST, MOST_DIMENSIONS = 10, 10
+_DIMENSION_NAME = re.compile(r"[A-Za-z0-9_:-]{1,256}")
+_DIMENSION_VALUE = re.compile(r"[A-Za-z0-9_.@-]{1,256}")
 VALIDATED = "Successfully validated SNS topic for Amazon SES event publishing."
 _KINDS = (
     "CloudWatchDestination",
@@ -67,7 +71,7 @@ async def delete(call: Call, params: Params) -> Result:
 
 
 async def _create(call: Call, params: Params, destination: Destination) -> None:
-    set_name, name = params["ConfigurationSetName"], destination["Name"]
+    set_name, name = params["ConfigurationSetName"], names.checked(destination["Name"], "An event destination's name")
     await configuration_set.found(call, set_name)
     made = await _checked(call, destination)
 
@@ -106,15 +110,41 @@ async def _checked(call: Call, given: Destination) -> Destination:
         raise invalid("Exactly one event destination must be specified.")
     if not given.get("MatchingEventTypes"):
         raise invalid("At least one matching event type must be specified.")
-    watch = given.get("CloudWatchDestination")
-    if watch and len(watch["DimensionConfigurations"]) > MOST_DIMENSIONS:
-        raise SesError("InvalidCloudWatchDestination", f"A destination has at most {MOST_DIMENSIONS} dimensions.")
+    if watch := given.get("CloudWatchDestination"):
+        _check_dimensions(given["Name"], watch["DimensionConfigurations"])
+    if stream := given.get("KinesisFirehoseDestination"):
+        _check_arn(arns.STREAM, stream["DeliveryStreamArn"], given["Name"], "InvalidFirehoseDestination")
+    if bus := given.get("EventBridgeDestination"):
+        _check_arn(arns.BUS, bus["EventBusArn"], given["Name"], "InvalidParameterValue")
     if "SnsDestination" in named:
         arn = given["SnsDestination"]["TopicArn"]
         if account_of(arn) != call.account_id or await call.read(lambda c: topics.topic(c, arn)) is None:
             members = {"EventDestinationName": given["Name"]}
             raise SesError("InvalidSNSDestination", f"SNS topic <{arn}> not found.", members=members)
     return {**given, "Enabled": given.get("Enabled", False)}
+
+
+def _check_dimensions(destination: str, dimensions: Sequence[Mapping[str, str]]) -> None:
+    """What `/metrics` can take as labels for ever."""
+    text = ""
+    if len(dimensions) > MOST_DIMENSIONS:
+        text = f"A destination has at most {MOST_DIMENSIONS} dimensions."
+    for each in dimensions:
+        if not _DIMENSION_NAME.fullmatch(each["DimensionName"]):
+            text = "A dimension's name has 1 to 256 letters of ASCII, digits, hyphens, underscores and colons."
+        elif not _DIMENSION_VALUE.fullmatch(each["DefaultDimensionValue"]):
+            text = (
+                "A default dimension value has 1 to 256 letters of ASCII, digits, hyphens, underscores, periods and @."
+            )
+    if text:
+        raise SesError("InvalidCloudWatchDestination", text, members={"EventDestinationName": destination})
+
+
+def _check_arn(form: re.Pattern[str], arn: str, destination: str, code: str) -> None:
+    """One of another form no webhook could stand for."""
+    if not form.fullmatch(arn):
+        text = f"<{arn[:200]}> is no ARN of an event bus or a delivery stream."
+        raise SesError(code, text, members={"EventDestinationName": destination})
 
 
 async def _announce(call: Call, destination: Destination) -> None:

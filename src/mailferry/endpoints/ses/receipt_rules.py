@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import account, paging
+from mailferry.endpoints.ses import account, names, paging
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError
 from mailferry.resources import audit, documents
@@ -87,6 +87,7 @@ async def reorder_set(call: Call, params: Params) -> Result:
 
 async def create_rule(call: Call, params: Params) -> Result:
     rule = _checked(params["Rule"])
+    names.rule(rule["Name"], "A rule's name")
 
     def added(rules: Rules) -> Rules:
         if any(each["Name"] == rule["Name"] for each in rules):
@@ -133,7 +134,7 @@ async def set_rule_position(call: Call, params: Params) -> Result:
 
 
 async def create_filter(call: Call, params: Params) -> Result:
-    name = params["Filter"]["Name"]
+    name = names.rule(params["Filter"]["Name"], "A filter's name")
 
     def write(connection: Connection) -> bool:
         if documents.count(connection, call.account_id, _FILTER) >= MAX_FILTERS:
@@ -166,6 +167,8 @@ async def list_filters(call: Call, params: Params) -> Result:
 
 
 async def _add_set(call: Call, name: str, rules: Sequence[Mapping[str, Any]]) -> None:
+    names.rule(name, "A rule set's name")
+
     def write(connection: Connection) -> bool:
         if documents.count(connection, call.account_id, _SET) >= MAX_SETS:
             raise SesError("LimitExceeded", f"An account has at most {MAX_SETS} receipt rule sets.")

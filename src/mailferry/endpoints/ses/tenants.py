@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailferry.endpoints.ses import paging, tags
+from mailferry.endpoints.ses import names, paging, tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, not_found
 from mailferry.resources import audit, documents
@@ -18,7 +18,7 @@ _SCAN = 1000
 
 
 async def create(call: Call, params: Params) -> Result:
-    name, now = params["TenantName"], call.now()
+    name, now = names.checked(params["TenantName"], "A tenant's name"), call.now()
     identity = secrets.token_hex(12)
     body: dict[str, Any] = {
         "TenantId": identity,
