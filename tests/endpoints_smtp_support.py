@@ -64,6 +64,9 @@ class MemoryBackend:
         right = hmac.new(PASSWORD.encode(), challenge, "md5").hexdigest()
         return username if (username, digest) == (USER, right) else WRONG_LOGIN
 
+    def words(self, identity: Any) -> dict[Reply, Reply]:
+        return {}
+
     def account(self, identity: Any) -> str:
         return str(identity)
 

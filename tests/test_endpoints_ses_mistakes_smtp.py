@@ -10,6 +10,7 @@ from mailferry.endpoints.ses.smtp import Outcome
 from mailferry.endpoints.smtp.amazon import AmazonBackend
 from mailferry.endpoints.smtp.dialects import Dialects
 from mailferry.endpoints.smtp.faults import SmtpFaults
+from mailferry.endpoints.smtp.limits import Limits
 from mailferry.endpoints.smtp.sandbox import SandboxBackend
 from mailferry.endpoints.smtp.server import Listener, Server
 from mailferry.resources.access_keys import AccessKey
@@ -71,7 +72,14 @@ class NoInboxes:
 class House:
     """A server with users of both dialects."""
 
-    def __init__(self, outcome: Outcome | None = None, *, keys: Keys | None = None, plain: bool = True) -> None:
+    def __init__(
+        self,
+        outcome: Outcome | None = None,
+        *,
+        keys: Keys | None = None,
+        plain: bool = True,
+        limits: Limits | None = None,
+    ) -> None:
         self.interface = Interface(outcome or Outcome(MESSAGE_ID))
         self.mailtrap = MemoryBackend()
         backend = Dialects(
@@ -80,7 +88,7 @@ class House:
             SandboxBackend(NoSandbox(), NoInboxes(), "mail.test", SmtpFaults(FaultPlayer())),
         )
         listener = Listener("127.0.0.1", 0, plain_auth=plain)
-        self.server = Server(backend, [listener], tls=certificates().server, limits=None, log=lambda facts: None)
+        self.server = Server(backend, [listener], tls=certificates().server, limits=limits, log=lambda facts: None)
 
     async def __aenter__(self) -> Client:
         await self.server.start()
@@ -144,6 +152,35 @@ async def test_a_rate_limit_is_454_so_that_relays_keep_their_mail_and_refusals_a
     async with House(Outcome(code=code, text=text)) as client:
         await client.talk(plain(KEY_ID, smtp_password(SECRET, "us-east-1")))
         assert await submit(client) == reply
+
+
+async def test_what_the_session_itself_refuses_is_in_amazons_words_for_its_users_alone() -> None:
+    small = Limits(message=1000, connections_per_account=1, auth_failures=2)
+    login = plain(KEY_ID, smtp_password(SECRET, "us-east-1"))
+    too_much = "Subject: S\r\n\r\n" + "x" * 990 + "\r\n" + "x" * 990 + "\r\n."
+    house = House(limits=small)
+    async with house as client:
+        assert (await client.talk(login)).startswith("235 ")
+        assert await client.talk("MAIL FROM:<a@example.com> SIZE=1001") == "552 Message is too long."
+        await client.begin()
+        assert await client.talk(too_much) == "552 Message is too long."
+        second = await Running(house.server, house.mailtrap, []).connect()
+        await second.reply()
+        await second.talk("EHLO client.test")
+        assert await second.talk(login) == "421 Too many concurrent SMTP connections"
+        await second.close()
+
+        third = await Running(house.server, house.mailtrap, []).connect()
+        await third.reply()
+        await third.talk("EHLO client.test")
+        wrong = plain(KEY_ID, "x")
+        assert await third.talk(wrong) == await third.talk(wrong) == "535 Authentication Credentials Invalid"
+        assert await third.reply() == "421 Too many failed authentications, closing connection"
+        await third.close()
+    async with House(limits=small) as client:
+        await client.talk(plain(USER, PASSWORD))
+        await client.begin()
+        assert await client.talk(too_much) == "552 5.3.4 Error: message too big"
 
 
 async def test_mail_from_without_brackets_is_taken() -> None:

@@ -5,12 +5,13 @@ message is said by endpoints/ses, which roles/ hands in: the same as of one that
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
+from mailferry.endpoints.smtp import replies
 from mailferry.endpoints.smtp.backend import Envelope, Peer
 from mailferry.endpoints.smtp.replies import Reply
 from mailferry.mail import address
@@ -29,6 +30,13 @@ LOGIN_ENDED = Reply(421, "", "The access key was disabled or revoked: connect ag
 NEEDS_SENDER = Reply(501, "", "Invalid MAIL FROM address provided")
 TOO_MANY_RECIPIENTS = Reply(452, "", "Too many recipients")
 
+#: What the session says in general -> what SES says.
+WORDS: dict[Reply, Reply] = {
+    replies.TOO_MANY_OF_ACCOUNT: Reply(421, "", "Too many concurrent SMTP connections"),
+    replies.TOO_BIG: Reply(552, "", "Message is too long."),
+    replies.NO_MEMORY: Reply(451, "", "Temporary service failure"),
+    replies.LOCAL_ERROR: Reply(451, "", "Temporary service failure"),
+}
 #: Code of SES v1 -> SMTP code and what is said before the text.
 REPLIES: dict[str, tuple[int, str]] = {
     "AccessDenied": (554, "Access denied: "),
@@ -100,6 +108,9 @@ class AmazonBackend:
 
     def account(self, identity: Sender) -> int:
         return identity.key.account_id
+
+    def words(self, identity: Sender) -> Mapping[Reply, Reply]:
+        return WORDS
 
     async def mail(self, identity: Any, sender: str, size: int, peer: Peer) -> Reply | None:
         key = await self._keys.key(identity.key.key_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -64,6 +64,9 @@ class PasswordBackend(Protocol):
 
     def account(self, identity: Identity) -> Hashable:
         """Whose it is: connections are counted by that."""
+
+    def words(self, identity: Identity) -> Mapping[Reply, Reply]:
+        """What the session itself says to it in other words than its own (replies.py)."""
 
     async def mail(self, identity: Identity | None, sender: str, size: int, peer: Peer) -> Reply | None:
         """May it begin? None, or a reply of 2xx, accepts. `identity` is None where no AUTH is required."""

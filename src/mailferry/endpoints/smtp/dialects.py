@@ -2,7 +2,7 @@
 key speaks Amazon's dialect, all others Mailtrap's.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,9 @@ class Dialects:
 
     def account(self, identity: Known) -> Hashable:
         return identity.backend.account(identity.identity)
+
+    def words(self, identity: Known) -> Mapping[Reply, Reply]:
+        return identity.backend.words(identity.identity)
 
     async def mail(self, identity: Any, sender: str, size: int, peer: Peer) -> Reply | None:
         known: Known = identity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 from mailferry.endpoints.sasl import (
     CHALLENGE_MECHANISM,
@@ -33,12 +33,14 @@ FAILURES = {
 class Login:
     """`identity` is what the backend made of the credentials; it means nothing before `done`."""
 
-    __slots__ = ("_account", "_exchange", "_failures", "_host", "_terms", "done", "identity", "mechanism")
+    __slots__ = ("_account", "_exchange", "_failures", "_host", "_terms", "done", "identity", "mechanism", "words")
 
     def __init__(self, host: Host, terms: Terms) -> None:
         self.identity: Identity | None = None
         self.done = False
         self.mechanism = ""
+        #: In which what the session says by itself is said to whoever it is.
+        self.words: Mapping[Reply, Reply] = {}
         self._host = host
         self._terms = terms
         self._account: Hashable = None
@@ -93,7 +95,7 @@ class Login:
 
     def take(self, identity: Identity) -> Reply | None:
         """It is `identity`, if its account may have one more connection; else the reply that says no."""
-        account = self._host.backend.account(identity)
+        account, self.words = self._host.backend.account(identity), self._host.backend.words(identity)
         if not self._host.gate.enter(account):
             return replies.TOO_MANY_OF_ACCOUNT
         self.identity, self.done, self._account = identity, True, account
@@ -107,7 +109,7 @@ class Login:
     def forget(self) -> None:
         if self.done:
             self._host.gate.leave(self._account)
-        self.identity, self.done, self._account = None, False, None
+        self.identity, self.done, self._account, self.words = None, False, None, {}
 
     def _may(self, peer: Peer) -> bool:
         return bool(peer.tls) or self._terms.plain_auth

@@ -4,7 +4,7 @@ One message a DATA, whatever the number of recipients; who is in the envelope al
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import md5
 from typing import Any, Protocol
@@ -75,6 +75,9 @@ class SandboxBackend:
             if hmac.compare_digest(right.encode(), digest.lower().encode()):
                 return Sender(inbox, peer.ip)
         return _refused(peer)
+
+    def words(self, identity: Sender) -> Mapping[Reply, Reply]:
+        return {}
 
     def account(self, identity: Sender) -> int:
         return identity.inbox.account_id

@@ -304,10 +304,14 @@ class Session(Conversation):
         self.note("smtp_auth_failed", mechanism=self._login.mechanism, code=reply.code, failures=failures)
         self.say(reply)
         if failures >= self.limits.auth_failures:
-            self.say(replies.TOO_MANY_FAILURES)
+            # A dialect without enhanced codes has none here either.
+            self.say(replace(replies.TOO_MANY_FAILURES, enhanced=reply.enhanced and replies.TOO_MANY_FAILURES.enhanced))
         return True
 
     # What is used by all.
+
+    def say(self, reply: Reply) -> Step:
+        return super().say(self._login.words.get(reply, reply))
 
     def _forget_transaction(self) -> None:
         self._envelope = None

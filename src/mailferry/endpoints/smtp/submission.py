@@ -5,7 +5,7 @@ the bulk stream. ``X-MT-Category`` and ``X-MT-Custom-Variables`` are read here a
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -102,6 +102,9 @@ class SubmissionBackend:
             log.info("smtp_login_refused", client_ip=peer.ip)
             return BAD_LOGIN
         return Sender(token, stream, peer.ip, digest)
+
+    def words(self, identity: Sender) -> Mapping[Reply, Reply]:
+        return {}
 
     def account(self, identity: Sender) -> int:
         return identity.token.account_id
