@@ -11,10 +11,12 @@ NOUNS = {
     "dns": ("dns", "Your own DNS zone, where you have set [dns] zone."),
     "domains": ("domains", "Sending domains: add, publish the records, verify, approve."),
     "environment": ("environment", "Staging: mail is caught or redirected instead of delivered."),
+    "inboxes": ("inboxes", "Inboxes of the sandbox, and what they caught."),
     "invitations": ("invitations", "Invitations that nobody has accepted yet."),
     "keys": ("keys", "Access keys of Amazon SES's API, and its SMTP passwords."),
     "messages": ("messages", "What was accepted, and the whole story of each message."),
     "organizations": ("organizations", "Organizations: several accounts under one roof."),
+    "projects": ("inboxes", "Projects, which inboxes of the sandbox are grouped in."),
     "queue": ("queue", "What waits, why, since when and until when."),
     "stats": ("stats", "What became of mail, in numbers."),
     "suppressions": (
