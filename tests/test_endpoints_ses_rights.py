@@ -16,7 +16,18 @@ from tests.ses_calls import Calls
 office, engines = delivery_support.office, delivery_support.engines
 
 #: They read of things that belong to no domain.
-WHOLE = ("ReceiptRule", "ReceiptFilter", "Tenant", "ReputationEntit", "Topic", "Subscription", "ContactList", "Job")
+WHOLE = (
+    "ConfigurationSet",
+    "ContactList",
+    "DedicatedIp",
+    "Job",
+    "ReceiptFilter",
+    "ReceiptRule",
+    "ReputationEntit",
+    "Subscription",
+    "Tenant",
+    "Topic",
+)
 
 
 def operations() -> Iterator[tuple[str, str]]:
