@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mailferry.endpoints.ses.errors import SesError
 from mailferry.resources import documents
 from mailferry.store.database import Database
 from tests.conftest import Clock
@@ -41,6 +42,21 @@ async def test_settings_of_the_account(calls: Calls) -> None:
     assert found["DedicatedIpAutoWarmupEnabled"] is True
     assert found["VdmAttributes"] == {"VdmEnabled": "ENABLED"}
     assert found["Details"]["WebsiteURL"] == "https://shop.test"
+
+
+async def test_what_is_set_of_a_pool_beside_its_tags(calls: Calls) -> None:
+    await calls("sesv2", "CreateDedicatedIpPool", PoolName="own")
+    arn = "arn:aws:ses:us-east-1:000000000001:dedicated-ip-pool/own"
+    tags = [{"Key": str(number), "Value": "x"} for number in NUMBERS]
+    await asyncio.gather(
+        calls("sesv2", "PutDedicatedIpPoolScalingAttributes", PoolName="own", ScalingMode="MANAGED"),
+        *(calls("sesv2", "TagResource", ResourceArn=arn, Tags=[tag]) for tag in tags),
+    )
+    assert (await calls("sesv2", "GetDedicatedIpPool", PoolName="own"))["DedicatedIpPool"]["ScalingMode"] == "MANAGED"
+    found = (await calls("sesv2", "ListTagsForResource", ResourceArn=arn))["Tags"]
+    assert sorted(found, key=lambda each: each["Key"]) == tags
+    with pytest.raises(SesError, match="cannot become a standard one"):
+        await calls("sesv2", "PutDedicatedIpPoolScalingAttributes", PoolName="own", ScalingMode="STANDARD")
 
 
 async def test_resources_of_a_tenant(calls: Calls) -> None:

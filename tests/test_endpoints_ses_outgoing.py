@@ -7,6 +7,7 @@ import pytest
 from mailferry.endpoints.ses.errors import SesError
 from mailferry.intake.submission import Publishing
 from mailferry.resources.documents import Kind
+from mailferry.resources.permissions import ADMIN, Grant, Resource, Rights
 from mailferry.resources.tracking_hosts import is_custom
 from mailferry.store.database import Database
 from tests.conftest import Clock
@@ -83,3 +84,28 @@ async def test_the_return_path_is_that_of_the_most_specific_identity(calls: Call
     with pytest.raises(SesError, match="MAIL FROM domain <own") as refused:
         await published(calls)
     assert refused.value.code == "MailFromDomainNotVerifiedException"
+
+
+@pytest.mark.parametrize("named", [{}, {"FromEmailAddress": SENDER}])
+async def test_what_is_wrong_with_a_header_s_recipients_is_told_to_who_may_send(
+    calls: Calls, named: dict[str, str]
+) -> None:
+    raw = f"From: App <{SENDER}>\r\nTo: no address at all\r\nSubject: S\r\n\r\nHi\r\n".encode()
+
+    async def refusal(version: str = "sesv2") -> str:
+        v2 = {"Content": {"Raw": {"Data": raw}}, **named}
+        operation, params = ("SendEmail", v2) if version == "sesv2" else ("SendRawEmail", {"RawMessage": {"Data": raw}})
+        with pytest.raises(SesError) as refused:
+            await calls(version, operation, **params)
+        return str(refused.value)
+
+    for version in ("sesv2", "ses"):
+        assert (await refusal(version)).startswith("MessageRejected: Email address is not verified.")
+    await calls("sesv2", "CreateEmailIdentity", EmailIdentity="shop.test")
+    domain = await calls.verified("shop.test")
+    for version in ("sesv2", "ses"):
+        assert (await refusal(version)).startswith("InvalidParameterValue: ")
+    calls.rights = Rights.of(calls.account, 0, [Grant(Resource.DOMAIN, domain.id + 1, ADMIN)])
+    assert (await refusal()).startswith("MessageRejected: ")
+    calls.rights = Rights.of(calls.account, 0, [Grant(Resource.DOMAIN, domain.id, ADMIN)])
+    assert (await refusal()).startswith("InvalidParameterValue: ")

@@ -3,13 +3,14 @@
 Addresses of one's own are the operator's here, so there are none to warm up or to move.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
 from mailferry.endpoints.ses import account, names, paging, tags
 from mailferry.endpoints.ses.deps import Call, Params, Result
-from mailferry.endpoints.ses.errors import SesError, not_found
+from mailferry.endpoints.ses.errors import SesError, invalid, not_found
 from mailferry.resources import audit, documents
 from mailferry.resources.documents import Document, Kind
 
@@ -53,11 +54,15 @@ async def get_pool(call: Call, params: Params) -> Result:
 
 
 async def put_scaling(call: Call, params: Params) -> Result:
-    found = await _pool(call, params["PoolName"])
-    if found.body["ScalingMode"] == "MANAGED" and params["ScalingMode"] == "STANDARD":
-        raise SesError("InvalidParameterValue", "A managed pool cannot become a standard one.")
-    body = {**found.body, "ScalingMode": params["ScalingMode"]}
-    await call.write(lambda c: documents.replace(c, call.account_id, _POOL, found.name, body, call.now()))
+    name, mode, now = params["PoolName"], params["ScalingMode"], call.now()
+
+    def edit(body: Mapping[str, Any]) -> Mapping[str, Any]:
+        if body["ScalingMode"] == "MANAGED" and mode == "STANDARD":
+            raise invalid("A managed pool cannot become a standard one.")
+        return {**body, "ScalingMode": mode}
+
+    if not await call.write(lambda c: documents.change(c, call.account_id, _POOL, name, edit, now)):
+        raise _no_pool(name)
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mailferry.endpoints.ses import addresses, ids
+from mailferry.endpoints.ses import addresses, identity, ids
 from mailferry.endpoints.ses.conditions import Conditions, check_account, conditions
 from mailferry.endpoints.ses.deps import Call
 from mailferry.endpoints.ses.errors import SesError, invalid, rejected
@@ -15,6 +15,7 @@ from mailferry.endpoints.ses.list_management import NOBODY, Managed, Options, ma
 from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Accepted, Publishing, Rcpt, Refused, Submission
 from mailferry.mail.compose import Content
+from mailferry.resources.domains import NON_COMPLIANT
 from mailferry.resources.permissions import ADMIN, Resource
 
 #: Of one message, To, Cc and Bcc together (quotas).
@@ -55,6 +56,8 @@ class Outgoing:
     category: str = ""
     #: The contact list that it is sent to.
     options: Options | None = None
+    #: What is wrong with the recipients that its own header names: told to those alone who may send.
+    flaw: SesError | None = None
 
 
 async def send_one(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> str:
@@ -62,11 +65,24 @@ async def send_one(call: Call, outgoing: Outgoing, tags: Sequence[Tag]) -> str:
     check_tags(tags)
     await check_account(call)
     asked = await conditions(call, outgoing.source, outgoing.set_name)
+    if outgoing.flaw:
+        await _check_sender(call, outgoing)
+        raise outgoing.flaw
     listed = await managed(call, outgoing.options, outgoing.recipients)
     submission = make(call, outgoing, tags, asked, listed)
     results = await call.deps.intake.accept([submission])
     assert isinstance(results, list), "without an idempotency key there is nothing to replay"
     return answer(call, outgoing, results[0])
+
+
+async def _check_sender(call: Call, outgoing: Outgoing) -> None:
+    """As the intake does it, which is not asked about a message without recipients. Raises `SesError`."""
+    granted = call.rights.granted(Resource.DOMAIN, ADMIN)
+    for sender in {outgoing.source, outgoing.author}:
+        domain = addresses.mailbox(sender).address.rpartition("@")[2]
+        proof = await call.read(lambda c, domain=domain: identity.proof_of(c, call.account_id, domain))  # type: ignore[misc]  # a default binds the loop variable
+        if proof is None or proof.state == NON_COMPLIANT or (granted is not None and proof.id not in granted):
+            raise rejected(_not_verified(call, sender))
 
 
 def answer(call: Call, outgoing: Outgoing, result: Accepted | Refused) -> str:

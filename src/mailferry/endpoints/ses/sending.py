@@ -6,7 +6,7 @@ from typing import Any
 from mailferry.endpoints.bodies import aside
 from mailferry.endpoints.ses import addresses, list_management, raw, templated
 from mailferry.endpoints.ses.deps import Call, Params, Result
-from mailferry.endpoints.ses.errors import invalid
+from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.endpoints.ses.outgoing import Outgoing, send_one
 from mailferry.endpoints.ses.parts import attachment, destination, headers, tags
 from mailferry.intake.submission import Rcpt
@@ -67,14 +67,21 @@ async def _send_raw(
     call: Call, message: raw.Message, given: Sequence[Rcpt], params: Params, named: Sequence[Mapping[str, str]]
 ) -> str:
     """What the call says wins over the message's own control fields, and is not added to them."""
+    recipients, flaw = tuple(given), None
+    if not recipients:
+        try:
+            recipients = message.recipients()
+        except SesError as error:
+            flaw = error
     outgoing = Outgoing(
         message.source,
-        tuple(given) or message.recipients(),
+        recipients,
         raw=message.octets(),
         author=message.author,
         set_name=params.get("ConfigurationSetName") or message.set_name,
         envelope_from=message.envelope_from,
         options=list_management.given(params.get("ListManagementOptions")) or message.options,
+        flaw=flaw,
     )
     return await send_one(call, outgoing, tags(named) or message.tags)
 
