@@ -62,6 +62,7 @@ async def get_account(call: Call, params: Params) -> Result:
         # Who is behind the account is for those alone who may read all of it.
         "Details": found.get("details") if call.rights.account >= VIEWER else None,
         "VdmAttributes": found.get("vdm"),
+        "PricingAttributes": {"CurrentPlan": found["plan"]} if "plan" in found else None,
     }
 
 

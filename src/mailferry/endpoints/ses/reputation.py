@@ -10,6 +10,9 @@ from mailferry.endpoints.ses.errors import SesError
 from mailferry.resources import documents
 from mailferry.resources.documents import Kind
 
+#: Characters of an ARN: an identity's is the longest, and an index of PostgreSQL has its end.
+_LONGEST = 500
+
 
 async def get_entity(call: Call, params: Params) -> Result:
     reference = _reference(params)
@@ -46,7 +49,7 @@ async def _put(call: Call, params: Params, **members: Any) -> None:
 
 def _reference(params: Params) -> str:
     found = unquote(params["ReputationEntityReference"])
-    if not found.startswith("arn:"):
+    if not found.startswith("arn:") or len(found) > _LONGEST:
         raise SesError("InvalidParameterValue", f"<{found[:200]}> is no ARN.")
     return found
 
