@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import boto3
 import msgspec
 import pytest
 from botocore.parsers import create_parser
 from botocore.session import Session
 
-from mailferry.endpoints.ses import constraints, paths, query, rest_json, table_v1, table_v2
+from mailferry.endpoints.ses import constraints, errors, paths, query, rest_json, signed, table_v1, table_v2
 from mailferry.endpoints.ses.document import written
 from mailferry.endpoints.ses.errors import SesError
 from mailferry.endpoints.ses.model import service
@@ -58,6 +59,36 @@ def test_an_answer_is_what_botocore_parses() -> None:
     )
     assert parsed["VerificationAttributes"] == result["VerificationAttributes"]
     assert parsed["ResponseMetadata"]["RequestId"] == "id-1"
+
+
+@pytest.mark.parametrize("name", ["ses", "sns"])
+def test_every_error_of_the_model_parses_to_its_class(name: str) -> None:
+    """With its members, which stand beside the message."""
+    client = boto3.client(name, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    for shape in client.meta.service_model.error_shapes:
+        told = SesError(
+            shape.error_code, "why", members={each: "m" for each in shape.members if each.lower() != "message"}
+        )
+        text = query.write_error(service(name), told, 400, "id-1")
+        answer = {"status_code": 400, "headers": {}, "body": text.encode()}
+        parsed = create_parser("query").parse(answer, None)["Error"]
+        assert client.exceptions.from_code(parsed["Code"]) is getattr(client.exceptions, shape.name)
+        assert parsed["Message"] == "why"
+        assert create_parser("query").parse(answer, shape).items() >= told.members.items()
+
+
+def test_what_v2_says_of_an_error_has_its_class_and_the_status_of_the_model() -> None:
+    client = boto3.client("sesv2", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    of_any = {"AccessDenied", "InternalFailure", "SerializationException", "ServiceUnavailable"}
+    of_any |= {"UnknownOperationException"} | {code for code, _, _ in signed._SIGNATURES.values()}
+    for code in (V1.faults.keys() | errors._V2.keys()) - of_any:
+        answer = signed.refusal(SesError(code, "why"))
+        parsed = create_parser("rest-json").parse(
+            {"status_code": answer.status_code, "headers": dict(answer.headers), "body": bytes(answer.body)}, None
+        )
+        modelled = getattr(client.exceptions, parsed["Error"]["Code"])
+        assert client.exceptions.from_code(parsed["Error"]["Code"]) is modelled
+        assert answer.status_code == V2.faults[parsed["Error"]["Code"]].status
 
 
 def test_octets_that_xml_cannot_hold_do_not_break_it() -> None:
