@@ -40,8 +40,10 @@ class CapturedSegments(SegmentContent):
 
     def keep(self, connection: Connection, bodies: Sequence[tuple[str, bytes]], now_ms: int) -> list[Place]:
         large = [(key, body) for key, body in bodies if len(body) > self._small]
-        # Also where there is none: no room for a segment is no room for the database.
-        found = {place.message_id: place for place in super().keep(connection, large, now_ms)}
+        found: dict[str, Place] = {}
+        # No room for a segment is no room for the database: it refuses where nothing is large, too.
+        if large or self._lack():
+            found = {place.message_id: place for place in super().keep(connection, large, now_ms)}
         small = [{"key": key, "body": body} for key, body in bodies if key not in found]
         if small:
             connection.execute(text("INSERT INTO inbox_contents (key, body) VALUES (:key, :body)"), small)
