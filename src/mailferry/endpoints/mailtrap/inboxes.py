@@ -43,7 +43,7 @@ async def update(call: Call) -> Response:
     values: dict[str, Any] = sizes(form)
     if "name" in given:
         values["name"] = form.text("name", least=LEAST_NAME, most=MOST_NAME)
-    if form.has("email_username"):
+    if form.given.get("email_username"):
         values["email_username"] = _email_username(form)
     form.check()
     return await _change(call, inbox, values, "inbox.updated")
