@@ -29,13 +29,14 @@ format: $(VENV)/.development   ## let ruff rewrite the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.development    ## Mailferry beside Postfix + OpenDKIM, in one run; claims beside a million that wait; a million suppressions; SES beside Mailtrap's API; the sandbox beside maildev
+bench: $(VENV)/.development    ## Mailferry beside Postfix + OpenDKIM, in one run; claims beside a million that wait; a million suppressions; SES beside Mailtrap's API; the sandbox beside maildev; what test-suites wait for
 	$(BIN)/python tests/setup.py
 	$(BIN)/python -m bench $(ARGS)
 	$(BIN)/python -m bench.queue
 	$(BIN)/python -m bench.suppressions
 	$(BIN)/python -m bench.ses
 	$(BIN)/python -m bench.sandbox
+	$(BIN)/python -m bench.testing
 
 peers: $(VENV)/.development    ## the slow strangers
 	$(BIN)/python tests/setup.py

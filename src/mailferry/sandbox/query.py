@@ -156,5 +156,16 @@ def _asked(connection: Connection, query: Query) -> Iterator[ColumnElement[bool]
         part = query.to.lower()
         yield or_(place(column.searched, part) > 0, place(func.lower(column.envelope_to), part) > 0, cut)
     if query.sender and query.sender.isascii():
-        said = column.from_email + " " + column.from_name + " " + column.envelope_from
-        yield place(func.lower(said), query.sender.lower()) > 0
+        yield _sent_by(connection, query.sender.lower())
+
+
+def _sent_by(connection: Connection, part: str) -> ColumnElement[bool]:
+    column = inbox_messages.c
+    if "@" in part and not part.startswith("@"):  # a whole address is found in half of the time
+        senders = (column.from_email, column.envelope_from)
+        if connection.dialect.name == "sqlite":
+            return or_(*(each.collate("NOCASE") == part for each in senders))
+        return or_(*(func.lower(each) == part for each in senders))
+    place = func.instr if connection.dialect.name == "sqlite" else func.strpos
+    said = column.from_email + " " + column.from_name + " " + column.envelope_from
+    return place(func.lower(said), part) > 0
