@@ -133,7 +133,7 @@ def queries(inbox: Inbox, held: int) -> None:
         "expect one with this subject": lambda: inbox.expect(at_least=1, subject=newest.subject),
         "expect a text among the last 50": lambda: inbox.expect(at_least=1, text="a", after=last),
         "expect none from nobody": lambda: inbox.expect(0, sender="nobody@bench.test"),
-        "30 of an address": lambda: inbox.expect(at_least=1, to=newest.to_email),
+        "expect one to an address": lambda: inbox.expect(at_least=1, to=newest.to_email),
         "delete one by query": lambda: inbox.delete(after=inbox.latest().id - 1),
     }.items():
         said(f"  {name}", [took(look) for _ in range(LOOKS)], MILLISECONDS)

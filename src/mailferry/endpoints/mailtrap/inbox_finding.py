@@ -18,8 +18,8 @@ from mailferry.sandbox.inbox import Caught
 from mailferry.sandbox.query import Candidate, Query, candidates, differences
 from mailferry.store.content import ContentGone
 
-#: Rows of one step: the newest are looked at first, and mostly enough.
-FIRST_STEP, STEP = 10, 500
+#: Rows of one step.
+STEP = 500
 #: Messages whose bytes one request may read, and octets of those read at once.
 MOST_READ = 1_000
 READ_AT_ONCE = 4 * 1024 * 1024
@@ -28,10 +28,14 @@ PAUSE = 0.02
 
 
 async def matches(
-    call: Call, inbox_id: int, query: Query, *, oldest: bool = False, bounded: bool = True
+    call: Call, inbox_id: int, query: Query, *, oldest: bool = False, bounded: bool = True, likely: int = STEP
 ) -> AsyncGenerator[Caught]:
-    """The newest first, or the oldest. ``bounded``: the request ends where it would have to read more than one may."""
-    beyond, step, looked = 0, FIRST_STEP, 0
+    """The newest first, or the oldest.
+
+    ``bounded``: the request ends where it would have to read more than one may. ``likely``: so many will do, and where few
+    answer, looking for more of them is looking through the whole inbox.
+    """
+    beyond, step, looked = 0, min(likely, STEP), 0
     while True:
         found = await call.read(_step(inbox_id, query, step, beyond, oldest))
         rows = [each for each in found if not differences(query, each)]
@@ -55,7 +59,7 @@ async def matches(
 async def first(call: Call, inbox_id: int, query: Query, *, most: int, oldest: bool = False) -> list[Caught]:
     """At most so many."""
     found = []
-    async with contextlib.aclosing(matches(call, inbox_id, query, oldest=oldest)) as all_of_them:
+    async with contextlib.aclosing(matches(call, inbox_id, query, oldest=oldest, likely=most)) as all_of_them:
         async for each in all_of_them:
             found.append(each)
             if len(found) == most:
