@@ -54,7 +54,9 @@ OPERATIONS: dict[str, Op] = {
     "GetCustomVerificationEmailTemplate": kept(verification_templates.get, remarks.NO_LINKS, May.READ_TEMPLATES),
     "GetIdentityDkimAttributes": Op(identity_dkim.get_attributes_v1, May.READ),
     "GetIdentityMailFromDomainAttributes": Op(identity_settings.get_mail_from_v1, May.READ),
-    "GetIdentityNotificationAttributes": Op(identity_settings.get_notifications_v1, May.READ),
+    "GetIdentityNotificationAttributes": Op(
+        identity_settings.get_notifications_v1, May.READ, remark=f"of forwarding: {remarks.NOT_FORWARDED}"
+    ),
     "GetIdentityPolicies": kept(identity_policies.get_v1, remarks.RIGHTS_DECIDE, May.READ),
     "GetIdentityVerificationAttributes": Op(identities.get_verification_v1, May.READ),
     "GetSendQuota": Op(account.get_send_quota, May.ANY),
