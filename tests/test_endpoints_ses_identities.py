@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from mailferry.endpoints.ses.conditions import conditions
 from mailferry.endpoints.ses.errors import SesError
-from mailferry.endpoints.ses.outgoing import set_name_of
 from mailferry.resources import domain_changes, domain_reviews, domains
 from mailferry.resources.audit import Actor
 from mailferry.resources.documents import Kind
@@ -239,11 +239,12 @@ async def test_a_message_without_a_set_has_that_of_the_most_specific_identity(ca
     call = calls.call("sesv2", "SendEmail")
 
     async def chosen(source: str, named: str = "") -> str:
-        return await set_name_of(call, source, named)
+        return (await conditions(call, source, named)).set_name
 
     assert await chosen("Ann <a@deep.mail.shop.test>") == "of-a-deep-mail-shop-test"
     assert await chosen("b@deep.mail.shop.test") == "of-deep-mail-shop-test"
     assert await chosen("b@mail.shop.test") == "of-shop-test"
+    await calls.document(Kind.CONFIGURATION_SET, "own")
     assert await chosen("b@mail.shop.test", "own") == "own"
     assert await chosen("b@other.test") == ""
     assert await chosen("nobody") == ""
