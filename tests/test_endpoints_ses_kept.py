@@ -216,3 +216,15 @@ def test_what_an_operation_is_said_to_do_is_tried_by_name(does: Does) -> None:
         if operation.does is does
     }
     assert [name for name, found in spellings.items() if not found & words] == []
+
+
+def test_each_of_the_twenty_usual_mistakes_has_a_test_that_bears_its_number() -> None:
+    named = re.compile(r"def test_((?:\d+_(?:and_)?)+)")
+    sources = [*TESTS.glob("test_endpoints_ses_mistakes_*.py"), *(TESTS / "flows").glob("test_ses_*.py")]
+    found = {
+        int(number)
+        for each in sources
+        for head in named.findall(each.read_text())
+        for number in re.findall(r"\d+", head)
+    }
+    assert set(range(1, 21)) <= found

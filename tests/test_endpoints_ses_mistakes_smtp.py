@@ -108,14 +108,14 @@ async def submit(client: Client) -> str:
     return await client.talk("Subject: S\r\n\r\nHi\r\n.")
 
 
-async def test_the_password_is_derived_and_never_the_secret_itself() -> None:
+async def test_18_the_password_is_derived_and_never_the_secret_itself() -> None:
     async with House() as client:
         assert await client.talk(plain(KEY_ID, SECRET)) == "535 Authentication Credentials Invalid"
         assert (await client.talk(plain(KEY_ID, smtp_password(SECRET, "us-east-1")))).startswith("235 ")
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "me-south-1", "cn-north-1", "us-gov-west-1"])
-async def test_passwords_of_all_regions_are_taken_and_the_region_is_the_message_s(region: str) -> None:
+async def test_18_passwords_of_all_regions_are_taken_and_the_region_is_the_message_s(region: str) -> None:
     house = House()
     async with house as client:
         assert (await client.talk(plain(KEY_ID, smtp_password(SECRET, region)))).startswith("235 ")
@@ -123,7 +123,7 @@ async def test_passwords_of_all_regions_are_taken_and_the_region_is_the_message_
     assert house.interface.sent == [(region, "a@example.com", ("b@example.net",))]
 
 
-async def test_auth_comes_after_starttls_and_login_is_one_of_its_ways() -> None:
+async def test_18_auth_comes_after_starttls_and_login_is_one_of_its_ways() -> None:
     async with House(plain=False) as client:
         assert "AUTH" not in await client.talk("EHLO client.test")
         assert await client.talk(plain(KEY_ID, "x")) == "530 5.7.0 Must issue a STARTTLS command first"
@@ -147,7 +147,7 @@ REPLIES = {
 
 
 @pytest.mark.parametrize("code", REPLIES)
-async def test_a_rate_limit_is_454_so_that_relays_keep_their_mail_and_refusals_are_amazons(code: str) -> None:
+async def test_18_a_rate_limit_is_454_so_that_relays_keep_their_mail_and_refusals_are_amazons(code: str) -> None:
     text, reply = REPLIES[code]
     async with House(Outcome(code=code, text=text)) as client:
         await client.talk(plain(KEY_ID, smtp_password(SECRET, "us-east-1")))
@@ -183,7 +183,7 @@ async def test_what_the_session_itself_refuses_is_in_amazons_words_for_its_users
         assert await client.talk(too_much) == "552 5.3.4 Error: message too big"
 
 
-async def test_mail_from_without_brackets_is_taken() -> None:
+async def test_18_mail_from_without_brackets_is_taken() -> None:
     house = House()
     async with house as client:
         await client.talk(plain(KEY_ID, smtp_password(SECRET, "us-east-1")))
@@ -215,7 +215,7 @@ async def test_users_of_mailtrap_have_mailtrap_s_dialect_on_the_same_listener() 
     assert len(house.mailtrap.messages) == 1 and house.interface.sent == []
 
 
-def test_the_page_names_all_of_amazon_s_ports() -> None:
+def test_18_the_page_names_all_of_amazon_s_ports() -> None:
     page = (Path(__file__).parent.parent / "docs" / "ses.md").read_text()
     listed = page.partition("[smtp] listen =")[2].partition("]")[0].strip(" \n[").replace('"', "").split(",")
     ports = {parse_listen(each.strip())[1:] for each in listed}

@@ -66,7 +66,7 @@ async def preferences(cloud: Amazon, address: str) -> tuple[dict[str, str], bool
     ]
 
 
-async def test_one_click_unsubscribes_from_the_topic_and_nothing_else(cloud: Amazon) -> None:
+async def test_20_one_click_unsubscribes_from_the_topic_and_opening_its_link_from_nothing(cloud: Amazon) -> None:
     first = await send(cloud, "ann@dest.test")
     message = await arrived(cloud, 1)
     # Nobody had to be added before.
