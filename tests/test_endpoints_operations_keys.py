@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from mailferry.cli import keys as cli
+from mailferry.cli.options import Where
 from mailferry.endpoints.operations.tools import Tools
 from mailferry.resources import aws_regions
 from mailferry.resources.access_keys import AccessKeys, region_of
@@ -123,6 +125,18 @@ async def test_a_key_is_switched_off_and_on_and_ended(operator: KeyOperator, dat
     done = ["created", "disabled", "enabled", "deleted"]
     assert [event.event for event in events] == [f"access_key.{each}" for each in done]
     assert made["secret_access_key"] not in str(events)
+
+
+def test_the_secret_of_a_pair_that_is_taken_over_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "wJalrXUtnFEMI"}
+    made = {"name": "old", "access": ["account=admin"], "account_id": 1, **pair}
+    monkeypatch.setattr(cli, "call", lambda config, verb, **asked: made)
+    monkeypatch.setattr(cli, "_secret", lambda key_id: pair["secret_access_key"])
+    cli.create("old", where=Where(data=tmp_path), take_over=pair["access_key_id"])
+    told = capsys.readouterr().out
+    assert pair["access_key_id"] in told and pair["secret_access_key"] not in told
 
 
 async def test_the_commands(tmp_path: Path) -> None:

@@ -126,7 +126,9 @@ def test_clocks_may_differ_by_a_quarter_of_an_hour(minutes: int, text: str) -> N
 
 
 def test_another_service_is_refused_by_name() -> None:
-    with pytest.raises(SignatureError, match="scoped to correct service: 'sns'"):
+    with pytest.raises(
+        SignatureError, match=r"scoped to correct service: 'sns'\. This one is for 'ses'; Mailferry serves"
+    ):
         accepted(signed("POST", "/", {}, b""), service="sns")
 
 

@@ -47,7 +47,12 @@ def create(
     config = where.load()
     secret = _secret(take_over) if take_over else ""
     made = call(config, "keys.create", name=name, access=access, account=account, key_id=take_over, secret=secret)
-    show.as_json(made) if json else _made(made)
+    if json:
+        show.as_json(made)
+    elif take_over:
+        _taken_over(made)
+    else:
+        _made(made)
 
 
 @keys.command(name="list")
@@ -121,9 +126,20 @@ def _secret(key_id: str) -> str:
     return sys.stdin.readline(SECRET_CHARACTERS).strip()
 
 
+def _taken_over(made: dict[str, Any]) -> None:
+    """Its secret is nothing new to who typed it in, and need not stand in a terminal's history."""
+    show.line(_granted(made))
+    show.line(
+        f"\n{made['access_key_id']} goes on working here, and SMTP passwords that were made of its secret with it."
+    )
+
+
+def _granted(made: dict[str, Any]) -> str:
+    return f"Key {show.tame(made['name'])}: {', '.join(made['access'])} in account {made['account_id']}."
+
+
 def _made(made: dict[str, Any]) -> None:
-    access = ", ".join(made["access"])
-    show.line(f"Key {show.tame(made['name'])}: {access} in account {made['account_id']}.")
+    show.line(_granted(made))
     show.line(f"\n  Access key id      {made['access_key_id']}")
     show.line(f"  Secret access key  {made['secret_access_key']}\n")
     show.line("Keep it: it is shown this once. The password of SMTP: mailferry keys smtp-password ID --region REGION")

@@ -233,7 +233,9 @@ def _is_plain(text: str) -> bool:
 
 def _check_scope(claim: Claim, service: str) -> None:
     if claim.service != service:
-        raise SignatureError(Wrong.SCOPE, f"Credential should be scoped to correct service: '{service}'. ")
+        # AWS_ENDPOINT_URL brings the calls of all services here.
+        why = f"This one is for '{claim.service}'; Mailferry serves ses, sns and sts."
+        raise SignatureError(Wrong.SCOPE, f"Credential should be scoped to correct service: '{service}'. {why}")
     if not claim.moment.startswith(claim.day):
         raise SignatureError(
             Wrong.SCOPE,
