@@ -233,6 +233,14 @@ SETTINGS: tuple[Setting, ...] = (
         "sandbox", "rspamd", "str", "", "URL of an rspamd worker (`http://127.0.0.1:11333`), asked instead of spamd."
     ),
     Setting(
+        "sendmail",
+        "url",
+        "str",
+        "",
+        "Where `mailferry sendmail` sends: `smtp://USER:PASSWORD@HOST:PORT` or `smtps://`; empty is the first run's inbox.",
+        secret=True,
+    ),
+    Setting(
         "limits",
         "new_domain_hourly",
         "int",

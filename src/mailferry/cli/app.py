@@ -161,6 +161,20 @@ def _load_given(config: Config, hosts: tuple[str, ...]) -> dict[str, Any]:
     return {"certificate": str(certificate), "key": str(key), "served": served}
 
 
+@app.command(usage="Usage: mailferry sendmail [-t] [-i] [-f SENDER] [RECIPIENTS...]")
+def sendmail(
+    *words: Annotated[str, Parameter(allow_leading_hyphen=True, help="Options and recipients, as sendmail has them.")],
+) -> int:
+    """Send the message on standard input into an inbox of the sandbox; it takes the place of /usr/sbin/sendmail.
+
+    Where to: MAILFERRY_SENDMAIL_URL=smtp://USER:PASSWORD@HOST:PORT, else the inbox of the first run.
+    Example: sendmail_path = "mailferry sendmail -t -i" in php.ini
+    """
+    from mailferry.cli import sendmail as program
+
+    return program.main(words, HERE.load(), sys.stdin.buffer)
+
+
 @app.command(name="config")
 def config_(
     *,
