@@ -167,7 +167,7 @@ def sendmail(
 ) -> int:
     """Send the message on standard input into an inbox of the sandbox; it takes the place of /usr/sbin/sendmail.
 
-    Where to: MAILFERRY_SENDMAIL_URL=smtp://USER:PASSWORD@HOST:PORT, else the inbox of the first run.
+    To MAILFERRY_SENDMAIL_URL=smtp://USER:PASSWORD@HOST:PORT, or else to the inbox of the first run.
     Example: sendmail_path = "mailferry sendmail -t -i" in php.ini
     """
     from mailferry.cli import sendmail as program
