@@ -157,8 +157,12 @@ def _connected(url: str) -> smtplib.SMTP:
         client: smtplib.SMTP = smtplib.SMTP_SSL(host, found.port or 465, timeout=SECONDS)
     else:
         client = smtplib.SMTP(host, found.port or 2525, timeout=SECONDS)
-    # Without TLS an inbox's login is a challenge, which tells nobody the password.
-    client.login(unquote(found.username or ""), unquote(found.password or ""))
+    try:
+        # Without TLS an inbox's login is a challenge, which tells nobody the password.
+        client.login(unquote(found.username or ""), unquote(found.password or ""))
+    except BaseException:
+        client.close()
+        raise
     return client
 
 
