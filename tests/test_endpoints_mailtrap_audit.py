@@ -19,8 +19,11 @@ from mailferry.endpoints.mailtrap import (
     contacts,
     domain_reviews,
     domains,
+    environments,
+    inbox_faults,
     inbox_forwards,
     inbox_messages,
+    inbox_queries,
     inboxes,
     invitations,
     projects,
@@ -47,8 +50,11 @@ NO_CHANGES = {
     *(webhooks.test, template_versions.preview, contact_events.create),
     *(sandbox_sending.send, sandbox_sending.batch, inbox_forwards.forward),
     *(inboxes.clean, inboxes.mark_all_read, inbox_messages.update, inbox_messages.delete),
+    *(inbox_queries.check, inbox_queries.delete),
 }
 TEXTS = {"subject": "Hi", "body_text": "One"}
+FAULT = {"stage": "data", "action": "delay", "seconds": 0.5}
+TO_ONE = {"mode": "redirect", "redirect_to": "qa@dest.test"}
 LETTER = {"name": "Letter", "category": "Welcome", **TEXTS}
 CONDITIONS = [{"name": "subscription_status", "operator": "equal", "value": "subscribed"}]
 SEGMENT = {"name": "S", "match": "all", "conditions": CONDITIONS}
@@ -138,12 +144,18 @@ def steps(account: int, number: int, access: int) -> list[Step]:
         (projects.update, "PATCH", "projects/$", {"project": {"name": "Store"}}, "project.updated"),
         (projects.create_inbox, "POST", "projects/$/sandboxes", {"sandbox": {"name": "Tests"}}, "inbox.created"),
         (inboxes.update, "PATCH", "sandboxes/$", {"sandbox": {"name": "Stage"}}, "inbox.updated"),
+        (inbox_faults.replace, "PUT", "sandboxes/$/faults", {"rules": [FAULT]}, "inbox.faults_changed"),
+        (inbox_faults.delete, "DELETE", "sandboxes/$/faults", None, "inbox.faults_changed"),
         (inboxes.reset_credentials, "PATCH", "sandboxes/$/reset_credentials", None, "inbox.credentials_reset"),
         (inboxes.toggle_email_username, "PATCH", "sandboxes/$/toggle_email_username", None, "inbox.updated"),
         (inboxes.reset_email_username, "PATCH", "sandboxes/$/reset_email_username", None, "inbox.updated"),
         (inboxes.delete, "DELETE", "sandboxes/$", None, "inbox.deleted"),
         (projects.create, "POST", "projects", {"project": {"name": "Other"}}, "project.created"),
         (projects.delete, "DELETE", "projects/$", None, "project.deleted"),
+        (environments.replace, "PUT", "environment", TO_ONE, "environment.updated"),
+        (environments.delete, "DELETE", "environment", None, "environment.updated"),
+        (environments.replace_of_domain, "PUT", f"{domain}/environment", TO_ONE, "environment.updated"),
+        (environments.delete_of_domain, "DELETE", f"{domain}/environment", None, "environment.updated"),
     ]
 
 
