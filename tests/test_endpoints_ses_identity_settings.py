@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mailferry.endpoints.ses.errors import SesError, v2_spelling
-from mailferry.resources import documents, domain_changes
+from mailferry.resources import custom_hosts, documents, domain_changes
 from mailferry.resources.audit import Actor
 from mailferry.resources.documents import Kind
 from mailferry.store.database import Database
@@ -159,6 +159,23 @@ async def test_the_switch_of_signing_reads_back(calls: Calls) -> None:
 
 
 # --- return path -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_mail_from_domain_that_is_no_longer_wanted_makes_room(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(custom_hosts, "MOST", 2)
+    for name in ("news.shop.test", "more.shop.test"):
+        await calls("sesv2", "CreateEmailIdentity", EmailIdentity=name)
+    for host in ("a.shop.test", "b.shop.test", "c.shop.test"):
+        await calls("ses", "SetIdentityMailFromDomain", Identity="shop.test", MailFromDomain=host)
+    await calls("ses", "SetIdentityMailFromDomain", Identity="news.shop.test", MailFromDomain="a.news.shop.test")
+    with pytest.raises(SesError, match="at most 2 MAIL FROM"):
+        await calls("ses", "SetIdentityMailFromDomain", Identity="more.shop.test", MailFromDomain="a.more.shop.test")
+    await calls("ses", "DeleteIdentity", Identity="news.shop.test")
+    await calls("ses", "SetIdentityMailFromDomain", Identity="more.shop.test", MailFromDomain="a.more.shop.test")
+    kept = await calls.database.read(lambda c: documents.every(c, Kind.CUSTOM_HOST))
+    assert {each.name for each in kept} == {"return_path:a.more.shop.test", "return_path:c.shop.test"}
 
 
 async def test_the_mail_from_domain_reads_back_in_both_spellings(calls: Calls) -> None:

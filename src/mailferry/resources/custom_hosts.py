@@ -12,6 +12,8 @@ from mailferry.resources.documents import Document, Kind
 RETURN_PATH, LINKS = "return_path", "links"
 #: Of an account: each is looked up every hour, for good, since mail with its links is read for months.
 MOST = 1_000
+#: More than an account can have.
+_IDENTITIES = 100_000
 
 
 def named(purpose: str, host: str) -> str:
@@ -24,12 +26,23 @@ def want(connection: Connection, account_id: int, purpose: str, host: str, now: 
     name = named(purpose, host)
     if documents.get(connection, account_id, Kind.CUSTOM_HOST, name):
         return True
-    if documents.count(connection, account_id, Kind.CUSTOM_HOST) >= MOST:
+    if documents.count(connection, account_id, Kind.CUSTOM_HOST) >= MOST and not _forget_unused(connection, account_id):
         return False
     documents.add(connection, account_id, Kind.CUSTOM_HOST, name, {}, now)
     if purpose == LINKS:
         documents.replace(connection, account_id, Kind.CUSTOM_HOST, name, {}, now, key=host)
     return True
+
+
+def _forget_unused(connection: Connection, account_id: int) -> int:
+    """Names for return paths that no identity asks for any more; how many. What mail has in its links is kept for good."""
+    identities = documents.page(connection, account_id, Kind.IDENTITY, most=_IDENTITIES)
+    asked = {named(RETURN_PATH, each.body["mail_from"]["domain"]) for each in identities if "mail_from" in each.body}
+    hosts = documents.page(connection, account_id, Kind.CUSTOM_HOST, most=MOST, prefix=named(RETURN_PATH, ""))
+    unused = [each.name for each in hosts if each.name not in asked]
+    for name in unused:
+        documents.remove(connection, account_id, Kind.CUSTOM_HOST, name)
+    return len(unused)
 
 
 def is_ours(found: Document | None) -> bool:
