@@ -6,6 +6,7 @@ from typing import Any
 from mailferry.endpoints.bodies import BodyRules
 from mailferry.endpoints.ses import bulk, templated
 from mailferry.endpoints.ses.deps import Call
+from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.submission import Accepted, Refused, Submission
 from mailferry.resources import accounts, templates
 from mailferry.resources.access_keys import AccessKey
@@ -21,17 +22,24 @@ UUID = "01900000-0000-7000-8000-{:012d}"
 
 
 class Intake:
-    """Accepts all, or fails from some call on."""
+    """Accepts all but what it is told not to, or fails from some call on."""
 
     def __init__(self) -> None:
         self.calls: list[Sequence[Submission]] = []
         self.good_calls = 1000
+        #: By the number of the message within its call.
+        self.refused: dict[int, Reason] = {}
 
     async def accept(self, submissions: Sequence[Submission], once: Any = None) -> list[Accepted | Refused]:
         if len(self.calls) == self.good_calls:
             raise RuntimeError("the disk is gone")
         self.calls.append(submissions)
-        return [Accepted(UUID.format(number), ("",)) for number in range(len(submissions))]
+        return [
+            Refused((Refusal(self.refused[number]),))
+            if number in self.refused
+            else Accepted(UUID.format(number), ("",))
+            for number in range(len(submissions))
+        ]
 
     @property
     def all(self) -> list[Submission]:

@@ -140,7 +140,7 @@ async def test_cloudwatch_is_prometheus(house: DestinationHouse, monkeypatch: py
     monkeypatch.setattr(metrics.SES_EVENTS, "_found", type(metrics.SES_EVENTS._found)())
     dimensions = [
         {"DimensionName": "order", "DimensionValueSource": "MESSAGE_TAG", "DefaultDimensionValue": "none"},
-        {"DimensionName": "X-Tag", "DimensionValueSource": "EMAIL_HEADER", "DefaultDimensionValue": "none"},
+        {"DimensionName": "x-tag", "DimensionValueSource": "EMAIL_HEADER", "DefaultDimensionValue": "none"},
         {"DimensionName": "place", "DimensionValueSource": "LINK_TAG", "DefaultDimensionValue": "none"},
     ]
     await house.set({"CloudWatchDestination": {"DimensionConfigurations": dimensions}})
@@ -151,13 +151,16 @@ async def test_cloudwatch_is_prometheus(house: DestinationHouse, monkeypatch: py
     await house.happen(recipient, Kind.CLICK, url="https://a.test/", tags={"place": ["top"]})
     (tagless,) = await house.sent(tags={}, head=b"Subject: Hi\r\n\r\n")
     await house.happen(tagless, Kind.DELIVERY, Kind.OPEN, code=250)
+    (long,) = await house.sent(tags={}, head=b"X-Tag: " + b"y" * 900 + b"\r\n\r\n")
+    await house.happen(long, Kind.DELIVERY, code=250)
     await house.work()
-    own = {"configuration_set": "events", "destination": "to0", "dimension_order": "7", "dimension_X_Tag": "news"}
+    own = {"configuration_set": "events", "destination": "to0", "dimension_order": "7", "dimension_x_tag": "news"}
     assert counted("Send", **own, dimension_place="none") == 1
     assert counted("Delivery", **own, dimension_place="none") == 1
     assert counted("Click", **own, dimension_place="top") == 1
-    plain = own | {"dimension_order": "none", "dimension_X_Tag": "none", "dimension_place": "none"}
+    plain = own | {"dimension_order": "none", "dimension_x_tag": "none", "dimension_place": "none"}
     assert counted("Delivery", **plain) == 1
+    assert counted("Delivery", **plain | {"dimension_x_tag": "y" * 256}) == 1
     assert counted("Open", **plain) is None, "the destination did not ask for it"
 
 

@@ -109,3 +109,33 @@ async def test_what_is_wrong_with_a_header_s_recipients_is_told_to_who_may_send(
     assert (await refusal()).startswith("MessageRejected: ")
     calls.rights = Rights.of(calls.account, 0, [Grant(Resource.DOMAIN, domain.id, ADMIN)])
     assert (await refusal()).startswith("InvalidParameterValue: ")
+
+
+@pytest.mark.parametrize(("wanted", "followed"), [("OPEN", {"opens"}), ("CLICK", {"clicks"}), ("SEND", set())])
+async def test_mail_is_followed_for_what_an_enabled_destination_asks(
+    calls: Calls, wanted: str, followed: set[str]
+) -> None:
+    off = {"Name": "off", "Enabled": False, "MatchingEventTypes": ["OPEN", "CLICK"]}
+    on = {"Name": "on", "Enabled": True, "MatchingEventTypes": [wanted]}
+    await calls.document(Kind.CONFIGURATION_SET, "events", EventDestinations=[off, on])
+    facts = (await published(calls, ConfigurationSetName="events")).facts
+    assert {"opens", "clicks"} & facts.keys() == followed
+
+
+async def test_an_empty_list_of_reasons_lifts_no_unsubscription(calls: Calls) -> None:
+    for name, options in (("none", []), ("bounces", ["BOUNCE"])):
+        await calls.document(Kind.CONFIGURATION_SET, name, SuppressionOptions={"SuppressedReasons": options})
+    assert (await published(calls, ConfigurationSetName="none")).suppressing == {"unsubscription"}
+    bounces = (await published(calls, ConfigurationSetName="bounces")).suppressing
+    assert bounces == {"unsubscription", "hard bounce", "manual import"}
+    assert (await published(calls)).suppressing is None, "all of them stop it"
+    await calls("sesv2", "PutAccountSuppressionAttributes", SuppressedReasons=[])
+    assert (await published(calls)).suppressing == {"unsubscription"}
+
+
+async def test_tags_of_the_call_stand_in_place_of_those_in_the_header(calls: Calls) -> None:
+    head = f"From: {SENDER}\r\nTo: a@dest.test\r\nX-SES-MESSAGE-TAGS: order=7, team=shop\r\n\r\nHi\r\n"
+    raw = {"Content": {"Raw": {"Data": head.encode()}}}
+    assert (await published(calls, **raw)).facts["tags"] == {"order": ["7"], "team": ["shop"]}
+    given = [{"Name": "order", "Value": "8"}]
+    assert (await published(calls, **raw, EmailTags=given)).facts["tags"] == {"order": ["8"]}

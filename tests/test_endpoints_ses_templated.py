@@ -12,6 +12,7 @@ from mailferry.endpoints.ses.rendered import mime
 from mailferry.endpoints.ses.table import TABLE
 from mailferry.endpoints.ses.templated import choose, data, merged, name_of_arn
 from mailferry.intake.compiled import Compiled
+from mailferry.intake.refusal import Reason
 from mailferry.intake.render import Rendered
 from mailferry.resources.permissions import ADMIN, VIEWER, Grant, Resource, Rights
 from mailferry.resources.templates import Texts
@@ -295,3 +296,25 @@ async def test_an_entry_has_tags_and_headers_over_those_of_all(house: House) -> 
     assert content and len(content.headers) == 15 and content.headers[-1] == ("x-3", "own")
     with pytest.raises(SesError, match="Invalid tag name"):
         await house.bulk([""], DefaultEmailTags=[{"Name": "bad name", "Value": "x"}])
+
+
+async def test_an_entry_beyond_the_quota_says_which(house: House) -> None:
+    await house.keep(Texts("s", "", "t"))
+    house.intake.refused = {1: Reason.QUOTA_EXCEEDED, 2: Reason.RATE_EXCEEDED, 3: Reason.DEMO_RECIPIENT}
+    entries = [{"Destination": {"ToAddresses": [f"n{number}@dest.test"]}} for number in range(4)]
+    found = await house.bulk(["{}"] * 4)
+    assert found[1:3] == [
+        ("ACCOUNT_DAILY_QUOTA_EXCEEDED", "Daily message quota exceeded."),
+        ("ACCOUNT_THROTTLED", "Maximum sending rate exceeded."),
+    ]
+    assert [found[0][0], found[3][0]] == ["SUCCESS", "MESSAGE_REJECTED"]
+    params: dict[str, Any] = {
+        "Source": "app@shop.test",
+        "Template": "Hello",
+        "DefaultTemplateData": "{}",
+        "Destinations": entries,
+    }
+    answer = await bulk.send_v1(house.call("SendBulkTemplatedEmail"), params)
+    assert answer is not None
+    statuses = ["Success", "AccountDailyQuotaExceeded", "AccountThrottled", "MessageRejected"]
+    assert [each["Status"] for each in answer["Status"]] == statuses
