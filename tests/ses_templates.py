@@ -6,7 +6,7 @@ from typing import Any
 from mailferry.endpoints.bodies import BodyRules
 from mailferry.endpoints.ses import bulk, templated
 from mailferry.endpoints.ses.deps import Call
-from mailferry.intake.refusal import Reason, Refusal
+from mailferry.intake.refusal import Refusal
 from mailferry.intake.submission import Accepted, Refused, Submission
 from mailferry.resources import accounts, templates
 from mailferry.resources.access_keys import AccessKey
@@ -28,16 +28,14 @@ class Intake:
         self.calls: list[Sequence[Submission]] = []
         self.good_calls = 1000
         #: By the number of the message within its call.
-        self.refused: dict[int, Reason] = {}
+        self.refused: dict[int, Refusal] = {}
 
     async def accept(self, submissions: Sequence[Submission], once: Any = None) -> list[Accepted | Refused]:
         if len(self.calls) == self.good_calls:
             raise RuntimeError("the disk is gone")
         self.calls.append(submissions)
         return [
-            Refused((Refusal(self.refused[number]),))
-            if number in self.refused
-            else Accepted(UUID.format(number), ("",))
+            Refused((self.refused[number],)) if number in self.refused else Accepted(UUID.format(number), ("",))
             for number in range(len(submissions))
         ]
 

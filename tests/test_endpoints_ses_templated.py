@@ -12,7 +12,7 @@ from mailferry.endpoints.ses.rendered import mime
 from mailferry.endpoints.ses.table import TABLE
 from mailferry.endpoints.ses.templated import choose, data, merged, name_of_arn
 from mailferry.intake.compiled import Compiled
-from mailferry.intake.refusal import Reason
+from mailferry.intake.refusal import Reason, Refusal
 from mailferry.intake.render import Rendered
 from mailferry.resources.permissions import ADMIN, VIEWER, Grant, Resource, Rights
 from mailferry.resources.templates import Texts
@@ -300,7 +300,11 @@ async def test_an_entry_has_tags_and_headers_over_those_of_all(house: House) -> 
 
 async def test_an_entry_beyond_the_quota_says_which(house: House) -> None:
     await house.keep(Texts("s", "", "t"))
-    house.intake.refused = {1: Reason.QUOTA_EXCEEDED, 2: Reason.RATE_EXCEEDED, 3: Reason.DEMO_RECIPIENT}
+    house.intake.refused = {
+        1: Refusal(Reason.QUOTA_EXCEEDED),
+        2: Refusal(Reason.RATE_EXCEEDED),
+        3: Refusal(Reason.DEMO_RECIPIENT, "to", detail="n3@dest.test"),
+    }
     entries = [{"Destination": {"ToAddresses": [f"n{number}@dest.test"]}} for number in range(4)]
     found = await house.bulk(["{}"] * 4)
     assert found[1:3] == [
