@@ -29,6 +29,7 @@ from mailferry.endpoints.mailtrap import (
     projects,
     sandbox_sending,
     sending,
+    share_links,
     suppressions,
     template_versions,
     templates,
@@ -63,7 +64,7 @@ Step = tuple[Callable[..., Any], str, str, Any, str]
 
 
 def steps(account: int, number: int, access: int) -> list[Step]:
-    """In this order each of them changes something; ``$`` is the newest id of an answer."""
+    """In this order each of them changes something; ``$`` is the newest id of an answer, ``&`` the one before."""
     domain, mine = f"domains/{number}", [{"resource_type": "account", "resource_id": account}]
     viewer, admin = ([{**mine[0], "access_level": level}] for level in (10, 100))
     hook = {"url": "https://example.com/", "webhook_type": "email_sending", "sending_stream": "bulk"}
@@ -143,7 +144,9 @@ def steps(account: int, number: int, access: int) -> list[Step]:
         (projects.create, "POST", "projects", {"project": {"name": "Shop"}}, "project.created"),
         (projects.update, "PATCH", "projects/$", {"project": {"name": "Store"}}, "project.updated"),
         (projects.create_inbox, "POST", "projects/$/sandboxes", {"sandbox": {"name": "Tests"}}, "inbox.created"),
-        (inboxes.update, "PATCH", "sandboxes/$", {"sandbox": {"name": "Stage"}}, "inbox.updated"),
+        (share_links.create_of_inbox, "POST", "sandboxes/$/share_links", None, "share_link.created"),
+        (share_links.delete_of_inbox, "DELETE", "sandboxes/&/share_links/$", None, "share_link.deleted"),
+        (inboxes.update, "PATCH", "sandboxes/&", {"sandbox": {"name": "Stage"}}, "inbox.updated"),
         (inbox_faults.replace, "PUT", "sandboxes/$/faults", {"rules": [FAULT]}, "inbox.faults_changed"),
         (inbox_faults.delete, "DELETE", "sandboxes/$/faults", None, "inbox.faults_changed"),
         (inboxes.reset_credentials, "PATCH", "sandboxes/$/reset_credentials", None, "inbox.credentials_reset"),
@@ -151,7 +154,9 @@ def steps(account: int, number: int, access: int) -> list[Step]:
         (inboxes.reset_email_username, "PATCH", "sandboxes/$/reset_email_username", None, "inbox.updated"),
         (inboxes.delete, "DELETE", "sandboxes/$", None, "inbox.deleted"),
         (projects.create, "POST", "projects", {"project": {"name": "Other"}}, "project.created"),
-        (projects.delete, "DELETE", "projects/$", None, "project.deleted"),
+        (share_links.create_of_project, "POST", "projects/$/share_links", None, "share_link.created"),
+        (share_links.delete_of_project, "DELETE", "projects/&/share_links/$", None, "share_link.deleted"),
+        (projects.delete, "DELETE", "projects/&", None, "project.deleted"),
         (environments.replace, "PUT", "environment", TO_ONE, "environment.updated"),
         (environments.delete, "DELETE", "environment", None, "environment.updated"),
         (environments.replace_of_domain, "PUT", f"{domain}/environment", TO_ONE, "environment.updated"),
@@ -182,11 +187,13 @@ async def test_every_change_is_told_of(database: Database, clock: Clock) -> None
     everybody = (await house.ask("GET", "account_accesses")).json
     (access,) = [each["id"] for each in everybody if each["specifier"].get("name") == "Other"]
     number: object = 0
+    earlier: object = 0
     last = 0
     for function, method, path, body, event in steps(house.account, house.domain, access):
-        answer = await house.ask(method, path.replace("$", str(number)), body, legacy=False)
+        answer = await house.ask(method, path.replace("$", str(number)).replace("&", str(earlier)), body, legacy=False)
         assert 200 <= answer.status < 300, (method, path, answer.status, answer.body)
-        number = identity(answer.json, number) if answer.body else number
+        if answer.body:
+            earlier, number = number, identity(answer.json, number)
         row = await newest(house)
         assert row.id > last and row.event == event, function
         assert (row.account_id, row.actor_type, row.actor_name) == (house.account, "api_token", "Admin"), function

@@ -46,6 +46,9 @@ MAY = (
     (r"\w+ (contacts|webhooks).*", "yyfffffffffffffyf"),
     (r"POST (send|batch)", "yyuuyuuuuuuuuuuyu"),
     (r"POST (send|batch)/.*", "yyuuuuuyyuuuuuuyu"),
+    # Links are as good as rights: who may only read makes none and sees none.
+    (r"\w+ projects/.*/share_links.*", "yyfffffyfffffffyf"),
+    (r"\w+ sandboxes/.*/share_links.*", "yyfffffyyffffffyf"),
     (r"GET (projects|sandboxes)(/.*)?", "yyyyfffyyffffffyy"),
     (r"POST projects", "yyfffffffffffffyf"),
     (r"\w+ projects/.*", "yyfffffyfffffffyf"),

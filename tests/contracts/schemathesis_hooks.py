@@ -174,6 +174,13 @@ furnish()
 # --- the hooks -----------------------------------------------------------------------------------------------------
 
 
+def _share(parameters: dict[str, Any]) -> None:
+    """A fresh link of the first project or inbox, whichever the path names."""
+    (owner,) = {"project_id", "inbox_id", "sandbox_id"} & parameters.keys()
+    of = "projects" if owner == "project_id" else "sandboxes"
+    parameters |= {owner: INBOX, "share_link_id": str(ask("POST", f"{of}/{INBOX}/share_links", {})["id"])}
+
+
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: Any, kwargs: dict[str, Any]) -> None:
     label, names = f"{case.method} {case.operation.path}", [name for name in case.path_parameters if name in MAKERS]
@@ -186,6 +193,8 @@ def before_call(context: schemathesis.HookContext, case: Any, kwargs: dict[str, 
     waits = case.operation.path.endswith(("/messages/wait", "/messages/latest"))
     if real and ("inbox_message_id" in names or (waits and kept("inbox_message_id"))):
         case.path_parameters["sandbox_id" if "sandbox_id" in names else "inbox_id"] = INBOX
+    if real and "share_link_id" in case.path_parameters:
+        _share(case.path_parameters)
     if waits and real:
         case.query = {}  # whatever it caught is meant
     if "account_id" in case.path_parameters and real:

@@ -41,6 +41,7 @@ OURS = {
     r"GET .*/messages/\{inbox_message_id\}/checks": "what Mailtrap's two reports do not say (docs/checks.md)",
     r"(GET|POST) .*/messages/(wait|events|latest|search|assert)": "what test-suites ask of an inbox (docs/testing.md)",
     r"DELETE .*/(inboxes|sandboxes)/\{\w+\}/messages": "deletion by query, the same",
+    r"\w+ .*/share_links.*": "share links, which Mailtrap has on pages only (docs/sandbox.md)",
     r"\w+ .*/contacts/segments.*": "segments, which Mailtrap has on pages only",
 }
 

@@ -13,6 +13,7 @@ from mailferry.credentials import ACCOUNT
 
 projects, inboxes = noun("projects"), noun("inboxes")
 
+LinkId = Annotated[int, Parameter(help="The link's number, as inboxes links shows it.")]
 InboxId = Annotated[int, Parameter(help="Its id, as inboxes list shows it.")]
 
 
@@ -126,6 +127,46 @@ def messages(
     show.table(rows, columns, "No messages.")
 
 
+@inboxes.command
+def share(
+    inbox: InboxId,
+    /,
+    *,
+    message: Annotated[int, Parameter(help="This message alone, by its id.", show_default=False)] = 0,
+    where: Where = HERE,
+    json: Json = False,
+) -> None:
+    """Make a link by which whoever has it reads the inbox in a browser, or one message of it."""
+    result = call(where.load(), "inboxes.share", inbox=inbox, message=message)
+    if json:
+        show.as_json(result)
+        return
+    show.line(result["url"])
+    show.line(f"Whoever has it can read; mailferry inboxes unshare {inbox} {result['id']} ends it.")
+
+
+@inboxes.command
+def links(inbox: InboxId, /, *, where: Where = HERE, json: Json = False) -> None:
+    """Show the links by which an inbox is read."""
+    result = call(where.load(), "inboxes.links", inbox=inbox)
+    columns = [
+        Column("id", "Id"),
+        Column("opens", "Opens"),
+        Column("by", "By", folds=True),
+        Column("made", "Made (UTC)"),
+        Column("url", "URL", folds=True),
+    ]
+    rows = [{**each, **_words(each)} for each in result]
+    show.as_json(result) if json else show.table(rows, columns, "No share links.")
+
+
+@inboxes.command
+def unshare(inbox: InboxId, link: LinkId, /, *, where: Where = HERE, json: Json = False) -> None:
+    """End a link: it opens nothing any more."""
+    result = call(where.load(), "inboxes.unshare", inbox=inbox, link=link)
+    show.as_json(result) if json else show.line(f"Share link {result['revoked']} is revoked.")
+
+
 def _row(inbox: dict[str, Any]) -> dict[str, Any]:
     return inbox | {
         "held": f"{inbox['messages']} of {inbox['max_size']}",
@@ -137,3 +178,11 @@ def _credentials(inbox: dict[str, Any]) -> None:
     show.line(f"Inbox {inbox['id']}, {show.tame(inbox['name'])}, in project {inbox['project_id']}.")
     show.line(f"\n  SMTP user {inbox['username']}, password {inbox['password']}")
     show.line(f"  API       POST /api/send/{inbox['id']}\n")
+
+
+def _words(link: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "opens": f"message {link['message_id']}" if link["message_id"] else "the inbox",
+        "by": link["created_by"] or "command line",
+        "made": show.moment(link["created_at"]),
+    }

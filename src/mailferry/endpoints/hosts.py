@@ -27,8 +27,9 @@ REQUEST_ID = "mailferry.request_id"
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto")
 #: All that a tracking host serves.
 TRACKING = "/t/"
-#: Whoever has such a path may unsubscribe its reader, or accept in place of who was invited: no log has more of it.
-SECRET = (TRACKING, "/invitations/")
+#: Whoever has such a path may unsubscribe its reader, accept in place of who was invited, or read what an inbox caught: no
+#: log has more of it.
+SECRET = (TRACKING, "/invitations/", "/share/")
 
 _MISDIRECTED = "Misdirected Request: this host name is not served here; allow it with [http] hosts"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from mailferry.resources import accesses
+from mailferry.resources import accesses, share_links
 from mailferry.resources.permissions import Resource
 from mailferry.store.database import Database
 from mailferry.store.schema import inboxes
@@ -52,6 +52,17 @@ class Inbox:
     faults: str
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What of an inbox may be shown to those who have no account."""
+
+    id: int
+    project_id: int
+    name: str
+    messages_count: int
+    last_message_at: int
+
+
 def create(
     connection: Connection, sealer: Sealer, account_id: int, project_id: int, name: str, now: int, **more: Any
 ) -> Inbox:
@@ -65,6 +76,14 @@ def of_account(connection: Connection, sealer: Sealer, account_id: int) -> list[
     """In the order of their ids."""
     asked = select(inboxes).where(inboxes.c.account_id == account_id).order_by(inboxes.c.id)
     return [_inbox(sealer, row) for row in connection.execute(asked)]
+
+
+def glances(connection: Connection, account_id: int, kind: Resource, resource_id: int) -> list[Glance]:
+    """The inbox of this number, or all of the project, in the order of their ids."""
+    column = inboxes.c.id if kind is Resource.INBOX else inboxes.c.project_id
+    columns = [inboxes.c[each] for each in Glance.__dataclass_fields__]
+    found = select(*columns).where(inboxes.c.account_id == account_id, column == resource_id).order_by(inboxes.c.id)
+    return [Glance(**row._mapping) for row in connection.execute(found)]
 
 
 def of_project(connection: Connection, project_id: int) -> list[int]:
@@ -100,6 +119,7 @@ def remove(connection: Connection, inbox_id: int) -> None:
     """What it caught is removed before (sandbox/inbox.py)."""
     connection.execute(delete(inboxes).where(inboxes.c.id == inbox_id))
     accesses.forget_resource(connection, Resource.INBOX, inbox_id)
+    share_links.forget_resource(connection, Resource.INBOX, inbox_id)
 
 
 def fresh_email_username() -> str:

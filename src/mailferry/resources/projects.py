@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from mailferry.resources import accesses
+from mailferry.resources import accesses, share_links
 from mailferry.resources.permissions import Resource
 from mailferry.store.schema import projects
 
@@ -51,3 +51,4 @@ def remove(connection: Connection, project_id: int) -> None:
     """Its inboxes are removed before."""
     connection.execute(delete(projects).where(projects.c.id == project_id))
     accesses.forget_resource(connection, Resource.PROJECT, project_id)
+    share_links.forget_resource(connection, Resource.PROJECT, project_id)

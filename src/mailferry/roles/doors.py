@@ -34,6 +34,7 @@ from mailferry.endpoints.pop3.maildrop import Maildrops
 from mailferry.endpoints.ses import app as ses_app
 from mailferry.endpoints.ses import deps as ses
 from mailferry.endpoints.ses.smtp import SmtpInterface
+from mailferry.endpoints.shared import app as shared
 from mailferry.endpoints.smtp import server as smtp
 from mailferry.endpoints.smtp.amazon import AmazonBackend
 from mailferry.endpoints.smtp.dialects import Dialects
@@ -145,7 +146,8 @@ class Doors:
         well = Route("/health", health.route(house.database, house.content, house.clock))
         site = tracking.Deps(hits, house.link_keys, house.database, house.book, house.clock)
         people = invitations.Deps(house.database, house.clock)
-        pages = [*tracking.routes(site), *invitations.routes(people)]
+        readers = shared.Deps(house.database, house.captured, deps.checker, deps.downloads, house.clock)
+        pages = [*tracking.routes(site), *invitations.routes(people), *shared.routes(readers)]
         routes = [well, *ses_app.routes(amazon, front), *pages, *mailtrap.routes(deps)]
         app = Starlette(routes=routes, exception_handlers={HTTPException: not_served})
         app.router.redirect_slashes = False

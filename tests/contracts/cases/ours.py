@@ -170,6 +170,40 @@ async def invitation_made(house: WorkingHouse, legacy: bool) -> Case:
     return Case([Request(body=_invitation(house))], {422: Request(body=wrong)})
 
 
+# --- share links
+
+
+def _sharing(path: str, of: str) -> None:
+    """Of ``of``: the attribute of the house that has the number."""
+
+    async def made(house: WorkingHouse) -> tuple[int, int]:
+        number = getattr(house, of)
+        older = path.replace("sandboxes", "inboxes").replace("{}", str(number))
+        link = await house.made("POST", older, {"share_link": {"level": "viewer"}})
+        return number, link["id"]
+
+    async def listed(house: WorkingHouse, legacy: bool) -> Case:
+        return Case([Request((await made(house))[:1])])
+
+    async def shared(house: WorkingHouse, legacy: bool) -> Case:
+        at = (getattr(house, of),)
+        right = [Request(at, {}), Request(at, {"share_link": {"level": "viewer"}})]
+        if of == "inbox":
+            right.append(Request(at, {"share_link": {"message_id": await caught(house)}}))
+        return Case(right, {422: Request(at, {"share_link": {"level": "admin"}})})
+
+    async def revoked(house: WorkingHouse, legacy: bool) -> Case:
+        return Case([Request(await made(house))])
+
+    named = path.replace("{}", "{project_id}" if of == "project" else "{sandbox_id}")
+    OURS[f"GET {named}"], OURS[f"POST {named}"] = listed, shared
+    OURS[f"DELETE {named}/{{share_link_id}}"] = revoked
+
+
+_sharing("projects/{}/share_links", "project")
+_sharing("sandboxes/{}/share_links", "inbox")
+
+
 # --- segments
 
 

@@ -1,16 +1,18 @@
 """`.../projects`: what inboxes are grouped in."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from mailferry.endpoints import share_paths
 from mailferry.endpoints.mailtrap import inboxes as inbox_paths
+from mailferry.endpoints.mailtrap import links
 from mailferry.endpoints.mailtrap.deps import Call
 from mailferry.endpoints.mailtrap.errors import Fault, answer
 from mailferry.endpoints.mailtrap.forms import Form, identity, members, refuse
-from mailferry.resources import audit, inboxes, projects
+from mailferry.resources import audit, inboxes, projects, share_links
 from mailferry.resources.inboxes import Inbox
 from mailferry.resources.permissions import ADMIN, INDETERMINATE, VIEWER, Resource
 from mailferry.resources.projects import LEAST_NAME, MOST_NAME, Project
@@ -19,12 +21,13 @@ from mailferry.resources.projects import LEAST_NAME, MOST_NAME, Project
 async def get_list(call: Call) -> Response:
     """Those that the token may see, and those that hold an inbox which it may."""
     found, held = await call.read(lambda c: _all(c, call))
-    return answer([_shown(call, project, held) for project in found if _level(call, project, held)])
+    shared = await _shared(call, found)
+    return answer([_shown(call, project, held, shared) for project in found if _level(call, project, held)])
 
 
 async def get_one(call: Call) -> Response:
-    project, held = await _visible(call)
-    return answer(_shown(call, project, held))
+    project, held = await visible(call)
+    return answer(_shown(call, project, held, await _shared(call, [project])))
 
 
 async def create(call: Call) -> Response:
@@ -35,11 +38,11 @@ async def create(call: Call) -> Response:
         audit.note(connection, call.account_id, call.actor, "project.created", ("project", made.id, name), now)
         return made
 
-    return answer(_shown(call, await call.write(make), ()))
+    return answer(_shown(call, await call.write(make), (), {}))
 
 
 async def update(call: Call) -> Response:
-    project, _ = await _visible(call, ADMIN)
+    project, _ = await visible(call, ADMIN)
     name, now = await _name(call), call.deps.clock()
 
     def change(connection: Connection) -> None:
@@ -48,13 +51,12 @@ async def update(call: Call) -> Response:
         audit.note(connection, call.account_id, call.actor, "project.updated", named, now, changes)
 
     await call.write(change)
-    project, held = await _visible(call)
-    return answer(_shown(call, project, held))
+    return await get_one(call)
 
 
 async def delete(call: Call) -> Response:
     """With its inboxes and all that they caught."""
-    project, held = await _visible(call, ADMIN)
+    project, held = await visible(call, ADMIN)
     for inbox in held:
         await inbox_paths.remove(call, inbox)
     now = call.deps.clock()
@@ -75,7 +77,7 @@ async def delete(call: Call) -> Response:
 
 
 async def create_inbox(call: Call) -> Response:
-    project, _ = await _visible(call, ADMIN)
+    project, _ = await visible(call, ADMIN)
     form = Form(await members(call, inbox_paths.wrapper(call)))
     name = form.text("name", least=inbox_paths.LEAST_NAME, most=inbox_paths.MOST_NAME)
     sizes, sealer, now = inbox_paths.sizes(form), call.deps.sealer, call.deps.clock()
@@ -104,7 +106,7 @@ def _level(call: Call, project: Project, held: Sequence[Inbox]) -> int:
     return call.rights.shown(Resource.PROJECT, project.id, below)
 
 
-async def _visible(call: Call, least: int = INDETERMINATE) -> tuple[Project, list[Inbox]]:
+async def visible(call: Call, least: int = INDETERMINATE) -> tuple[Project, list[Inbox]]:
     """The project of the path with all of its inboxes. Ends the request when the caller may not see it, or not enough."""
     wanted = identity(call, "project_id")
     found, held = await call.read(lambda c: _all(c, call, (wanted,)))
@@ -123,15 +125,24 @@ async def _name(call: Call) -> str:
     return name
 
 
-def _shown(call: Call, project: Project, held: Sequence[Inbox]) -> dict[str, Any]:
+async def _shared(call: Call, found: Sequence[Project]) -> dict[int, str]:
+    """The newest share link of each that has one."""
+    ids, base = [project.id for project in found], call.deps.public_url or links.base(call)
+    made = await call.read(
+        lambda c: share_links.of_resources(c, call.deps.sealer, call.account_id, Resource.PROJECT, ids)
+    )
+    return {link.opens.resource_id: share_paths.url(base, link) for link in made}
+
+
+def _shown(call: Call, project: Project, held: Sequence[Inbox], shared: Mapping[int, str]) -> dict[str, Any]:
     own = _level(call, project, held)
     seen = [inbox for inbox in held if inbox.project_id == project.id]
     seen = [inbox for inbox in seen if inbox_paths.level(call.rights, inbox) >= VIEWER]
     return {
         "id": project.id,
         "name": project.name,
-        # Off until somebody turns them on; for admins alone.
-        **({"share_links": {"admin": "", "viewer": ""}} if own >= ADMIN else {}),
+        # Off until somebody makes one; for admins alone. One that makes admins of people would need a sign-in.
+        **({"share_links": {"admin": "", "viewer": shared.get(project.id, "")}} if own >= ADMIN else {}),
         "inboxes" if call.legacy else "sandboxes": [inbox_paths.shown(call, inbox) for inbox in seen],
         "permissions": inbox_paths.permissions(own),
     }

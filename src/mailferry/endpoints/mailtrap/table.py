@@ -39,6 +39,7 @@ from mailferry.endpoints.mailtrap import (
     rates,
     sandbox_sending,
     sending,
+    share_links,
     stats,
     suppressions,
     template_versions,
@@ -419,6 +420,25 @@ SANDBOX = (
         "projects/{project_id}/sandboxes",
         {"POST": Op(projects.create_inbox, SANDBOX_VIEWER)},
     ),
+    # Ours (docs/sandbox.md).
+    *_both(
+        "projects/{project_id}/share_links",
+        "projects/{project_id}/share_links",
+        {
+            "GET": Op(share_links.of_project, SANDBOX_VIEWER),
+            "POST": Op(share_links.create_of_project, SANDBOX_VIEWER),
+        },
+    ),
+    *_both(
+        "projects/{project_id}/share_links/{share_link_id}",
+        "projects/{project_id}/share_links/{share_link_id}",
+        {"DELETE": Op(share_links.delete_of_project, SANDBOX_VIEWER)},
+    ),
+    *_sandboxes(
+        "/{}/share_links",
+        {"GET": Op(share_links.of_inbox, SANDBOX_VIEWER), "POST": Op(share_links.create_of_inbox, SANDBOX_VIEWER)},
+    ),
+    *_sandboxes("/{}/share_links/{{share_link_id}}", {"DELETE": Op(share_links.delete_of_inbox, SANDBOX_VIEWER)}),
     *_sandboxes("", {"GET": Op(inboxes.get_list, SANDBOX_VIEWER)}),
     *_sandboxes(
         "/{}",

@@ -15,6 +15,21 @@ from mailferry.sandbox import inbox as caught
 from mailferry.sandbox.inbox import Caught
 
 
+async def known_inbox(tools: Tools, inbox: int, account: int = 0) -> Inbox:
+    """Ids are one row of numbers over all accounts, so the account need not be named."""
+
+    def read(connection: Connection) -> Inbox | None:
+        chosen = [account] if account else accounts.all_ids(connection)
+        found = (inboxes.by_id(connection, tools.sealer, one, inbox) for one in chosen)
+        return next((each for each in found if each), None)
+
+    found = await tools.database.read(read)
+    if found is None:
+        where = f" of account {account}" if account else ""
+        raise Mistake(f"there is no inbox {inbox}{where}; mailferry inboxes list shows them")
+    return found
+
+
 async def projects_list(tools: Tools, account: int = 0) -> list[dict[str, Any]]:
     """Account 0 is all of them."""
     await one_or_all(tools, account)
@@ -75,13 +90,13 @@ async def inboxes_add(tools: Tools, name: str, project: int = 0, account: int = 
 
 async def inboxes_show(tools: Tools, inbox: int, account: int = 0) -> dict[str, Any]:
     """With its password."""
-    found = await _inbox(tools, inbox, account)
+    found = await known_inbox(tools, inbox, account)
     return _shown_inbox(found) | {"password": found.password}
 
 
 async def inboxes_messages(tools: Tools, inbox: int, search: str = "", before: int = 0, account: int = 0) -> list[Any]:
     """A page of the newest; ``before``: an id, they are older than it."""
-    found = await _inbox(tools, inbox, account)
+    found = await known_inbox(tools, inbox, account)
     page = await tools.database.read(lambda c: caught.page(c, found.id, search=search, before=before))
     return [_shown_message(each) for each in page]
 
@@ -94,21 +109,6 @@ VERBS: dict[str, Verb] = {
     "inboxes.show": inboxes_show,
     "inboxes.messages": inboxes_messages,
 }
-
-
-async def _inbox(tools: Tools, inbox: int, account: int) -> Inbox:
-    """Ids are one row of numbers over all accounts, so the account need not be named."""
-
-    def read(connection: Connection) -> Inbox | None:
-        chosen = [account] if account else accounts.all_ids(connection)
-        found = (inboxes.by_id(connection, tools.sealer, one, inbox) for one in chosen)
-        return next((each for each in found if each), None)
-
-    found = await tools.database.read(read)
-    if found is None:
-        where = f" of account {account}" if account else ""
-        raise Mistake(f"there is no inbox {inbox}{where}; mailferry inboxes list shows them")
-    return found
 
 
 def _shown_project(project: Project) -> dict[str, Any]:

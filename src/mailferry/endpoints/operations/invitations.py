@@ -64,7 +64,7 @@ def told(tools: Tools, connection: Connection, made: Made, event: str, now: int)
     row = invitations.by_id(connection, made.id)
     assert row is not None
     audit.note(connection, row.account_id, OPERATOR, event, ("invitation", row.id, row.email), now)
-    url = invitation_mail.link(_base(tools), made)
+    url = invitation_mail.link(pages_base(tools), made)
     return _shown(connection, row, now) | {"link": url}, invitation_mail.mail(connection, made, url)
 
 
@@ -73,7 +73,8 @@ async def sent(tools: Tools, shown: dict[str, Any], mail: Mail) -> dict[str, Any
     return shown | {"email_sent": not error, "email_error": error or None}
 
 
-def _base(tools: Tools) -> str:
+def pages_base(tools: Tools) -> str:
+    """How people reach our pages."""
     config = tools.config
     found = listener_url("https", config["http.tls_listen"]) or listener_url("http", config["http.listen"])
     return config["server.public_url"] or found or "http://localhost"

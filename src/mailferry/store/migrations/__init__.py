@@ -6,7 +6,7 @@ Nodes are upgraded one by one, so a version first adds (expand) and a later one 
 from sqlalchemy import Connection, inspect, text
 
 #: The newest step. Compared first, because importing Alembic costs a second that a start does not always need.
-HEAD = "0022"
+HEAD = "0023"
 
 
 class NewerDatabase(RuntimeError):

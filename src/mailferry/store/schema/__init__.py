@@ -43,7 +43,7 @@ from mailferry.store.schema.people import (
 )
 from mailferry.store.schema.queue import RELEASED, lanes, queue
 from mailferry.store.schema.reviews import review_messages, review_questions
-from mailferry.store.schema.sandbox import inbox_messages, inboxes, projects
+from mailferry.store.schema.sandbox import inbox_messages, inboxes, projects, share_links
 from mailferry.store.schema.stats import domain_alerts, stats
 from mailferry.store.schema.templates import template_versions, templates
 from mailferry.store.schema.webhooks import webhook_attempts, webhook_deliveries, webhook_replays, webhooks
@@ -89,6 +89,7 @@ __all__ = [
     "recipients",
     "review_messages",
     "review_questions",
+    "share_links",
     "shared_keys",
     "stats",
     "suppression_history",

@@ -89,3 +89,21 @@ inbox_messages = Table(
     Index(None, "segment"),
     sqlite_autoincrement=True,
 )
+
+#: Links by which whoever has one reads an inbox, all inboxes of a project, or one message, without an account.
+share_links = Table(
+    "share_links",
+    metadata,
+    id_(),
+    int_("account_id", index=True),
+    #: project or inbox, and which; the message that alone is shown, 0 = all of them.
+    text_("kind"),
+    int_("resource_id"),
+    int_("message_id"),
+    #: SHA-256 of the secret, to find it by; and the secret, sealed: who keeps a project is shown its link again.
+    Column("secret_hash", Text, nullable=False, unique=True),
+    Column("secret_sealed", LargeBinary, nullable=False),
+    text_("created_by"),
+    int_("created_at"),
+    Index(None, "kind", "resource_id"),
+)

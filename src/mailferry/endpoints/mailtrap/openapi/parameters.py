@@ -20,6 +20,7 @@ _PATH = (
     _in_path("sandbox_id", "The sandbox's inbox."),
     _in_path("project_id", "The project."),
     _in_path("inbox_message_id", "The message that an inbox caught."),
+    _in_path("share_link_id", "The share link."),
     _in_path("attachment_id", "The attachment."),
     _in_path("sending_domain_id", "The sending domain."),
     _in_path("domain_id", "The sending domain."),

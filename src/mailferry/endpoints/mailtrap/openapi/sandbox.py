@@ -1,5 +1,7 @@
 """The sandbox: projects, inboxes, and what they caught."""
 
+from typing import Any
+
 from mailferry.endpoints.mailtrap import (
     inbox_attachments,
     inbox_forwards,
@@ -7,8 +9,9 @@ from mailferry.endpoints.mailtrap import (
     inbox_reports,
     inboxes,
     projects,
+    share_links,
 )
-from mailferry.endpoints.mailtrap.openapi.declaration import Answer, Asked, Declared, Families, Parameter, json
+from mailferry.endpoints.mailtrap.openapi.declaration import GONE, Answer, Asked, Declared, Families, Parameter, json
 from mailferry.endpoints.mailtrap.openapi.schemas import (
     ANYTHING,
     COUNT,
@@ -228,6 +231,33 @@ def _body(summary: str, media: str, *, missing: bool = True) -> Declared:
     return Declared(summary, {200: Answer("As it is.", {media: text()}), **({409: _MISSING} if missing else {})})
 
 
+SHARE_LINK = Component(
+    "ShareLink",
+    answered(
+        {
+            "id": ID,
+            "url": text("Whoever has it reads; it needs no token."),
+            "level": choice(("viewer",)),
+            "message_id": nullable(integer("The message that alone is shown.")),
+            "created_by": text("The token's name; empty: the command line."),
+            "created_at": time(),
+        }
+    ),
+)
+_LEVEL = {"level": choice(("viewer",))}
+
+
+def _sharing(
+    what: str, get_list: Function, create: Function, delete: Function, members: dict[str, Any], about: str
+) -> dict[Function, Declared]:
+    made = Asked(asked(_LEVEL | members), "share_link", example={"level": "viewer"})
+    return {
+        get_list: Declared(f"List share links of {what}", {200: json(array(SHARE_LINK))}, ours=True),
+        create: Declared(f"Make a share link of {what}", {200: json(SHARE_LINK)}, made, about=about, ours=True),
+        delete: Declared(f"Revoke a share link of {what}", {204: GONE}, ours=True),
+    }
+
+
 DECLARED: dict[Function, Declared] = {
     projects.get_list: Declared("List projects", {200: _several(PROJECT, "With the inboxes that the token may see.")}),
     projects.get_one: Declared("Show a project", {200: _each(PROJECT)}),
@@ -323,3 +353,19 @@ DECLARED: dict[Function, Declared] = {
     ),
     inbox_attachments.get_one: Declared("Show an attachment", {200: json(ATTACHMENT)}),
 }
+DECLARED |= _sharing(
+    "a project",
+    share_links.of_project,
+    share_links.create_of_project,
+    share_links.delete_of_project,
+    {},
+    "Of all its inboxes, those that it will have as well.",
+)
+DECLARED |= _sharing(
+    "an inbox",
+    share_links.of_inbox,
+    share_links.create_of_inbox,
+    share_links.delete_of_inbox,
+    {"message_id": integer("This message alone.", minimum=1)},
+    "Of all that it holds, or of one message.",
+)
