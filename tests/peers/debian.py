@@ -17,7 +17,9 @@ from .parts import CACHE, Home, Part, tree
 
 # Never unpacked: a C library in LD_LIBRARY_PATH that does not match the system's loader breaks every program; the rest
 # serves installation, compiling or PostgreSQL's JIT (100 MB, switched off).
-USELESS = re.compile(r"(libc6|libc-bin|locales|debconf|dpkg|init|systemd|libllvm|libz3|.*-dev$|.*-doc$|.*-common$)")
+USELESS = re.compile(
+    r"(libc6|libc-bin|locales|debconf|dpkg|init|systemd|libllvm|libz3|.*-dev$|.*-doc$|(?!chromium).*-common$)"
+)
 INSTALL_LINE = re.compile(r"^Inst (\S+) (?:\[\S+\] )?\((\S+) ")
 APT_LIMIT = 300  # seconds for one call of apt
 

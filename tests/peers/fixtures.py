@@ -14,7 +14,8 @@ import pytest
 
 from . import handlebars_js, mailauth, namespaces, npm, opendkim, parts
 from .certificates import Authority
-from .parts import OPENDKIM, POSTFIX, POSTGRESQL, SPAMASSASSIN, SWAKS, Part
+from .chromium import Chromium
+from .parts import CHROMIUM, OPENDKIM, POSTFIX, POSTGRESQL, SPAMASSASSIN, SWAKS, Part
 from .postfix import Mx
 from .postgres import Cluster
 from .relays import SmarthostClient
@@ -117,6 +118,14 @@ def spamd() -> Iterator[Spamd]:
     require(SPAMASSASSIN)
     with Spamd() as peer:
         yield peer
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """A browser without a window; a page of it takes some tens of milliseconds."""
+    require(CHROMIUM)
+    with Chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

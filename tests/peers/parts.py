@@ -33,6 +33,8 @@ class Part:
     trial: tuple[str, ...]
     modules: tuple[str, ...] = ()
     needs_root: bool = False
+    #: A program that serves as well, where the system has it.
+    instead: str = ""
 
 
 POSTGRESQL = Part("PostgreSQL", ("postgresql",), ("initdb", "pg_ctl", "postgres"), ("postgres", "--version"))
@@ -62,8 +64,16 @@ SPAMASSASSIN = Part(
     ("perl", "-MMail::SpamAssassin", "-MMail::SpamAssassin::SpamdForkScaling", "-e", "1"),
     ("Mail/SpamAssassin.pm", "HTML/Parser.pm", "NetAddr/IP.pm"),
 )
+CHROMIUM = Part(
+    "Chromium",
+    # Half of the browser with windows, and it needs no libraries of those.
+    ("chromium-headless-shell",),
+    ("chromium-headless-shell",),
+    ("chromium-headless-shell", "--version"),
+    instead="chromium",
+)
 
-PARTS = (POSTGRESQL, POSTFIX, OPENDKIM, SWAKS, OPENSSL, STRACE, SPAMASSASSIN)
+PARTS = (POSTGRESQL, POSTFIX, OPENDKIM, SWAKS, OPENSSL, STRACE, SPAMASSASSIN, CHROMIUM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,8 @@ class Home:
     def has(self, part: Part) -> bool:
         """Whether every program and every Perl module of a part is here."""
         whole = self.root.is_dir() and all(self.program(name) for name in part.programs)
+        if part.instead and self.program(part.instead):
+            return True
         return whole and all(self._has_module(name) for name in part.modules)
 
     def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -144,7 +156,8 @@ def _program_folders(root: Path) -> list[Path]:
     postgresql = root.glob("usr/lib/postgresql/*/bin")
     newest_first = sorted(postgresql, key=lambda folder: _version(folder.parent.name), reverse=True)
     fit = [folder for folder in newest_first if _version(folder.parent.name) >= OLDEST_POSTGRESQL]
-    return [*fit, *(root / name for name in ("usr/bin", "usr/sbin"))]
+    # Chromium's programs in usr/bin are scripts that know one place alone.
+    return [*fit, *(root / name for name in ("usr/lib/chromium", "usr/bin", "usr/sbin"))]
 
 
 def _library_folders(root: Path) -> list[Path]:
