@@ -14,6 +14,7 @@ _STYLE = """
 --good:#1a7f37;--note:#566170;--warn:#9a6700;--bad:#c62828;--mono:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace}
 
 
+
 @media(prefers-color-scheme:dark){:root{--ink:#e7ebf1;--soft:#a3adba;--line:#343d49;--card:#1b222b;--page:#11161c;--act:#6ea4f5;--on:#0d1117;
 --good:#57c878;--note:#a3adba;--warn:#e3b341;--bad:#ff8a80}}
 *{box-sizing:border-box}
@@ -57,7 +58,8 @@ iframe.narrow{width:377px}iframe.dark{background:#121212}
 .code{padding:0 0 0 3.75rem}.code li{padding-left:.5rem}.code li::marker{color:var(--soft)}.code li:target{background:rgba(110,164,245,.25)}
 .wide{overflow-x:auto}table{width:100%;border-collapse:collapse;font-size:.92rem}
 th,td{padding:.45rem .75rem .45rem 0;text-align:left;vertical-align:top;border-top:1px solid var(--line);overflow-wrap:anywhere}
-thead th{border:0;color:var(--soft);font-weight:400}th[scope=row]{font-weight:600}td.number{text-align:right;white-space:nowrap}
+thead th{border:0;color:var(--soft);font-weight:400;white-space:nowrap}th[scope=row]{font-weight:600}
+td.number{text-align:right;white-space:nowrap}
 code{font:.9em var(--mono);overflow-wrap:anywhere}
 .found{margin:0 0 1rem;padding:0;list-style:none}.found li{padding:.45rem 0;border-top:1px solid var(--line);overflow-wrap:anywhere}
 .graded li{display:grid;grid-template-columns:5.25rem 1fr}
@@ -88,7 +90,9 @@ HEADERS = OF_PAGES | {
 Crumb = tuple[str, str]
 """Words, and where they lead; nowhere: ""."""
 
-_FOOT = "Caught by a sandbox of Mailferry: none of this was sent on. Whoever has this page's link can read it."
+_FOOT = (
+    "Caught by a sandbox of Mailferry, and not delivered to those it names. Whoever has this page's link can read it."
+)
 
 
 def page(title: str, body: str, crumbs: Sequence[Crumb] = (), status: int = 200) -> HTMLResponse:
