@@ -27,6 +27,7 @@ KNOWN = {
     "Throttled",
     "Missing required parameter: {detail}",
     "Not Found",
+    "Conflict",
     "Internal server error",
 }
 

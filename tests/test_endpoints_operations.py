@@ -148,9 +148,11 @@ def test_the_first_label_chooses_the_stream(server: Mailferry) -> None:
         "LOCALHOST": "bulk",
     }
     before = len(server.ask("messages.list", limit=1000))
-    for path in ("/api/send", "/api/batch", "/api/send/1"):
+    for path in ("/api/send", "/api/batch"):
         status, _ = server.post(path, DEMO_MAIL, token, {"Host": "sandbox.localhost"})
         assert 400 <= status < 500
+    status, caught = server.post("/api/send/1", DEMO_MAIL, token, {"Host": "sandbox.localhost"})
+    assert status == 200 and caught["message_ids"][0].isdecimal()
     assert len(server.ask("messages.list", limit=1000)) == before
 
 

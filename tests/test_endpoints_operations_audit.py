@@ -66,6 +66,10 @@ CHANGES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("contacts.add_field", {"tag": "city"}, "contact_field.created"),
     ("contacts.import", {"rows": [["bob@example.net", {}, [], False]], "first": True}, "contact.imported"),
     ("contacts.delete", {"contact": "bob@example.net"}, "contact.deleted"),
+    ("projects.add", {"name": "Shop"}, "project.created"),
+    ("inboxes.add", {"name": "Staging"}, "inbox.created"),
+    ("inboxes.share", {"inbox": 1}, "share_link.created"),
+    ("inboxes.unshare", {"inbox": 1, "link": 1}, "share_link.deleted"),
 )
 #: These only look; ``verify`` asks the DNS, ``test`` sends what is invented, ``rebuild`` counts what happened once more.
 LOOKS = {
@@ -84,6 +88,7 @@ LOOKS = {
     *("stats.rebuild", "suppressions.list", "suppressions.export", "templates.list", "templates.show", "tokens.list"),
     *("accounts.list", "contacts.export", "contacts.fields", "contacts.list", "contacts.lists", "contacts.show"),
     *("invitations.list", "keys.list", "keys.smtp_password", "organizations.list", "users.list"),
+    *("projects.list", "inboxes.list", "inboxes.show", "inboxes.links", "inboxes.messages"),
     *("webhooks.list", "webhooks.show", "webhooks.test", "webhooks.log", "webhooks.attempts"),
 }
 

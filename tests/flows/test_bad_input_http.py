@@ -121,7 +121,7 @@ PATHS: dict[str, tuple[int, str]] = {
     "POST /api/send/../../etc": (404, "errors"),
     "POST /api/send/%2e%2e/%2e%2e/etc": (404, "errors"),
     "POST /api/send%00": (404, "error"),
-    "POST /api/send/%0a": (403, "errors"),  # an inbox's id, and nothing is sent to those
+    "POST /api/send/%0a": (401, "errors"),  # an inbox's id, and there is none of it
     "GET /api/%ff%fe": (404, "error"),
     "GET /api//email_logs": (404, "error"),
     "GET /api/accounts/1/email_logs/%00": (404, "error"),
