@@ -252,6 +252,30 @@ async def test_a_message_without_a_set_has_that_of_the_most_specific_identity(ca
     assert await chosen("b@mail.shop.test") == ""
 
 
+async def test_what_the_customer_paused_by_its_reputation_sends_nothing(calls: Calls) -> None:
+    await calls.document(Kind.CONFIGURATION_SET, "main")
+    tenant = await calls("sesv2", "CreateTenant", TenantName="acme")
+    content = {"Simple": {"Subject": {"Data": "Hi"}, "Body": {"Text": {"Data": "x"}}}}
+    message = {"Destination": {"ToAddresses": ["b@dest.test"]}, "Content": content, "FromEmailAddress": "a@shop.test"}
+    begin = "arn:aws:ses:eu-west-1:000000000001:"
+    for arn, of_it, other in (
+        (f"{begin}identity/shop.test", {}, {"FromEmailAddress": "a@shop2.test"}),
+        (f"{begin}configuration-set/main", {"ConfigurationSetName": "main"}, {}),
+        (tenant["TenantArn"], {"TenantName": "acme"}, {}),
+    ):
+        entity = {"ReputationEntityType": "RESOURCE", "ReputationEntityReference": arn}
+        await calls("sesv2", "SendEmail", **message, **of_it)
+        await calls("sesv2", "UpdateReputationEntityCustomerManagedStatus", **entity, SendingStatus="DISABLED")
+        with pytest.raises(SesError, match="Sending is paused for resource") as refused:
+            await calls("sesv2", "SendEmail", **message, **of_it)
+        assert refused.value.code == "AccountSendingPausedException"  # SendingPausedException in SES v2
+        await calls("sesv2", "SendEmail", **message | other)
+        await calls("sesv2", "UpdateReputationEntityCustomerManagedStatus", **entity, SendingStatus="ENABLED")
+        await calls("sesv2", "SendEmail", **message, **of_it)
+    with pytest.raises(SesError, match="Tenant <nobody> does not exist"):
+        await calls("sesv2", "SendEmail", **message, TenantName="nobody")
+
+
 @pytest.mark.parametrize("paused", [False, True])
 async def test_the_set_of_an_identity_is_in_effect(calls: Calls, paused: bool) -> None:
     sending = {"SendingOptions": {"SendingEnabled": not paused}, "DeliveryOptions": {"SendingPoolName": "bulk"}}

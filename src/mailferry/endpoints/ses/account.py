@@ -1,6 +1,6 @@
 """The account as a whole: quota, sending switch, the numbers of the last two weeks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,6 +15,8 @@ from mailferry.resources.permissions import VIEWER, Resource
 DAY_MS = 86_400_000
 #: The name under which the account's settings are kept.
 DOCUMENT = "settings"
+#: Its member with the resources that the customer paused by their reputation: the last part of an ARN, identity/NAME.
+PAUSED = "paused"
 #: What an account without a quota is told, since clients divide by these: large, finite, positive.
 MAX_24_HOURS = 10_000_000.0
 MAX_RATE = 1_000.0
@@ -30,10 +32,14 @@ def settings(connection: Connection, account_id: int) -> Mapping[str, Any]:
 
 async def change(call: Call, **members: Any) -> None:
     """These alone."""
+    await change_by(call, lambda body: {**body, **members})
+
+
+async def change_by(call: Call, changed: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
     now = call.now()
     await call.write(
         lambda connection: documents.change(
-            connection, call.account_id, Document.ACCOUNT, DOCUMENT, lambda body: {**body, **members}, now, made=True
+            connection, call.account_id, Document.ACCOUNT, DOCUMENT, changed, now, made=True
         )
     )
     call.deps.documents.forget()

@@ -11,7 +11,7 @@ from typing import Any
 
 from mailferry.endpoints.bodies import Share
 from mailferry.endpoints.ses import addresses, ids, templated
-from mailferry.endpoints.ses.conditions import Conditions, check_account, conditions
+from mailferry.endpoints.ses.conditions import Conditions, check_account, check_tenant, conditions
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.endpoints.ses.outgoing import Outgoing, Tag, check_tags, make, refused
@@ -92,6 +92,7 @@ async def send_v1(call: Call, params: Params) -> Result:
 
 async def send_v2(call: Call, params: Params) -> Result:
     template = params["DefaultContent"].get("Template", {})
+    await check_tenant(call, params.get("TenantName", ""))
     bulk = Bulk(
         params.get("FromEmailAddress") or no_source(),
         params.get("ReplyToAddresses", ()),

@@ -6,8 +6,9 @@ from typing import Any
 
 from mailferry.endpoints.ses import addresses
 from mailferry.endpoints.ses.account import DOCUMENT as ACCOUNT
+from mailferry.endpoints.ses.account import PAUSED
 from mailferry.endpoints.ses.deps import Call
-from mailferry.endpoints.ses.errors import SesError
+from mailferry.endpoints.ses.errors import SesError, not_found
 from mailferry.resources import custom_hosts, domains
 from mailferry.resources.custom_hosts import LINKS, RETURN_PATH
 from mailferry.resources.documents import Document, Kind
@@ -39,6 +40,7 @@ async def conditions(call: Call, source: str, set_name: str) -> Conditions:
     identities = _identities(source)
     name = set_name or str(await _set_by_identity(call, identities, "configuration_set") or "")
     chosen = await _configuration_set(call, name)
+    await check_pauses(call, f"configuration-set/{name}", *(f"identity/{each}" for each in identities))
     delivery = chosen.body.get("DeliveryOptions", {}) if chosen else {}
     return Conditions(
         name,
@@ -59,6 +61,23 @@ async def check_account(call: Call) -> None:
             "Sending paused for this account. For more information, please check the inbox of the email address "
             "associated with your AWS account.",
         )
+
+
+async def check_pauses(call: Call, *resources: str) -> None:
+    """Raises `SesError`: the customer paused one of these (UpdateReputationEntityCustomerManagedStatus)."""
+    for paused in (await _settings(call)).get(PAUSED, ()):
+        if paused in resources:
+            raise SesError("AccountSendingPausedException", f"Sending is paused for resource <{paused}>")
+
+
+async def check_tenant(call: Call, name: str) -> None:
+    """Raises `SesError`: there is none, or the customer paused it."""
+    if not name:
+        return
+    found = await call.deps.documents.get(call.account_id, Kind.TENANT, name)
+    if found is None:
+        raise not_found(f"Tenant <{name}> does not exist.")
+    await check_pauses(call, f"tenant/{name}/{found.body['TenantId']}")
 
 
 async def _settings(call: Call) -> Mapping[str, Any]:

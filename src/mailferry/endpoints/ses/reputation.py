@@ -1,10 +1,10 @@
-"""Reputation entities (v2): healthy unless the customer paused one, which is kept and read back."""
+"""Reputation entities (v2): healthy unless the customer paused one, whose mail is refused then (conditions.py)."""
 
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from mailferry.endpoints.ses import paging
+from mailferry.endpoints.ses import account, paging
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError
 from mailferry.resources import documents
@@ -29,7 +29,15 @@ async def list_entities(call: Call, params: Params) -> Result:
 
 
 async def update_status(call: Call, params: Params) -> Result:
-    await _put(call, params, Status=params["SendingStatus"], at=call.now())
+    status, resource = params["SendingStatus"], _reference(params).split(":", 5)[-1]
+
+    def paused(body: Mapping[str, Any]) -> dict[str, Any]:
+        others = [each for each in body.get(account.PAUSED, []) if each != resource]
+        return {**body, account.PAUSED: [*others, resource] if status == "DISABLED" else others}
+
+    await _put(call, params, Status=status, at=call.now())
+    # In the account's settings, which are looked at with every message: where nothing is paused it costs nothing more.
+    await account.change_by(call, paused)
     return None
 
 

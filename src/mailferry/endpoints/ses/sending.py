@@ -5,6 +5,7 @@ from typing import Any
 
 from mailferry.endpoints.bodies import aside
 from mailferry.endpoints.ses import addresses, list_management, raw, templated
+from mailferry.endpoints.ses.conditions import check_tenant
 from mailferry.endpoints.ses.deps import Call, Params, Result
 from mailferry.endpoints.ses.errors import SesError, invalid
 from mailferry.endpoints.ses.outgoing import Outgoing, send_one
@@ -41,6 +42,7 @@ async def send_email_v2(call: Call, params: Params) -> Result:
     kinds = [kind for kind in ("Raw", "Simple", "Template") if kind in content]
     if len(kinds) != 1:
         raise invalid("Exactly one of Content.Simple, Content.Raw and Content.Template must be given")
+    await check_tenant(call, params.get("TenantName", ""))
     given = params.get("Destination", {})
     if kinds == ["Raw"]:
         data, sender = content["Raw"]["Data"], params.get("FromEmailAddress", "")

@@ -54,7 +54,9 @@ OPERATIONS: dict[str, Op] = {
     "CreateExportJob": Op(jobs.create_export, remark="the file is fetched by a link of ours"),
     "CreateImportJob": Op(jobs.create_import, remark="of a file that is uploaded to us"),
     "CreateMultiRegionEndpoint": refused(_NO_REGIONS),
-    "CreateTenant": kept(tenants.create, "mail of a tenant is sent as any other"),
+    "CreateTenant": kept(
+        tenants.create, "mail of a tenant is sent as any other, unless its reputation entity is paused"
+    ),
     "CreateTenantResourceAssociation": kept(tenants.associate, "confines nothing"),
     "DeleteConfigurationSet": Op(configuration_sets.delete),
     "DeleteConfigurationSetEventDestination": Op(event_destinations.delete),
@@ -94,7 +96,7 @@ OPERATIONS: dict[str, Op] = {
     "GetImportJob": Op(jobs.get_import, May.READ_ALL),
     "GetMessageInsights": Op(insights.get_message, May.READ),
     "GetMultiRegionEndpoint": refused(_NO_REGIONS),
-    "GetReputationEntity": kept(reputation.get_entity, "healthy, but for what the customer paused", May.READ_ALL),
+    "GetReputationEntity": Op(reputation.get_entity, May.READ_ALL, remark="healthy, but for what the customer paused"),
     "GetSuppressedDestination": Op(suppressions.get, May.READ),
     "GetTenant": kept(tenants.get, "", May.READ_ALL),
     "ListConfigurationSets": Op(configuration_sets.list_v2, May.READ_ALL),
@@ -117,6 +119,7 @@ OPERATIONS: dict[str, Op] = {
     "ListTagsForResource": Op(tags.list_of, May.READ),
     "ListTenantResources": kept(tenants.list_resources, "", May.READ_ALL),
     "ListTenants": kept(tenants.list_all, "", May.READ_ALL),
+    "PutAccountDeliveryAttributes": refused(_NO_REGIONS),
     "PutAccountDedicatedIpWarmupAttributes": kept(dedicated_ips.put_auto_warmup, "warms up nothing"),
     "PutAccountDetails": kept(account.put_details, "an account is not reviewed here, a domain is"),
     "PutAccountPricingAttributes": kept(account.put_pricing, "costs nothing"),
@@ -147,6 +150,7 @@ OPERATIONS: dict[str, Op] = {
     "TagResource": Op(tags.tag),
     "TestRenderEmailTemplate": Op(templates.test_render, May.READ_TEMPLATES),
     "UntagResource": Op(tags.untag),
+    "UpdateConfigurationSet": refused(_NO_CERTIFICATES),
     "UpdateConfigurationSetEventDestination": Op(event_destinations.update_v2, remark=remarks.DESTINATIONS),
     "UpdateContact": Op(contacts.update),
     "UpdateContactList": Op(contact_lists.update),
@@ -155,6 +159,8 @@ OPERATIONS: dict[str, Op] = {
     ),
     "UpdateEmailIdentityPolicy": kept(identity_policies.update_v2, remarks.RIGHTS_DECIDE),
     "UpdateEmailTemplate": Op(templates.update_v2, May.CHANGE_TEMPLATES),
-    "UpdateReputationEntityCustomerManagedStatus": kept(reputation.update_status, "stops no mail"),
+    "UpdateReputationEntityCustomerManagedStatus": Op(
+        reputation.update_status, remark="of an identity, a configuration set or a tenant"
+    ),
     "UpdateReputationEntityPolicy": kept(reputation.update_policy, ""),
 }
