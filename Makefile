@@ -18,7 +18,7 @@ setup: $(VENV)/.runtime $(DATA_OF_CHECKS) ## set up and start nothing
 
 test: check                    ## lint, types and all tests
 	$(BIN)/python tests/setup.py
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.development    ## lint and types
 	$(BIN)/ruff check .

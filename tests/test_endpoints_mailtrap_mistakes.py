@@ -41,6 +41,7 @@ from mailferry.resources.tokens import OVERLAP_MS
 from mailferry.resources.tracking_opt_outs import OptOutBook
 from tests.asgi import call
 from tests.conftest import Clock
+from tests.contracts.cases.sandbox import caught
 from tests.contracts.cases.templates import template
 from tests.delivery_support import GREYLISTED, SPAM, SQLITE, UNKNOWN
 from tests.mailtrap_domains import COMPANY, wrapped
@@ -261,6 +262,32 @@ async def test_mistake_15_types(working: WorkingHouse) -> None:
         "PATCH", f"sending_domains/{working.domain}", wrapped(True, open_tracking_enabled="false")
     )
     assert flag["open_tracking_enabled"] is False
+
+
+async def test_mistake_16_links_to_parts_of_a_body(working: WorkingHouse) -> None:
+    """They need no token, and name no account."""
+    message = await caught(working, subject="Hi", text="Text", html="<p>HTML</p>")
+    shown = await working.made("GET", f"inboxes/{working.inbox}/messages/{message}")
+    paths = {name: path for name, path in shown.items() if name.endswith("_path")}
+    assert set(paths) == {"txt_path", "html_path", "html_source_path", "raw_path", "download_path"}
+    for path in paths.values():
+        assert re.fullmatch(r"/api/testing_message_parts/[^/]+/body\.(txt|html|htmlsource|raw|eml)", path)
+        assert (await call(working.app, "GET", path)).status == 200
+    assert (await call(working.app, "GET", paths["txt_path"])).body == b"Text"
+    assert (await call(working.app, "GET", paths["txt_path"].replace("parts/", "parts/x"))).status == 404
+
+
+async def test_mistake_17_pages_of_messages(working: WorkingHouse) -> None:
+    messages = f"inboxes/{working.inbox}/messages"
+    ids = [await caught(working, subject=f"No. {number}", text="hidden") for number in range(32)]
+    newest, page = ids[::-1], [each["id"] for each in await working.made("GET", messages)]
+    assert page == newest[:30]
+    assert [each["id"] for each in await working.made("GET", f"{messages}?page=2")] == newest[30:]
+    older = await working.made("GET", f"{messages}?page=2&last_id={newest[0]}")
+    assert [each["id"] for each in older] == newest[1:31]
+    (found,) = await working.made("GET", f"{messages}?search=No.%2031")
+    assert found["id"] == newest[0]
+    assert await working.made("GET", f"{messages}?search=hidden") == []
 
 
 async def test_mistake_18_contacts(working: WorkingHouse) -> None:
